@@ -1,0 +1,269 @@
+package authz
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Place is where a group stands in the tree of its account.
+type Place struct {
+	GroupID int64
+	Path    string // labels from the root to the group, its own included; see package tree
+	Wall    string // path of the nearest RESTRICTED group at or above it; empty when there is none
+}
+
+// IsZero says that the place is no group: the account itself.
+func (p Place) IsZero() bool { return p.GroupID == 0 }
+
+// under says whether the place is the other one or below it.
+func (p Place) under(above Place) bool { return strings.HasPrefix(p.Path, above.Path) }
+
+// openTo says that no wall stands between a grant at the other place and this place: the grant is at or below the
+// nearest wall.
+func (p Place) openTo(grant Place) bool { return strings.HasPrefix(grant.Path, p.Wall) }
+
+// Target is what a permission is asked for. The zero target is the account itself.
+type Target struct {
+	Place Place
+	// Contact says that the target is a contact or belongs to one; Assignee is the user who serves it, 0 for nobody.
+	Contact  bool
+	Assignee int64
+	// Offered is the user who holds a current offer of the contact (ruling 20), 0 for nobody.
+	Offered int64
+	// Subject is the user whose own record the target is, 0 for none.
+	Subject int64
+}
+
+// AtGroup is the target of everything that belongs to a group as such.
+func AtGroup(p Place) Target { return Target{Place: p} }
+
+// AtContact is the target of a contact and of what belongs to it. Assignee is 0 while it waits.
+func AtContact(p Place, assignee int64) Target {
+	return Target{Place: p, Contact: true, Assignee: assignee}
+}
+
+// AtUser is the target of a user's record, at the home group.
+func AtUser(home Place, user int64) Target { return Target{Place: home, Subject: user} }
+
+// Grant is a role grant that is in force, with what is needed to judge it.
+type Grant struct {
+	ID      int64
+	RoleID  int64
+	RoleKey string // key of the built-in role; empty for a custom role
+	Place   Place  // the explicit group, or the home group that the grant follows
+	Pairs   Pairs
+	// SharedInbox says whether the Shared Inbox of the place is on, inherited settings resolved.
+	SharedInbox bool
+	// Queues lists the groups at and above the place in which assignment is MANUAL, inherited settings resolved.
+	Queues []int64
+}
+
+// reaches is the one definition of what the scopes mean (section 3 and rulings 2, 3 and 20 of the domain).
+func (g *Grant) reaches(p Permission, t *Target, user int64) bool {
+	pairs := &g.Pairs
+	switch {
+	case pairs[ScopeAccount].Has(p):
+		return true
+	case t.Subject != 0 && t.Subject == user && pairs[ScopeSelf].Has(p):
+		return true
+	case t.Contact && t.Assignee == user && (pairs[ScopeAssigned].Has(p) || pairs[ScopeTeam].Has(p)):
+		return true
+	case t.Contact && t.Offered == user && (pairs[ScopeAssigned].Has(p) || pairs[ScopeTeam].Has(p)):
+		return true
+	case t.Place.IsZero():
+		return false
+	case pairs[ScopeSubtree].Has(p) && t.Place.under(g.Place) && t.Place.openTo(g.Place):
+		return true
+	case pairs[ScopeGroup].Has(p) && t.Place.GroupID == g.Place.GroupID:
+		return true
+	case pairs[ScopeTeam].Has(p) && g.SharedInbox && t.Place.GroupID == g.Place.GroupID:
+		return true
+	case pairs[ScopeQueue].Has(p) && t.Contact && t.Assignee == 0 && slices.Contains(g.Queues, t.Place.GroupID):
+		return true
+	}
+	return false
+}
+
+// Viewer is who asks: a user with the grants that were in force when the request began. It is read-only once loaded.
+type Viewer struct {
+	AccountID int64
+	UserID    int64
+	SessionID int64
+	Home      Place
+	At        time.Time // the moment at which the grants were judged
+	Grants    []Grant
+}
+
+// RoleIDs lists the roles that the viewer holds, each once.
+func (v *Viewer) RoleIDs() []int64 {
+	var ids []int64
+	for i := range v.Grants {
+		ids = addOnce(ids, v.Grants[i].RoleID)
+	}
+	return ids
+}
+
+// queueOnly are the permissions that reach unassigned contacts only, whatever their scope (ruling 3).
+var queueOnly = SetOf(QueueView, QueueClaim)
+
+// Can says whether the viewer holds the permission at the target: the union over all grants. It runs no SQL and
+// allocates nothing. A nil viewer can do nothing.
+func (v *Viewer) Can(p Permission, t Target) bool {
+	if v == nil || queueOnly.Has(p) && t.Contact && t.Assignee != 0 {
+		return false
+	}
+	for i := range v.Grants {
+		if v.Grants[i].reaches(p, &t, v.UserID) {
+			return true
+		}
+	}
+	return false
+}
+
+// CanAccount says whether the viewer holds the permission on the account itself.
+func (v *Viewer) CanAccount(p Permission) bool { return v.Can(p, Target{}) }
+
+// Permissions is the set of all that the viewer holds anywhere.
+func (v *Viewer) Permissions() Set {
+	var all Set
+	if v == nil {
+		return all
+	}
+	for i := range v.Grants {
+		all |= v.Grants[i].Pairs.Permissions()
+	}
+	return all
+}
+
+// Reach is all that one permission reaches for a viewer, as the parts from which a list or a row rule is built. What
+// it contains is exactly that for which Can answers true.
+type Reach struct {
+	Account  bool    // everything in the account; the other fields are then of no interest
+	Subtrees []Place // these groups and what is below them, up to walls
+	Groups   []int64 // these groups as such
+	Queues   []int64 // the unassigned contacts of these groups
+	Assigned bool    // contacts assigned or offered to the viewer
+	Self     bool    // the viewer's own record
+	// Waiting cuts all of the above to unassigned contacts.
+	Waiting bool
+}
+
+// Empty says that the permission reaches nothing.
+func (r *Reach) Empty() bool {
+	return !r.Account && len(r.Subtrees) == 0 && len(r.Groups) == 0 && len(r.Queues) == 0 && !r.Assigned && !r.Self
+}
+
+// Reach gathers what the permission reaches; overlapping subtrees and repeated groups are folded.
+func (v *Viewer) Reach(p Permission) Reach {
+	r := Reach{Waiting: queueOnly.Has(p)}
+	if v == nil {
+		return r
+	}
+	for i := range v.Grants {
+		g := &v.Grants[i]
+		if g.Pairs[ScopeAccount].Has(p) {
+			return Reach{Account: true, Waiting: r.Waiting}
+		}
+		if g.Pairs[ScopeSubtree].Has(p) {
+			r.addSubtree(g.Place)
+		}
+		if g.Pairs[ScopeGroup].Has(p) || g.Pairs[ScopeTeam].Has(p) && g.SharedInbox {
+			r.Groups = addOnce(r.Groups, g.Place.GroupID)
+		}
+		if g.Pairs[ScopeQueue].Has(p) {
+			for _, q := range g.Queues {
+				r.Queues = addOnce(r.Queues, q)
+			}
+		}
+		// A queue permission never reaches an assigned contact; offers are of unassigned ones.
+		r.Assigned = r.Assigned || g.Pairs[ScopeTeam].Has(p) || g.Pairs[ScopeAssigned].Has(p)
+		r.Self = r.Self || g.Pairs[ScopeSelf].Has(p)
+	}
+	return r
+}
+
+// addSubtree keeps the subtrees disjoint: a place that an earlier one reaches adds nothing, unless a wall stands
+// between them.
+func (r *Reach) addSubtree(p Place) {
+	for _, have := range r.Subtrees {
+		if p.under(have) && p.openTo(have) {
+			return
+		}
+	}
+	r.Subtrees = slices.DeleteFunc(r.Subtrees, func(have Place) bool { return have.under(p) && have.openTo(p) })
+	r.Subtrees = append(r.Subtrees, p)
+}
+
+func addOnce(list []int64, id int64) []int64 {
+	if slices.Contains(list, id) {
+		return list
+	}
+	return append(list, id)
+}
+
+// Holding is what a viewer holds at a group: over everything in it, and over its unassigned contacts.
+type Holding struct {
+	All     Set
+	Waiting Set // a superset of All
+}
+
+// Within says whether nothing is held here that is not held there.
+func (h Holding) Within(other Holding) bool {
+	return h.All.Within(other.All) && h.Waiting.Within(other.Waiting)
+}
+
+// Holding returns what the viewer holds at the place by any grant. It is what must not grow by moving things about
+// (ruling 18).
+func (v *Viewer) Holding(at Place) Holding {
+	var h Holding
+	for i := range v.Grants {
+		g := &v.Grants[i]
+		h.All |= g.Pairs[ScopeAccount]
+		if at.under(g.Place) && at.openTo(g.Place) {
+			h.All |= g.Pairs[ScopeSubtree]
+		}
+		if at.GroupID == g.Place.GroupID {
+			h.All |= g.Pairs[ScopeGroup]
+			if g.SharedInbox {
+				h.All |= g.Pairs[ScopeTeam]
+			}
+		}
+		if slices.Contains(g.Queues, at.GroupID) {
+			h.Waiting |= g.Pairs[ScopeQueue]
+		}
+	}
+	h.Waiting |= h.All
+	return h
+}
+
+type contextKey struct{ name string }
+
+var (
+	viewerKey  = &contextKey{"viewer"}
+	trustedKey = &contextKey{"trusted"}
+)
+
+// NewContext returns a context in which v is asking.
+func NewContext(ctx context.Context, v *Viewer) context.Context {
+	return context.WithValue(ctx, viewerKey, v)
+}
+
+// FromContext returns who is asking, or nil when nobody is logged in.
+func FromContext(ctx context.Context) *Viewer {
+	v, _ := ctx.Value(viewerKey).(*Viewer)
+	return v
+}
+
+// Trusted returns a context in which the row rules let every row of every account pass. It is for what Canopy itself
+// has to know or write whoever asks: logging in, counting owners, finding a name that is taken, writing the audit
+// trail. Whoever uses it restricts the query to the account by hand and shows nothing of the result that the viewer
+// may not see.
+func Trusted(ctx context.Context) context.Context { return context.WithValue(ctx, trustedKey, true) }
+
+// IsTrusted says whether the row rules are lifted.
+func IsTrusted(ctx context.Context) bool {
+	trusted, _ := ctx.Value(trustedKey).(bool)
+	return trusted
+}
