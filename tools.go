@@ -1,0 +1,9 @@
+//go:build tools
+
+// Package tools pins the code generators.
+package tools
+
+import (
+	_ "entgo.io/ent/cmd/ent"
+	_ "github.com/99designs/gqlgen"
+)
