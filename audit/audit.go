@@ -1,0 +1,134 @@
+// Package audit writes the audit trail: one event for each change, in the transaction of the change, so that neither
+// is ever there without the other.
+//
+// directory and desk call Record as the last step of a use-case; events are read through Ent like any other entity,
+// and ent/rule decides who sees them. Nothing here changes or deletes an event.
+package audit
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"canopy/authz"
+	ent "canopy/ent/generated"
+	"canopy/internal/mask"
+	"canopy/relay"
+)
+
+// Event is one change.
+type Event struct {
+	// AccountID and UserID say whose account was changed, and who did it. Left at 0 they are those of the viewer; with
+	// an AccountID and no UserID it was the platform operator or Canopy itself.
+	AccountID int64
+	UserID    int64
+
+	Action     string // in words of the domain, upper case: "GROUP_MOVED"
+	TargetKind relay.Kind
+	TargetID   int64
+	// Before and After are what was changed, as JSON objects with the same fields; nil for what did not exist. Phone
+	// numbers and addresses of contacts in them are recorded masked.
+	Before, After any
+	Reason        string
+	At            time.Time // UTC, microseconds
+}
+
+// Fields is the usual Before and After: the changed fields by the names that the schema gives them.
+type Fields map[string]any
+
+// Record writes the event within the transaction. The request id comes from the context.
+func Record(ctx context.Context, tx *ent.Tx, e Event) error {
+	if v := authz.FromContext(ctx); v != nil && e.AccountID == 0 {
+		e.AccountID, e.UserID = v.AccountID, v.UserID
+	}
+	if e.AccountID == 0 {
+		return errors.New("audit: an event needs a viewer or an account")
+	}
+	before, err := document(e.TargetKind, e.Before)
+	if err != nil {
+		return fmt.Errorf("audit: before %s: %w", e.Action, err)
+	}
+	after, err := document(e.TargetKind, e.After)
+	if err != nil {
+		return fmt.Errorf("audit: after %s: %w", e.Action, err)
+	}
+	create := tx.AuditEvent.Create().SetAccountID(e.AccountID).SetAction(e.Action).
+		SetTargetKind(string(e.TargetKind)).SetTargetID(e.TargetID).
+		SetReason(e.Reason).SetRequestID(RequestID(ctx)).SetAt(e.At)
+	if e.UserID != 0 {
+		create.SetUserID(e.UserID)
+	}
+	if before != nil {
+		create.SetBefore(before)
+	}
+	if after != nil {
+		create.SetAfter(after)
+	}
+	// Everybody's changes are recorded, and hardly anybody may see the trail.
+	if err := create.Exec(authz.Trusted(ctx)); err != nil {
+		return fmt.Errorf("audit: recording %s: %w", e.Action, err)
+	}
+	return nil
+}
+
+// document returns the JSON of an event's side, nil for none, with what identifies a customer masked.
+func document(kind relay.Kind, side any) (json.RawMessage, error) {
+	if side == nil {
+		return nil, nil
+	}
+	raw, err := json.Marshal(side)
+	if err != nil {
+		return nil, err
+	}
+	switch kind {
+	case relay.KindContact, relay.KindContactAssignment, relay.KindConversation, relay.KindMessage:
+	default:
+		return raw, nil
+	}
+	var fields map[string]any
+	if err := json.Unmarshal(raw, &fields); err != nil {
+		return nil, fmt.Errorf("%T is not a JSON object: %w", side, err)
+	}
+	hide(fields)
+	return json.Marshal(fields)
+}
+
+// hide masks the addresses of a contact, at any depth. The address on a channel can be a phone number or anything
+// else and is masked altogether.
+func hide(fields map[string]any) {
+	for name, value := range fields {
+		switch v := value.(type) {
+		case map[string]any:
+			hide(v)
+		case string:
+			switch name {
+			case "phone":
+				fields[name] = mask.Phone(v)
+			case "email":
+				fields[name] = mask.Email(v)
+			case "address":
+				fields[name] = "••••"
+			}
+		}
+	}
+}
+
+type requestKey struct{}
+
+// maxRequestID is the length that the column admits.
+const maxRequestID = 64
+
+// WithRequestID returns a context whose events carry the id of the request, which the log has too. A longer id than
+// 64 bytes is cut.
+func WithRequestID(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, requestKey{}, strings.ToValidUTF8(id[:min(len(id), maxRequestID)], ""))
+}
+
+// RequestID returns the id of the request, or "".
+func RequestID(ctx context.Context) string {
+	id, _ := ctx.Value(requestKey{}).(string)
+	return id
+}

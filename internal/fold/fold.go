@@ -1,0 +1,29 @@
+// Package fold makes names comparable: Name is how a name is stored and shown, Key is the value of the name_key and
+// email_key columns, by which the database finds two names equal. It refuses nothing; how long a name may be and what
+// it may contain is for the use-cases to say.
+package fold
+
+import (
+	"strings"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
+)
+
+// Name returns s as people mean it: in NFC, without white space around it, and with one space for each run of white
+// space within. Name(Name(s)) equals Name(s).
+func Name(s string) string { return squeeze(norm.NFC.String(s)) }
+
+// Key returns what s is compared by: its compatibility form (NFKC) with full case folding, its white space treated as
+// by Name. Key(Name(s)) and Key(Key(s)) equal Key(s). A key can be longer than its name: up to 11 times its bytes.
+func Key(s string) string {
+	fold := cases.Fold()
+	// Folding can undo the normal form and the normal form can bring up letters that fold, so each runs twice, as
+	// Unicode defines NFKC_Casefold.
+	for range 2 {
+		s = norm.NFKC.String(fold.String(norm.NFKC.String(s)))
+	}
+	return squeeze(s)
+}
+
+func squeeze(s string) string { return strings.Join(strings.Fields(s), " ") }
