@@ -5,6 +5,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 if [ -z "${CANOPY_TEST_POSTGRES:-}" ]; then
+  # A server of this run's own: another run must not stop it half-way.
+  CANOPY_POSTGRES_DIR=$(mktemp -d)
+  export CANOPY_POSTGRES_DIR
   if url=$(./scripts/postgres.sh start); then
     export CANOPY_TEST_POSTGRES=$url
     trap './scripts/postgres.sh stop' EXIT

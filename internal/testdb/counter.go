@@ -1,0 +1,47 @@
+package testdb
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"canopy/store"
+)
+
+// Counter hears of every statement of a database, for tests that bound how many a use takes.
+type Counter struct {
+	mu         sync.Mutex
+	statements []string
+}
+
+// Statements returns the counter of a database that this package opened.
+func Statements(db *store.DB) *Counter { return db.Observer().(*Counter) }
+
+// Statement takes part in store.Observer.
+func (c *Counter) Statement(_ context.Context, query string, _ time.Duration, _ error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.statements = append(c.statements, query)
+}
+
+// Reset forgets what was heard.
+func (c *Counter) Reset() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.statements = nil
+}
+
+// Count returns the number of statements since the last Reset.
+func (c *Counter) Count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.statements)
+}
+
+// List returns the statements since the last Reset, in the order in which they ended.
+func (c *Counter) List() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.statements)
+}

@@ -1,0 +1,58 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+// openPostgres opens a pool that writes and a pool that cannot.
+func (db *DB) openPostgres() error {
+	var err error
+	if db.write, err = openPostgres(db.options.URL, nil); err != nil {
+		return err
+	}
+	limitPostgres(db.write, db.options.Writers, 16)
+	if db.read, err = openPostgres(db.options.URL, map[string]string{"default_transaction_read_only": "on"}); err != nil {
+		return err
+	}
+	limitPostgres(db.read, db.options.Readers, 32)
+	return nil
+}
+
+// limitPostgres lets idle connections go after a while: unlike those of SQLite they cost the server memory.
+func limitPostgres(pool *sql.DB, connections, preset int) {
+	if connections <= 0 {
+		connections = preset
+	}
+	limit(pool, connections)
+	pool.SetConnMaxIdleTime(5 * time.Minute)
+}
+
+func openPostgres(address string, settings map[string]string) (*sql.DB, error) {
+	config, err := pgx.ParseConfig(address)
+	if err != nil {
+		return nil, fmt.Errorf("store: the database address cannot be read: %w", err)
+	}
+	config.RuntimeParams["timezone"] = "UTC"
+	if config.RuntimeParams["application_name"] == "" {
+		config.RuntimeParams["application_name"] = "canopy"
+	}
+	for name, value := range settings {
+		config.RuntimeParams[name] = value
+	}
+	return stdlib.OpenDB(*config, stdlib.OptionAfterConnect(scanUTC)), nil
+}
+
+// scanUTC makes times come back in UTC, as they do from SQLite, wherever the program runs.
+func scanUTC(_ context.Context, c *pgx.Conn) error {
+	c.TypeMap().RegisterType(&pgtype.Type{
+		Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},
+	})
+	return nil
+}

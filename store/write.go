@@ -1,0 +1,84 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	ent "canopy/ent/generated"
+	"canopy/refusal"
+
+	"entgo.io/ent/dialect"
+)
+
+const (
+	attempts = 4                     // how often a transaction is tried that loses against others
+	pause    = 10 * time.Millisecond // before the second attempt; it doubles with each
+)
+
+type writingKey struct{}
+
+// Write runs fn in one transaction and commits it. An error or a panic of fn rolls everything back; an error of the
+// commit itself is returned, and nothing was written then.
+//
+// On SQLite one transaction runs at a time. On PostgreSQL they run side by side at READ COMMITTED, and fn takes the
+// locks that it needs. A transaction that the database gives up in favour of another one (deadlock, serialization
+// failure, busy) is run again, so fn must not change anything outside of it but what it sets anew each time; after
+// a few attempts the answer is a CONFLICT. A Write inside a Write is refused: it would wait for itself.
+func (db *DB) Write(ctx context.Context, fn func(ctx context.Context, tx *ent.Tx) error) error {
+	if ctx.Value(writingKey{}) == db {
+		return errors.New("store: a transaction cannot begin inside another one")
+	}
+	inner := context.WithValue(ctx, writingKey{}, db)
+	wait := pause
+	for attempt := 1; ; attempt++ {
+		err := db.writeOnce(inner, fn)
+		if err == nil || !worthRetrying(err) {
+			return err
+		}
+		if attempt == attempts {
+			return errors.Join(refusal.Conflict("", "Others are changing the same things right now. Try again."), err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+			wait *= 2
+		}
+	}
+}
+
+func (db *DB) writeOnce(ctx context.Context, fn func(ctx context.Context, tx *ent.Tx) error) (err error) {
+	tx, err := db.writer.BeginTx(ctx, db.isolation())
+	if err != nil {
+		return fmt.Errorf("store: beginning a transaction: %w", err)
+	}
+	committing := false
+	defer func() {
+		if committing {
+			return
+		}
+		// Also on a panic, which goes on after this.
+		if failed := tx.Rollback(); failed != nil && !errors.Is(failed, sql.ErrTxDone) && err != nil {
+			err = errors.Join(err, fmt.Errorf("store: rolling back: %w", failed))
+		}
+	}()
+	if err := fn(ctx, tx); err != nil {
+		return err
+	}
+	committing = true
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("store: committing: %w", err)
+	}
+	return nil
+}
+
+// isolation asks PostgreSQL for READ COMMITTED by name, whatever the server's default is; SQLite has one level.
+func (db *DB) isolation() *sql.TxOptions {
+	if db.dialect == dialect.Postgres {
+		return &sql.TxOptions{Isolation: sql.LevelReadCommitted}
+	}
+	return nil
+}
