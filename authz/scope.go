@@ -31,12 +31,12 @@ func Scopes() []Scope {
 // Covers says whether s reaches at least what the other scope reaches for every grant and target (ruling 2). Scopes
 // that do not compare do not cover each other.
 func (s Scope) Covers(other Scope) bool {
-	switch {
-	case s == other, s == ScopeAccount:
+	switch s {
+	case ScopeAccount, other:
 		return true
-	case s == ScopeSubtree:
+	case ScopeSubtree:
 		return other == ScopeGroup
-	case s == ScopeTeam:
+	case ScopeTeam:
 		return other == ScopeAssigned
 	}
 	return false

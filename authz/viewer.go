@@ -68,9 +68,9 @@ func (g *Grant) reaches(p Permission, t *Target, user int64) bool {
 		return true
 	case t.Subject != 0 && t.Subject == user && pairs[ScopeSelf].Has(p):
 		return true
-	case t.Contact && t.Assignee == user && (pairs[ScopeAssigned].Has(p) || pairs[ScopeTeam].Has(p)):
+	case t.Contact && t.Assignee != 0 && t.Assignee == user && (pairs[ScopeAssigned].Has(p) || pairs[ScopeTeam].Has(p)):
 		return true
-	case t.Contact && t.Offered == user && (pairs[ScopeAssigned].Has(p) || pairs[ScopeTeam].Has(p)):
+	case t.Contact && t.Offered != 0 && t.Offered == user && offerable.Has(p) && pairs.offered().Has(p):
 		return true
 	case t.Place.IsZero():
 		return false
@@ -86,6 +86,14 @@ func (g *Grant) reaches(p Permission, t *Target, user int64) bool {
 	return false
 }
 
+// offerable is what an offer reaches for: seeing the contact and claiming it (ruling 20). Phone and e-mail stay masked
+// until it is claimed.
+var offerable = SetOf(ConversationsView, QueueView, QueueClaim)
+
+// offered is what is held at a scope for which an offer counts: those of what is assigned to the viewer, and the
+// queue's, because an offer is the queue of a group that is not MANUAL.
+func (p Pairs) offered() Set { return p[ScopeAssigned] | p[ScopeTeam] | p[ScopeQueue] }
+
 // Viewer is who asks: a user with the grants that were in force when the request began. It is read-only once loaded.
 type Viewer struct {
 	AccountID int64
@@ -94,15 +102,6 @@ type Viewer struct {
 	Home      Place
 	At        time.Time // the moment at which the grants were judged
 	Grants    []Grant
-}
-
-// RoleIDs lists the roles that the viewer holds, each once.
-func (v *Viewer) RoleIDs() []int64 {
-	var ids []int64
-	for i := range v.Grants {
-		ids = addOnce(ids, v.Grants[i].RoleID)
-	}
-	return ids
 }
 
 // queueOnly are the permissions that reach unassigned contacts only, whatever their scope (ruling 3).
@@ -144,7 +143,8 @@ type Reach struct {
 	Subtrees []Place // these groups and what is below them, up to walls
 	Groups   []int64 // these groups as such
 	Queues   []int64 // the unassigned contacts of these groups
-	Assigned bool    // contacts assigned or offered to the viewer
+	Assigned bool    // contacts assigned to the viewer
+	Offered  bool    // contacts offered to the viewer
 	Self     bool    // the viewer's own record
 	// Waiting cuts all of the above to unassigned contacts.
 	Waiting bool
@@ -152,7 +152,8 @@ type Reach struct {
 
 // Empty says that the permission reaches nothing.
 func (r *Reach) Empty() bool {
-	return !r.Account && len(r.Subtrees) == 0 && len(r.Groups) == 0 && len(r.Queues) == 0 && !r.Assigned && !r.Self
+	return !r.Account && len(r.Subtrees) == 0 && len(r.Groups) == 0 && len(r.Queues) == 0 &&
+		!r.Assigned && !r.Offered && !r.Self
 }
 
 // Reach gathers what the permission reaches; overlapping subtrees and repeated groups are folded.
@@ -177,8 +178,8 @@ func (v *Viewer) Reach(p Permission) Reach {
 				r.Queues = addOnce(r.Queues, q)
 			}
 		}
-		// A queue permission never reaches an assigned contact; offers are of unassigned ones.
 		r.Assigned = r.Assigned || g.Pairs[ScopeTeam].Has(p) || g.Pairs[ScopeAssigned].Has(p)
+		r.Offered = r.Offered || offerable.Has(p) && g.Pairs.offered().Has(p)
 		r.Self = r.Self || g.Pairs[ScopeSelf].Has(p)
 	}
 	return r
@@ -203,7 +204,8 @@ func addOnce(list []int64, id int64) []int64 {
 	return append(list, id)
 }
 
-// Holding is what a viewer holds at a group: over everything in it, and over its unassigned contacts.
+// Holding is what a viewer holds at a group: over everything in it, and over its unassigned contacts. Permissions that
+// reach unassigned contacts only (ruling 3) are therefore never in All.
 type Holding struct {
 	All     Set
 	Waiting Set // a superset of All
@@ -218,6 +220,9 @@ func (h Holding) Within(other Holding) bool {
 // (ruling 18).
 func (v *Viewer) Holding(at Place) Holding {
 	var h Holding
+	if v == nil {
+		return h
+	}
 	for i := range v.Grants {
 		g := &v.Grants[i]
 		h.All |= g.Pairs[ScopeAccount]
@@ -235,6 +240,7 @@ func (v *Viewer) Holding(at Place) Holding {
 		}
 	}
 	h.Waiting |= h.All
+	h.All &^= queueOnly
 	return h
 }
 

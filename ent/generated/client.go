@@ -1918,22 +1918,6 @@ func (c *RoleClient) QueryAccount(_m *Role) *AccountQuery {
 	return query
 }
 
-// QueryMayGive queries the may_give edge of a Role.
-func (c *RoleClient) QueryMayGive(_m *Role) *RoleQuery {
-	query := (&RoleClient{config: c.config}).Query()
-	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
-		id := _m.ID
-		step := sqlgraph.NewStep(
-			sqlgraph.From(role.Table, role.FieldID, id),
-			sqlgraph.To(role.Table, role.FieldID),
-			sqlgraph.Edge(sqlgraph.M2M, false, role.MayGiveTable, role.MayGivePrimaryKey...),
-		)
-		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
-		return fromV, nil
-	}
-	return query
-}
-
 // QueryGivenBy queries the given_by edge of a Role.
 func (c *RoleClient) QueryGivenBy(_m *Role) *RoleQuery {
 	query := (&RoleClient{config: c.config}).Query()
@@ -1943,6 +1927,22 @@ func (c *RoleClient) QueryGivenBy(_m *Role) *RoleQuery {
 			sqlgraph.From(role.Table, role.FieldID, id),
 			sqlgraph.To(role.Table, role.FieldID),
 			sqlgraph.Edge(sqlgraph.M2M, true, role.GivenByTable, role.GivenByPrimaryKey...),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryMayGive queries the may_give edge of a Role.
+func (c *RoleClient) QueryMayGive(_m *Role) *RoleQuery {
+	query := (&RoleClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(role.Table, role.FieldID, id),
+			sqlgraph.To(role.Table, role.FieldID),
+			sqlgraph.Edge(sqlgraph.M2M, false, role.MayGiveTable, role.MayGivePrimaryKey...),
 		)
 		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
 		return fromV, nil

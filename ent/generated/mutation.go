@@ -9228,12 +9228,12 @@ type RoleMutation struct {
 	clearedFields   map[string]struct{}
 	account         *int64
 	clearedaccount  bool
-	may_give        map[int64]struct{}
-	removedmay_give map[int64]struct{}
-	clearedmay_give bool
 	given_by        map[int64]struct{}
 	removedgiven_by map[int64]struct{}
 	clearedgiven_by bool
+	may_give        map[int64]struct{}
+	removedmay_give map[int64]struct{}
+	clearedmay_give bool
 	done            bool
 	oldValue        func(context.Context) (*Role, error)
 	predicates      []predicate.Role
@@ -9700,60 +9700,6 @@ func (m *RoleMutation) ResetAccount() {
 	m.clearedaccount = false
 }
 
-// AddMayGiveIDs adds the "may_give" edge to the Role entity by ids.
-func (m *RoleMutation) AddMayGiveIDs(ids ...int64) {
-	if m.may_give == nil {
-		m.may_give = make(map[int64]struct{})
-	}
-	for i := range ids {
-		m.may_give[ids[i]] = struct{}{}
-	}
-}
-
-// ClearMayGive clears the "may_give" edge to the Role entity.
-func (m *RoleMutation) ClearMayGive() {
-	m.clearedmay_give = true
-}
-
-// MayGiveCleared reports if the "may_give" edge to the Role entity was cleared.
-func (m *RoleMutation) MayGiveCleared() bool {
-	return m.clearedmay_give
-}
-
-// RemoveMayGiveIDs removes the "may_give" edge to the Role entity by IDs.
-func (m *RoleMutation) RemoveMayGiveIDs(ids ...int64) {
-	if m.removedmay_give == nil {
-		m.removedmay_give = make(map[int64]struct{})
-	}
-	for i := range ids {
-		delete(m.may_give, ids[i])
-		m.removedmay_give[ids[i]] = struct{}{}
-	}
-}
-
-// RemovedMayGive returns the removed IDs of the "may_give" edge to the Role entity.
-func (m *RoleMutation) RemovedMayGiveIDs() (ids []int64) {
-	for id := range m.removedmay_give {
-		ids = append(ids, id)
-	}
-	return
-}
-
-// MayGiveIDs returns the "may_give" edge IDs in the mutation.
-func (m *RoleMutation) MayGiveIDs() (ids []int64) {
-	for id := range m.may_give {
-		ids = append(ids, id)
-	}
-	return
-}
-
-// ResetMayGive resets all changes to the "may_give" edge.
-func (m *RoleMutation) ResetMayGive() {
-	m.may_give = nil
-	m.clearedmay_give = false
-	m.removedmay_give = nil
-}
-
 // AddGivenByIDs adds the "given_by" edge to the Role entity by ids.
 func (m *RoleMutation) AddGivenByIDs(ids ...int64) {
 	if m.given_by == nil {
@@ -9806,6 +9752,60 @@ func (m *RoleMutation) ResetGivenBy() {
 	m.given_by = nil
 	m.clearedgiven_by = false
 	m.removedgiven_by = nil
+}
+
+// AddMayGiveIDs adds the "may_give" edge to the Role entity by ids.
+func (m *RoleMutation) AddMayGiveIDs(ids ...int64) {
+	if m.may_give == nil {
+		m.may_give = make(map[int64]struct{})
+	}
+	for i := range ids {
+		m.may_give[ids[i]] = struct{}{}
+	}
+}
+
+// ClearMayGive clears the "may_give" edge to the Role entity.
+func (m *RoleMutation) ClearMayGive() {
+	m.clearedmay_give = true
+}
+
+// MayGiveCleared reports if the "may_give" edge to the Role entity was cleared.
+func (m *RoleMutation) MayGiveCleared() bool {
+	return m.clearedmay_give
+}
+
+// RemoveMayGiveIDs removes the "may_give" edge to the Role entity by IDs.
+func (m *RoleMutation) RemoveMayGiveIDs(ids ...int64) {
+	if m.removedmay_give == nil {
+		m.removedmay_give = make(map[int64]struct{})
+	}
+	for i := range ids {
+		delete(m.may_give, ids[i])
+		m.removedmay_give[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedMayGive returns the removed IDs of the "may_give" edge to the Role entity.
+func (m *RoleMutation) RemovedMayGiveIDs() (ids []int64) {
+	for id := range m.removedmay_give {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// MayGiveIDs returns the "may_give" edge IDs in the mutation.
+func (m *RoleMutation) MayGiveIDs() (ids []int64) {
+	for id := range m.may_give {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetMayGive resets all changes to the "may_give" edge.
+func (m *RoleMutation) ResetMayGive() {
+	m.may_give = nil
+	m.clearedmay_give = false
+	m.removedmay_give = nil
 }
 
 // Where appends a list predicates to the RoleMutation builder.
@@ -10082,11 +10082,11 @@ func (m *RoleMutation) AddedEdges() []string {
 	if m.account != nil {
 		edges = append(edges, role.EdgeAccount)
 	}
-	if m.may_give != nil {
-		edges = append(edges, role.EdgeMayGive)
-	}
 	if m.given_by != nil {
 		edges = append(edges, role.EdgeGivenBy)
+	}
+	if m.may_give != nil {
+		edges = append(edges, role.EdgeMayGive)
 	}
 	return edges
 }
@@ -10099,15 +10099,15 @@ func (m *RoleMutation) AddedIDs(name string) []ent.Value {
 		if id := m.account; id != nil {
 			return []ent.Value{*id}
 		}
-	case role.EdgeMayGive:
-		ids := make([]ent.Value, 0, len(m.may_give))
-		for id := range m.may_give {
-			ids = append(ids, id)
-		}
-		return ids
 	case role.EdgeGivenBy:
 		ids := make([]ent.Value, 0, len(m.given_by))
 		for id := range m.given_by {
+			ids = append(ids, id)
+		}
+		return ids
+	case role.EdgeMayGive:
+		ids := make([]ent.Value, 0, len(m.may_give))
+		for id := range m.may_give {
 			ids = append(ids, id)
 		}
 		return ids
@@ -10118,11 +10118,11 @@ func (m *RoleMutation) AddedIDs(name string) []ent.Value {
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *RoleMutation) RemovedEdges() []string {
 	edges := make([]string, 0, 3)
-	if m.removedmay_give != nil {
-		edges = append(edges, role.EdgeMayGive)
-	}
 	if m.removedgiven_by != nil {
 		edges = append(edges, role.EdgeGivenBy)
+	}
+	if m.removedmay_give != nil {
+		edges = append(edges, role.EdgeMayGive)
 	}
 	return edges
 }
@@ -10131,15 +10131,15 @@ func (m *RoleMutation) RemovedEdges() []string {
 // the given name in this mutation.
 func (m *RoleMutation) RemovedIDs(name string) []ent.Value {
 	switch name {
-	case role.EdgeMayGive:
-		ids := make([]ent.Value, 0, len(m.removedmay_give))
-		for id := range m.removedmay_give {
-			ids = append(ids, id)
-		}
-		return ids
 	case role.EdgeGivenBy:
 		ids := make([]ent.Value, 0, len(m.removedgiven_by))
 		for id := range m.removedgiven_by {
+			ids = append(ids, id)
+		}
+		return ids
+	case role.EdgeMayGive:
+		ids := make([]ent.Value, 0, len(m.removedmay_give))
+		for id := range m.removedmay_give {
 			ids = append(ids, id)
 		}
 		return ids
@@ -10153,11 +10153,11 @@ func (m *RoleMutation) ClearedEdges() []string {
 	if m.clearedaccount {
 		edges = append(edges, role.EdgeAccount)
 	}
-	if m.clearedmay_give {
-		edges = append(edges, role.EdgeMayGive)
-	}
 	if m.clearedgiven_by {
 		edges = append(edges, role.EdgeGivenBy)
+	}
+	if m.clearedmay_give {
+		edges = append(edges, role.EdgeMayGive)
 	}
 	return edges
 }
@@ -10168,10 +10168,10 @@ func (m *RoleMutation) EdgeCleared(name string) bool {
 	switch name {
 	case role.EdgeAccount:
 		return m.clearedaccount
-	case role.EdgeMayGive:
-		return m.clearedmay_give
 	case role.EdgeGivenBy:
 		return m.clearedgiven_by
+	case role.EdgeMayGive:
+		return m.clearedmay_give
 	}
 	return false
 }
@@ -10194,11 +10194,11 @@ func (m *RoleMutation) ResetEdge(name string) error {
 	case role.EdgeAccount:
 		m.ResetAccount()
 		return nil
-	case role.EdgeMayGive:
-		m.ResetMayGive()
-		return nil
 	case role.EdgeGivenBy:
 		m.ResetGivenBy()
+		return nil
+	case role.EdgeMayGive:
+		m.ResetMayGive()
 		return nil
 	}
 	return fmt.Errorf("unknown Role edge %s", name)

@@ -46,10 +46,10 @@ type Role struct {
 type RoleEdges struct {
 	// Account holds the value of the account edge.
 	Account *Account `json:"account,omitempty"`
-	// the roles that holders of a custom role may give
-	MayGive []*Role `json:"may_give,omitempty"`
 	// GivenBy holds the value of the given_by edge.
 	GivenBy []*Role `json:"given_by,omitempty"`
+	// the roles that holders of a custom role may give
+	MayGive []*Role `json:"may_give,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
 	loadedTypes [3]bool
@@ -66,22 +66,22 @@ func (e RoleEdges) AccountOrErr() (*Account, error) {
 	return nil, &NotLoadedError{edge: "account"}
 }
 
-// MayGiveOrErr returns the MayGive value or an error if the edge
-// was not loaded in eager-loading.
-func (e RoleEdges) MayGiveOrErr() ([]*Role, error) {
-	if e.loadedTypes[1] {
-		return e.MayGive, nil
-	}
-	return nil, &NotLoadedError{edge: "may_give"}
-}
-
 // GivenByOrErr returns the GivenBy value or an error if the edge
 // was not loaded in eager-loading.
 func (e RoleEdges) GivenByOrErr() ([]*Role, error) {
-	if e.loadedTypes[2] {
+	if e.loadedTypes[1] {
 		return e.GivenBy, nil
 	}
 	return nil, &NotLoadedError{edge: "given_by"}
+}
+
+// MayGiveOrErr returns the MayGive value or an error if the edge
+// was not loaded in eager-loading.
+func (e RoleEdges) MayGiveOrErr() ([]*Role, error) {
+	if e.loadedTypes[2] {
+		return e.MayGive, nil
+	}
+	return nil, &NotLoadedError{edge: "may_give"}
 }
 
 // scanValues returns the types for scanning values from sql.Rows.
@@ -187,14 +187,14 @@ func (_m *Role) QueryAccount() *AccountQuery {
 	return NewRoleClient(_m.config).QueryAccount(_m)
 }
 
-// QueryMayGive queries the "may_give" edge of the Role entity.
-func (_m *Role) QueryMayGive() *RoleQuery {
-	return NewRoleClient(_m.config).QueryMayGive(_m)
-}
-
 // QueryGivenBy queries the "given_by" edge of the Role entity.
 func (_m *Role) QueryGivenBy() *RoleQuery {
 	return NewRoleClient(_m.config).QueryGivenBy(_m)
+}
+
+// QueryMayGive queries the "may_give" edge of the Role entity.
+func (_m *Role) QueryMayGive() *RoleQuery {
+	return NewRoleClient(_m.config).QueryMayGive(_m)
 }
 
 // Update returns a builder for updating this Role.

@@ -105,21 +105,6 @@ func (_c *RoleCreate) SetAccount(v *Account) *RoleCreate {
 	return _c.SetAccountID(v.ID)
 }
 
-// AddMayGiveIDs adds the "may_give" edge to the Role entity by IDs.
-func (_c *RoleCreate) AddMayGiveIDs(ids ...int64) *RoleCreate {
-	_c.mutation.AddMayGiveIDs(ids...)
-	return _c
-}
-
-// AddMayGive adds the "may_give" edges to the Role entity.
-func (_c *RoleCreate) AddMayGive(v ...*Role) *RoleCreate {
-	ids := make([]int64, len(v))
-	for i := range v {
-		ids[i] = v[i].ID
-	}
-	return _c.AddMayGiveIDs(ids...)
-}
-
 // AddGivenByIDs adds the "given_by" edge to the Role entity by IDs.
 func (_c *RoleCreate) AddGivenByIDs(ids ...int64) *RoleCreate {
 	_c.mutation.AddGivenByIDs(ids...)
@@ -133,6 +118,21 @@ func (_c *RoleCreate) AddGivenBy(v ...*Role) *RoleCreate {
 		ids[i] = v[i].ID
 	}
 	return _c.AddGivenByIDs(ids...)
+}
+
+// AddMayGiveIDs adds the "may_give" edge to the Role entity by IDs.
+func (_c *RoleCreate) AddMayGiveIDs(ids ...int64) *RoleCreate {
+	_c.mutation.AddMayGiveIDs(ids...)
+	return _c
+}
+
+// AddMayGive adds the "may_give" edges to the Role entity.
+func (_c *RoleCreate) AddMayGive(v ...*Role) *RoleCreate {
+	ids := make([]int64, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddMayGiveIDs(ids...)
 }
 
 // Mutation returns the RoleMutation object of the builder.
@@ -300,13 +300,13 @@ func (_c *RoleCreate) createSpec() (*Role, *sqlgraph.CreateSpec) {
 		_node.AccountID = nodes[0]
 		_spec.Edges = append(_spec.Edges, edge)
 	}
-	if nodes := _c.mutation.MayGiveIDs(); len(nodes) > 0 {
+	if nodes := _c.mutation.GivenByIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
 			Rel:     sqlgraph.M2M,
-			Inverse: false,
-			Table:   role.MayGiveTable,
-			Columns: role.MayGivePrimaryKey,
-			Bidi:    true,
+			Inverse: true,
+			Table:   role.GivenByTable,
+			Columns: role.GivenByPrimaryKey,
+			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(role.FieldID, field.TypeInt64),
 			},
@@ -316,12 +316,12 @@ func (_c *RoleCreate) createSpec() (*Role, *sqlgraph.CreateSpec) {
 		}
 		_spec.Edges = append(_spec.Edges, edge)
 	}
-	if nodes := _c.mutation.GivenByIDs(); len(nodes) > 0 {
+	if nodes := _c.mutation.MayGiveIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
 			Rel:     sqlgraph.M2M,
-			Inverse: true,
-			Table:   role.GivenByTable,
-			Columns: role.GivenByPrimaryKey,
+			Inverse: false,
+			Table:   role.MayGiveTable,
+			Columns: role.MayGivePrimaryKey,
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(role.FieldID, field.TypeInt64),

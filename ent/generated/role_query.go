@@ -26,8 +26,8 @@ type RoleQuery struct {
 	inters      []Interceptor
 	predicates  []predicate.Role
 	withAccount *AccountQuery
-	withMayGive *RoleQuery
 	withGivenBy *RoleQuery
+	withMayGive *RoleQuery
 	modifiers   []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
@@ -87,28 +87,6 @@ func (_q *RoleQuery) QueryAccount() *AccountQuery {
 	return query
 }
 
-// QueryMayGive chains the current query on the "may_give" edge.
-func (_q *RoleQuery) QueryMayGive() *RoleQuery {
-	query := (&RoleClient{config: _q.config}).Query()
-	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
-		if err := _q.prepareQuery(ctx); err != nil {
-			return nil, err
-		}
-		selector := _q.sqlQuery(ctx)
-		if err := selector.Err(); err != nil {
-			return nil, err
-		}
-		step := sqlgraph.NewStep(
-			sqlgraph.From(role.Table, role.FieldID, selector),
-			sqlgraph.To(role.Table, role.FieldID),
-			sqlgraph.Edge(sqlgraph.M2M, false, role.MayGiveTable, role.MayGivePrimaryKey...),
-		)
-		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
-		return fromU, nil
-	}
-	return query
-}
-
 // QueryGivenBy chains the current query on the "given_by" edge.
 func (_q *RoleQuery) QueryGivenBy() *RoleQuery {
 	query := (&RoleClient{config: _q.config}).Query()
@@ -124,6 +102,28 @@ func (_q *RoleQuery) QueryGivenBy() *RoleQuery {
 			sqlgraph.From(role.Table, role.FieldID, selector),
 			sqlgraph.To(role.Table, role.FieldID),
 			sqlgraph.Edge(sqlgraph.M2M, true, role.GivenByTable, role.GivenByPrimaryKey...),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryMayGive chains the current query on the "may_give" edge.
+func (_q *RoleQuery) QueryMayGive() *RoleQuery {
+	query := (&RoleClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(role.Table, role.FieldID, selector),
+			sqlgraph.To(role.Table, role.FieldID),
+			sqlgraph.Edge(sqlgraph.M2M, false, role.MayGiveTable, role.MayGivePrimaryKey...),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -324,8 +324,8 @@ func (_q *RoleQuery) Clone() *RoleQuery {
 		inters:      append([]Interceptor{}, _q.inters...),
 		predicates:  append([]predicate.Role{}, _q.predicates...),
 		withAccount: _q.withAccount.Clone(),
-		withMayGive: _q.withMayGive.Clone(),
 		withGivenBy: _q.withGivenBy.Clone(),
+		withMayGive: _q.withMayGive.Clone(),
 		// clone intermediate query.
 		sql:       _q.sql.Clone(),
 		path:      _q.path,
@@ -344,17 +344,6 @@ func (_q *RoleQuery) WithAccount(opts ...func(*AccountQuery)) *RoleQuery {
 	return _q
 }
 
-// WithMayGive tells the query-builder to eager-load the nodes that are connected to
-// the "may_give" edge. The optional arguments are used to configure the query builder of the edge.
-func (_q *RoleQuery) WithMayGive(opts ...func(*RoleQuery)) *RoleQuery {
-	query := (&RoleClient{config: _q.config}).Query()
-	for _, opt := range opts {
-		opt(query)
-	}
-	_q.withMayGive = query
-	return _q
-}
-
 // WithGivenBy tells the query-builder to eager-load the nodes that are connected to
 // the "given_by" edge. The optional arguments are used to configure the query builder of the edge.
 func (_q *RoleQuery) WithGivenBy(opts ...func(*RoleQuery)) *RoleQuery {
@@ -363,6 +352,17 @@ func (_q *RoleQuery) WithGivenBy(opts ...func(*RoleQuery)) *RoleQuery {
 		opt(query)
 	}
 	_q.withGivenBy = query
+	return _q
+}
+
+// WithMayGive tells the query-builder to eager-load the nodes that are connected to
+// the "may_give" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *RoleQuery) WithMayGive(opts ...func(*RoleQuery)) *RoleQuery {
+	query := (&RoleClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withMayGive = query
 	return _q
 }
 
@@ -446,8 +446,8 @@ func (_q *RoleQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Role, e
 		_spec       = _q.querySpec()
 		loadedTypes = [3]bool{
 			_q.withAccount != nil,
-			_q.withMayGive != nil,
 			_q.withGivenBy != nil,
+			_q.withMayGive != nil,
 		}
 	)
 	_spec.ScanValues = func(columns []string) ([]any, error) {
@@ -477,17 +477,17 @@ func (_q *RoleQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Role, e
 			return nil, err
 		}
 	}
-	if query := _q.withMayGive; query != nil {
-		if err := _q.loadMayGive(ctx, query, nodes,
-			func(n *Role) { n.Edges.MayGive = []*Role{} },
-			func(n *Role, e *Role) { n.Edges.MayGive = append(n.Edges.MayGive, e) }); err != nil {
-			return nil, err
-		}
-	}
 	if query := _q.withGivenBy; query != nil {
 		if err := _q.loadGivenBy(ctx, query, nodes,
 			func(n *Role) { n.Edges.GivenBy = []*Role{} },
 			func(n *Role, e *Role) { n.Edges.GivenBy = append(n.Edges.GivenBy, e) }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withMayGive; query != nil {
+		if err := _q.loadMayGive(ctx, query, nodes,
+			func(n *Role) { n.Edges.MayGive = []*Role{} },
+			func(n *Role, e *Role) { n.Edges.MayGive = append(n.Edges.MayGive, e) }); err != nil {
 			return nil, err
 		}
 	}
@@ -519,67 +519,6 @@ func (_q *RoleQuery) loadAccount(ctx context.Context, query *AccountQuery, nodes
 		}
 		for i := range nodes {
 			assign(nodes[i], n)
-		}
-	}
-	return nil
-}
-func (_q *RoleQuery) loadMayGive(ctx context.Context, query *RoleQuery, nodes []*Role, init func(*Role), assign func(*Role, *Role)) error {
-	edgeIDs := make([]driver.Value, len(nodes))
-	byID := make(map[int64]*Role)
-	nids := make(map[int64]map[*Role]struct{})
-	for i, node := range nodes {
-		edgeIDs[i] = node.ID
-		byID[node.ID] = node
-		if init != nil {
-			init(node)
-		}
-	}
-	query.Where(func(s *sql.Selector) {
-		joinT := sql.Table(role.MayGiveTable)
-		s.Join(joinT).On(s.C(role.FieldID), joinT.C(role.MayGivePrimaryKey[1]))
-		s.Where(sql.InValues(joinT.C(role.MayGivePrimaryKey[0]), edgeIDs...))
-		columns := s.SelectedColumns()
-		s.Select(joinT.C(role.MayGivePrimaryKey[0]))
-		s.AppendSelect(columns...)
-		s.SetDistinct(false)
-	})
-	if err := query.prepareQuery(ctx); err != nil {
-		return err
-	}
-	qr := QuerierFunc(func(ctx context.Context, q Query) (Value, error) {
-		return query.sqlAll(ctx, func(_ context.Context, spec *sqlgraph.QuerySpec) {
-			assign := spec.Assign
-			values := spec.ScanValues
-			spec.ScanValues = func(columns []string) ([]any, error) {
-				values, err := values(columns[1:])
-				if err != nil {
-					return nil, err
-				}
-				return append([]any{new(sql.NullInt64)}, values...), nil
-			}
-			spec.Assign = func(columns []string, values []any) error {
-				outValue := values[0].(*sql.NullInt64).Int64
-				inValue := values[1].(*sql.NullInt64).Int64
-				if nids[inValue] == nil {
-					nids[inValue] = map[*Role]struct{}{byID[outValue]: {}}
-					return assign(columns[1:], values[1:])
-				}
-				nids[inValue][byID[outValue]] = struct{}{}
-				return nil
-			}
-		})
-	})
-	neighbors, err := withInterceptors[[]*Role](ctx, query, qr, query.inters)
-	if err != nil {
-		return err
-	}
-	for _, n := range neighbors {
-		nodes, ok := nids[n.ID]
-		if !ok {
-			return fmt.Errorf(`unexpected "may_give" node returned %v`, n.ID)
-		}
-		for kn := range nodes {
-			assign(kn, n)
 		}
 	}
 	return nil
@@ -638,6 +577,67 @@ func (_q *RoleQuery) loadGivenBy(ctx context.Context, query *RoleQuery, nodes []
 		nodes, ok := nids[n.ID]
 		if !ok {
 			return fmt.Errorf(`unexpected "given_by" node returned %v`, n.ID)
+		}
+		for kn := range nodes {
+			assign(kn, n)
+		}
+	}
+	return nil
+}
+func (_q *RoleQuery) loadMayGive(ctx context.Context, query *RoleQuery, nodes []*Role, init func(*Role), assign func(*Role, *Role)) error {
+	edgeIDs := make([]driver.Value, len(nodes))
+	byID := make(map[int64]*Role)
+	nids := make(map[int64]map[*Role]struct{})
+	for i, node := range nodes {
+		edgeIDs[i] = node.ID
+		byID[node.ID] = node
+		if init != nil {
+			init(node)
+		}
+	}
+	query.Where(func(s *sql.Selector) {
+		joinT := sql.Table(role.MayGiveTable)
+		s.Join(joinT).On(s.C(role.FieldID), joinT.C(role.MayGivePrimaryKey[1]))
+		s.Where(sql.InValues(joinT.C(role.MayGivePrimaryKey[0]), edgeIDs...))
+		columns := s.SelectedColumns()
+		s.Select(joinT.C(role.MayGivePrimaryKey[0]))
+		s.AppendSelect(columns...)
+		s.SetDistinct(false)
+	})
+	if err := query.prepareQuery(ctx); err != nil {
+		return err
+	}
+	qr := QuerierFunc(func(ctx context.Context, q Query) (Value, error) {
+		return query.sqlAll(ctx, func(_ context.Context, spec *sqlgraph.QuerySpec) {
+			assign := spec.Assign
+			values := spec.ScanValues
+			spec.ScanValues = func(columns []string) ([]any, error) {
+				values, err := values(columns[1:])
+				if err != nil {
+					return nil, err
+				}
+				return append([]any{new(sql.NullInt64)}, values...), nil
+			}
+			spec.Assign = func(columns []string, values []any) error {
+				outValue := values[0].(*sql.NullInt64).Int64
+				inValue := values[1].(*sql.NullInt64).Int64
+				if nids[inValue] == nil {
+					nids[inValue] = map[*Role]struct{}{byID[outValue]: {}}
+					return assign(columns[1:], values[1:])
+				}
+				nids[inValue][byID[outValue]] = struct{}{}
+				return nil
+			}
+		})
+	})
+	neighbors, err := withInterceptors[[]*Role](ctx, query, qr, query.inters)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		nodes, ok := nids[n.ID]
+		if !ok {
+			return fmt.Errorf(`unexpected "may_give" node returned %v`, n.ID)
 		}
 		for kn := range nodes {
 			assign(kn, n)

@@ -104,21 +104,6 @@ func (_u *RoleUpdate) ClearPairs() *RoleUpdate {
 	return _u
 }
 
-// AddMayGiveIDs adds the "may_give" edge to the Role entity by IDs.
-func (_u *RoleUpdate) AddMayGiveIDs(ids ...int64) *RoleUpdate {
-	_u.mutation.AddMayGiveIDs(ids...)
-	return _u
-}
-
-// AddMayGive adds the "may_give" edges to the Role entity.
-func (_u *RoleUpdate) AddMayGive(v ...*Role) *RoleUpdate {
-	ids := make([]int64, len(v))
-	for i := range v {
-		ids[i] = v[i].ID
-	}
-	return _u.AddMayGiveIDs(ids...)
-}
-
 // AddGivenByIDs adds the "given_by" edge to the Role entity by IDs.
 func (_u *RoleUpdate) AddGivenByIDs(ids ...int64) *RoleUpdate {
 	_u.mutation.AddGivenByIDs(ids...)
@@ -134,30 +119,24 @@ func (_u *RoleUpdate) AddGivenBy(v ...*Role) *RoleUpdate {
 	return _u.AddGivenByIDs(ids...)
 }
 
-// Mutation returns the RoleMutation object of the builder.
-func (_u *RoleUpdate) Mutation() *RoleMutation {
-	return _u.mutation
-}
-
-// ClearMayGive clears all "may_give" edges to the Role entity.
-func (_u *RoleUpdate) ClearMayGive() *RoleUpdate {
-	_u.mutation.ClearMayGive()
+// AddMayGiveIDs adds the "may_give" edge to the Role entity by IDs.
+func (_u *RoleUpdate) AddMayGiveIDs(ids ...int64) *RoleUpdate {
+	_u.mutation.AddMayGiveIDs(ids...)
 	return _u
 }
 
-// RemoveMayGiveIDs removes the "may_give" edge to Role entities by IDs.
-func (_u *RoleUpdate) RemoveMayGiveIDs(ids ...int64) *RoleUpdate {
-	_u.mutation.RemoveMayGiveIDs(ids...)
-	return _u
-}
-
-// RemoveMayGive removes "may_give" edges to Role entities.
-func (_u *RoleUpdate) RemoveMayGive(v ...*Role) *RoleUpdate {
+// AddMayGive adds the "may_give" edges to the Role entity.
+func (_u *RoleUpdate) AddMayGive(v ...*Role) *RoleUpdate {
 	ids := make([]int64, len(v))
 	for i := range v {
 		ids[i] = v[i].ID
 	}
-	return _u.RemoveMayGiveIDs(ids...)
+	return _u.AddMayGiveIDs(ids...)
+}
+
+// Mutation returns the RoleMutation object of the builder.
+func (_u *RoleUpdate) Mutation() *RoleMutation {
+	return _u.mutation
 }
 
 // ClearGivenBy clears all "given_by" edges to the Role entity.
@@ -179,6 +158,27 @@ func (_u *RoleUpdate) RemoveGivenBy(v ...*Role) *RoleUpdate {
 		ids[i] = v[i].ID
 	}
 	return _u.RemoveGivenByIDs(ids...)
+}
+
+// ClearMayGive clears all "may_give" edges to the Role entity.
+func (_u *RoleUpdate) ClearMayGive() *RoleUpdate {
+	_u.mutation.ClearMayGive()
+	return _u
+}
+
+// RemoveMayGiveIDs removes the "may_give" edge to Role entities by IDs.
+func (_u *RoleUpdate) RemoveMayGiveIDs(ids ...int64) *RoleUpdate {
+	_u.mutation.RemoveMayGiveIDs(ids...)
+	return _u
+}
+
+// RemoveMayGive removes "may_give" edges to Role entities.
+func (_u *RoleUpdate) RemoveMayGive(v ...*Role) *RoleUpdate {
+	ids := make([]int64, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveMayGiveIDs(ids...)
 }
 
 // Save executes the query and returns the number of nodes affected by the update operation.
@@ -280,51 +280,6 @@ func (_u *RoleUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if _u.mutation.PairsCleared() {
 		_spec.ClearField(role.FieldPairs, field.TypeJSON)
 	}
-	if _u.mutation.MayGiveCleared() {
-		edge := &sqlgraph.EdgeSpec{
-			Rel:     sqlgraph.M2M,
-			Inverse: false,
-			Table:   role.MayGiveTable,
-			Columns: role.MayGivePrimaryKey,
-			Bidi:    true,
-			Target: &sqlgraph.EdgeTarget{
-				IDSpec: sqlgraph.NewFieldSpec(role.FieldID, field.TypeInt64),
-			},
-		}
-		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
-	}
-	if nodes := _u.mutation.RemovedMayGiveIDs(); len(nodes) > 0 && !_u.mutation.MayGiveCleared() {
-		edge := &sqlgraph.EdgeSpec{
-			Rel:     sqlgraph.M2M,
-			Inverse: false,
-			Table:   role.MayGiveTable,
-			Columns: role.MayGivePrimaryKey,
-			Bidi:    true,
-			Target: &sqlgraph.EdgeTarget{
-				IDSpec: sqlgraph.NewFieldSpec(role.FieldID, field.TypeInt64),
-			},
-		}
-		for _, k := range nodes {
-			edge.Target.Nodes = append(edge.Target.Nodes, k)
-		}
-		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
-	}
-	if nodes := _u.mutation.MayGiveIDs(); len(nodes) > 0 {
-		edge := &sqlgraph.EdgeSpec{
-			Rel:     sqlgraph.M2M,
-			Inverse: false,
-			Table:   role.MayGiveTable,
-			Columns: role.MayGivePrimaryKey,
-			Bidi:    true,
-			Target: &sqlgraph.EdgeTarget{
-				IDSpec: sqlgraph.NewFieldSpec(role.FieldID, field.TypeInt64),
-			},
-		}
-		for _, k := range nodes {
-			edge.Target.Nodes = append(edge.Target.Nodes, k)
-		}
-		_spec.Edges.Add = append(_spec.Edges.Add, edge)
-	}
 	if _u.mutation.GivenByCleared() {
 		edge := &sqlgraph.EdgeSpec{
 			Rel:     sqlgraph.M2M,
@@ -360,6 +315,51 @@ func (_u *RoleUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 			Inverse: true,
 			Table:   role.GivenByTable,
 			Columns: role.GivenByPrimaryKey,
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(role.FieldID, field.TypeInt64),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.MayGiveCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2M,
+			Inverse: false,
+			Table:   role.MayGiveTable,
+			Columns: role.MayGivePrimaryKey,
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(role.FieldID, field.TypeInt64),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedMayGiveIDs(); len(nodes) > 0 && !_u.mutation.MayGiveCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2M,
+			Inverse: false,
+			Table:   role.MayGiveTable,
+			Columns: role.MayGivePrimaryKey,
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(role.FieldID, field.TypeInt64),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.MayGiveIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2M,
+			Inverse: false,
+			Table:   role.MayGiveTable,
+			Columns: role.MayGivePrimaryKey,
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(role.FieldID, field.TypeInt64),
@@ -466,21 +466,6 @@ func (_u *RoleUpdateOne) ClearPairs() *RoleUpdateOne {
 	return _u
 }
 
-// AddMayGiveIDs adds the "may_give" edge to the Role entity by IDs.
-func (_u *RoleUpdateOne) AddMayGiveIDs(ids ...int64) *RoleUpdateOne {
-	_u.mutation.AddMayGiveIDs(ids...)
-	return _u
-}
-
-// AddMayGive adds the "may_give" edges to the Role entity.
-func (_u *RoleUpdateOne) AddMayGive(v ...*Role) *RoleUpdateOne {
-	ids := make([]int64, len(v))
-	for i := range v {
-		ids[i] = v[i].ID
-	}
-	return _u.AddMayGiveIDs(ids...)
-}
-
 // AddGivenByIDs adds the "given_by" edge to the Role entity by IDs.
 func (_u *RoleUpdateOne) AddGivenByIDs(ids ...int64) *RoleUpdateOne {
 	_u.mutation.AddGivenByIDs(ids...)
@@ -496,30 +481,24 @@ func (_u *RoleUpdateOne) AddGivenBy(v ...*Role) *RoleUpdateOne {
 	return _u.AddGivenByIDs(ids...)
 }
 
-// Mutation returns the RoleMutation object of the builder.
-func (_u *RoleUpdateOne) Mutation() *RoleMutation {
-	return _u.mutation
-}
-
-// ClearMayGive clears all "may_give" edges to the Role entity.
-func (_u *RoleUpdateOne) ClearMayGive() *RoleUpdateOne {
-	_u.mutation.ClearMayGive()
+// AddMayGiveIDs adds the "may_give" edge to the Role entity by IDs.
+func (_u *RoleUpdateOne) AddMayGiveIDs(ids ...int64) *RoleUpdateOne {
+	_u.mutation.AddMayGiveIDs(ids...)
 	return _u
 }
 
-// RemoveMayGiveIDs removes the "may_give" edge to Role entities by IDs.
-func (_u *RoleUpdateOne) RemoveMayGiveIDs(ids ...int64) *RoleUpdateOne {
-	_u.mutation.RemoveMayGiveIDs(ids...)
-	return _u
-}
-
-// RemoveMayGive removes "may_give" edges to Role entities.
-func (_u *RoleUpdateOne) RemoveMayGive(v ...*Role) *RoleUpdateOne {
+// AddMayGive adds the "may_give" edges to the Role entity.
+func (_u *RoleUpdateOne) AddMayGive(v ...*Role) *RoleUpdateOne {
 	ids := make([]int64, len(v))
 	for i := range v {
 		ids[i] = v[i].ID
 	}
-	return _u.RemoveMayGiveIDs(ids...)
+	return _u.AddMayGiveIDs(ids...)
+}
+
+// Mutation returns the RoleMutation object of the builder.
+func (_u *RoleUpdateOne) Mutation() *RoleMutation {
+	return _u.mutation
 }
 
 // ClearGivenBy clears all "given_by" edges to the Role entity.
@@ -541,6 +520,27 @@ func (_u *RoleUpdateOne) RemoveGivenBy(v ...*Role) *RoleUpdateOne {
 		ids[i] = v[i].ID
 	}
 	return _u.RemoveGivenByIDs(ids...)
+}
+
+// ClearMayGive clears all "may_give" edges to the Role entity.
+func (_u *RoleUpdateOne) ClearMayGive() *RoleUpdateOne {
+	_u.mutation.ClearMayGive()
+	return _u
+}
+
+// RemoveMayGiveIDs removes the "may_give" edge to Role entities by IDs.
+func (_u *RoleUpdateOne) RemoveMayGiveIDs(ids ...int64) *RoleUpdateOne {
+	_u.mutation.RemoveMayGiveIDs(ids...)
+	return _u
+}
+
+// RemoveMayGive removes "may_give" edges to Role entities.
+func (_u *RoleUpdateOne) RemoveMayGive(v ...*Role) *RoleUpdateOne {
+	ids := make([]int64, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveMayGiveIDs(ids...)
 }
 
 // Where appends a list predicates to the RoleUpdate builder.
@@ -672,51 +672,6 @@ func (_u *RoleUpdateOne) sqlSave(ctx context.Context) (_node *Role, err error) {
 	if _u.mutation.PairsCleared() {
 		_spec.ClearField(role.FieldPairs, field.TypeJSON)
 	}
-	if _u.mutation.MayGiveCleared() {
-		edge := &sqlgraph.EdgeSpec{
-			Rel:     sqlgraph.M2M,
-			Inverse: false,
-			Table:   role.MayGiveTable,
-			Columns: role.MayGivePrimaryKey,
-			Bidi:    true,
-			Target: &sqlgraph.EdgeTarget{
-				IDSpec: sqlgraph.NewFieldSpec(role.FieldID, field.TypeInt64),
-			},
-		}
-		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
-	}
-	if nodes := _u.mutation.RemovedMayGiveIDs(); len(nodes) > 0 && !_u.mutation.MayGiveCleared() {
-		edge := &sqlgraph.EdgeSpec{
-			Rel:     sqlgraph.M2M,
-			Inverse: false,
-			Table:   role.MayGiveTable,
-			Columns: role.MayGivePrimaryKey,
-			Bidi:    true,
-			Target: &sqlgraph.EdgeTarget{
-				IDSpec: sqlgraph.NewFieldSpec(role.FieldID, field.TypeInt64),
-			},
-		}
-		for _, k := range nodes {
-			edge.Target.Nodes = append(edge.Target.Nodes, k)
-		}
-		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
-	}
-	if nodes := _u.mutation.MayGiveIDs(); len(nodes) > 0 {
-		edge := &sqlgraph.EdgeSpec{
-			Rel:     sqlgraph.M2M,
-			Inverse: false,
-			Table:   role.MayGiveTable,
-			Columns: role.MayGivePrimaryKey,
-			Bidi:    true,
-			Target: &sqlgraph.EdgeTarget{
-				IDSpec: sqlgraph.NewFieldSpec(role.FieldID, field.TypeInt64),
-			},
-		}
-		for _, k := range nodes {
-			edge.Target.Nodes = append(edge.Target.Nodes, k)
-		}
-		_spec.Edges.Add = append(_spec.Edges.Add, edge)
-	}
 	if _u.mutation.GivenByCleared() {
 		edge := &sqlgraph.EdgeSpec{
 			Rel:     sqlgraph.M2M,
@@ -752,6 +707,51 @@ func (_u *RoleUpdateOne) sqlSave(ctx context.Context) (_node *Role, err error) {
 			Inverse: true,
 			Table:   role.GivenByTable,
 			Columns: role.GivenByPrimaryKey,
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(role.FieldID, field.TypeInt64),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.MayGiveCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2M,
+			Inverse: false,
+			Table:   role.MayGiveTable,
+			Columns: role.MayGivePrimaryKey,
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(role.FieldID, field.TypeInt64),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedMayGiveIDs(); len(nodes) > 0 && !_u.mutation.MayGiveCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2M,
+			Inverse: false,
+			Table:   role.MayGiveTable,
+			Columns: role.MayGivePrimaryKey,
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(role.FieldID, field.TypeInt64),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.MayGiveIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2M,
+			Inverse: false,
+			Table:   role.MayGiveTable,
+			Columns: role.MayGivePrimaryKey,
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(role.FieldID, field.TypeInt64),

@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"slices"
 	"strings"
 
 	"canopy/authz"
@@ -15,7 +16,7 @@ type row func(column string) string
 // aliased is a row of a table that a rule joins itself.
 func aliased(alias string) row { return func(column string) string { return alias + "." + column } }
 
-// clause writes a condition.
+// clause writes a condition. The nil clause is true.
 type clause = func(*sql.Builder)
 
 // column is an argument of text that is written as it is.
@@ -32,7 +33,7 @@ func text(format string, args ...any) clause {
 			}
 			switch arg := args[i].(type) {
 			case clause:
-				arg(b)
+				write(b, arg)
 			case column:
 				b.WriteString(string(arg))
 			default:
@@ -42,18 +43,39 @@ func text(format string, args ...any) clause {
 	}
 }
 
+func write(b *sql.Builder, c clause) {
+	if c == nil {
+		b.WriteString("TRUE")
+		return
+	}
+	c(b)
+}
+
 // anyOf is true when one of the clauses is; of none it is false.
-func anyOf(clauses ...clause) clause { return joined(" OR ", "FALSE", clauses) }
+func anyOf(clauses ...clause) clause {
+	if slices.ContainsFunc(clauses, func(c clause) bool { return c == nil }) {
+		return nil
+	}
+	if len(clauses) == 0 {
+		return func(b *sql.Builder) { b.WriteString("FALSE") }
+	}
+	return joined(" OR ", clauses)
+}
 
 // allOf is true when all the clauses are.
-func allOf(clauses ...clause) clause { return joined(" AND ", "TRUE", clauses) }
+func allOf(clauses ...clause) clause {
+	clauses = slices.DeleteFunc(clauses, func(c clause) bool { return c == nil })
+	if len(clauses) == 0 {
+		return nil
+	}
+	return joined(" AND ", clauses)
+}
 
-func joined(word, ofNone string, clauses []clause) clause {
+func joined(word string, clauses []clause) clause {
+	if len(clauses) == 1 {
+		return clauses[0]
+	}
 	return func(b *sql.Builder) {
-		if len(clauses) == 0 {
-			b.WriteString(ofNone)
-			return
-		}
 		b.WriteByte('(')
 		for i, c := range clauses {
 			if i > 0 {
@@ -90,7 +112,7 @@ func inSubtree(group row, p authz.Place) clause {
 // group is true for a row of the table groups that the reach contains as a group.
 func group(g row, r authz.Reach) clause {
 	if r.Account {
-		return allOf()
+		return nil
 	}
 	var ways []clause
 	for _, p := range r.Subtrees {
@@ -105,9 +127,12 @@ func group(g row, r authz.Reach) clause {
 // at is true when the column holds the id of a group that the reach contains.
 func at(col string, r authz.Reach) clause {
 	if r.Account {
-		return allOf()
+		return nil
 	}
 	var ways, subtrees []clause
+	if len(r.Groups) > 0 {
+		ways = append(ways, in(col, r.Groups))
+	}
 	for _, p := range r.Subtrees {
 		subtrees = append(subtrees, inSubtree(aliased("rule_group"), p))
 	}
@@ -115,24 +140,40 @@ func at(col string, r authz.Reach) clause {
 		ways = append(ways, text("EXISTS (SELECT 1 FROM groups AS rule_group WHERE rule_group.id = ? AND ?)",
 			column(col), anyOf(subtrees...)))
 	}
-	if len(r.Groups) > 0 {
-		ways = append(ways, in(col, r.Groups))
+	return anyOf(ways...)
+}
+
+// contact is true for a row of the table contacts that one of the permissions reaches.
+func contact(c row, v *authz.Viewer, permissions ...authz.Permission) clause {
+	var all, waiting authz.Reach
+	for _, p := range permissions {
+		if r := v.Reach(p); r.Waiting {
+			merge(&waiting, r)
+		} else {
+			merge(&all, r)
+		}
+	}
+	// What is reached anyway need not be looked up once more for unassigned contacts.
+	waiting.Subtrees = slices.DeleteFunc(waiting.Subtrees, func(p authz.Place) bool { return slices.Contains(all.Subtrees, p) })
+	waiting.Groups = append(waiting.Groups, waiting.Queues...)
+	waiting.Groups = append(waiting.Groups, all.Queues...)
+	waiting.Groups = slices.DeleteFunc(waiting.Groups, func(id int64) bool { return slices.Contains(all.Groups, id) })
+
+	ways := []clause{at(c("group_id"), all)}
+	if all.Assigned && !all.Account {
+		ways = append(ways, text("? = ?", column(c("assigned_user_id")), v.UserID))
+	}
+	if !waiting.Empty() {
+		ways = append(ways, allOf(text("? IS NULL", column(c("assigned_user_id"))), at(c("group_id"), waiting)))
 	}
 	return anyOf(ways...)
 }
 
-// contact is true for a row of the table contacts that the reach contains.
-func contact(c row, v *authz.Viewer, r authz.Reach) clause {
-	waits := text("? IS NULL", column(c("assigned_user_id")))
-	ways := []clause{at(c("group_id"), r)}
-	if r.Assigned && !r.Account {
-		ways = append(ways, text("? = ?", column(c("assigned_user_id")), v.UserID))
-	}
-	if len(r.Queues) > 0 {
-		ways = append(ways, allOf(waits, in(c("group_id"), r.Queues)))
-	}
-	if r.Waiting {
-		return allOf(waits, anyOf(ways...))
-	}
-	return anyOf(ways...)
+// merge adds a reach to another one.
+func merge(to *authz.Reach, r authz.Reach) {
+	to.Account = to.Account || r.Account
+	to.Assigned = to.Assigned || r.Assigned
+	to.Subtrees = append(to.Subtrees, r.Subtrees...)
+	to.Groups = append(to.Groups, r.Groups...)
+	to.Queues = append(to.Queues, r.Queues...)
 }

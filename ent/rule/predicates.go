@@ -53,7 +53,7 @@ func Cards(ctx context.Context) Predicate {
 			text("? = ?", column(user("home_group_id")), v.Home.GroupID),
 			at(user("home_group_id"), v.Reach(authz.AgentPanelView)),
 			text("EXISTS (SELECT 1 FROM contacts AS rule_contact WHERE rule_contact.assigned_user_id = ? AND ?)",
-				column(user("id")), visibleContact(v, aliased("rule_contact")))))
+				column(user("id")), reachedContact(v, aliased("rule_contact")))))
 	})
 }
 
@@ -125,11 +125,18 @@ func Contacts(ctx context.Context) Predicate {
 	return limited(ctx, visibleContact)
 }
 
-func visibleContact(v *authz.Viewer, c row) clause {
-	return allOf(owned(v, c), anyOf(
-		contact(c, v, v.Reach(authz.ConversationsView)),
-		contact(c, v, v.Reach(authz.QueueView)),
-		contact(c, v, v.Reach(authz.ContactsView))))
+// ContactsReached are the contacts at which the viewer holds the permission, whether or not they see them: for what a
+// list tells of contacts beside their being there, such as whether a phone number matches a search.
+func ContactsReached(ctx context.Context, p authz.Permission) Predicate {
+	return limited(ctx, func(v *authz.Viewer, c row) clause { return allOf(owned(v, c), contact(c, v, p)) })
+}
+
+func visibleContact(v *authz.Viewer, c row) clause { return allOf(owned(v, c), reachedContact(v, c)) }
+
+// reachedContact is for contacts that are known to be of the viewer's account; naming the account would lead SQLite to
+// look through all of its contacts.
+func reachedContact(v *authz.Viewer, c row) clause {
+	return contact(c, v, authz.ConversationsView, authz.QueueView, authz.ContactsView)
 }
 
 // ContactAssignments are those of contacts whose conversations the viewer sees.
@@ -150,17 +157,22 @@ func Conversations(ctx context.Context) Predicate {
 // Messages are those of visible conversations.
 func Messages(ctx context.Context) Predicate {
 	return limited(ctx, func(v *authz.Viewer, message row) clause {
+		seen := ofContact(v, "rule_conversation.contact_id")
+		if seen == nil {
+			return owned(v, message)
+		}
 		return allOf(owned(v, message), text("EXISTS (SELECT 1 FROM conversations AS rule_conversation WHERE rule_conversation.id = ? AND ?)",
-			column(message("conversation_id")), ofContact(v, "rule_conversation.contact_id")))
+			column(message("conversation_id")), seen))
 	})
 }
 
 // ofContact is true when the column holds the id of a contact whose conversations the viewer sees.
 func ofContact(v *authz.Viewer, col string) clause {
-	c := aliased("rule_contact")
-	return text("EXISTS (SELECT 1 FROM contacts AS rule_contact WHERE rule_contact.id = ? AND ?)", column(col), anyOf(
-		contact(c, v, v.Reach(authz.ConversationsView)),
-		contact(c, v, v.Reach(authz.QueueView))))
+	seen := contact(aliased("rule_contact"), v, authz.ConversationsView, authz.QueueView)
+	if seen == nil {
+		return nil
+	}
+	return text("EXISTS (SELECT 1 FROM contacts AS rule_contact WHERE rule_contact.id = ? AND ?)", column(col), seen)
 }
 
 // AuditEvents are visible to those who hold AUDIT_VIEW on the account.

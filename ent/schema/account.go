@@ -12,7 +12,7 @@ type Account struct{ ent.Schema }
 func (Account) Fields() []ent.Field {
 	return []ent.Field{
 		field.Int64("id").Immutable(),
-		field.String("name").NotEmpty().MaxLen(100),
+		field.String("name").NotEmpty().MaxRuneLen(100),
 		field.String("slug").Unique().Immutable().MaxLen(40).
 			Comment("names the account at login, where an e-mail address alone is not enough"),
 		field.Enum("plan").Values("STARTER", "PRO"),

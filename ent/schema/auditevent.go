@@ -26,7 +26,7 @@ func (AuditEvent) Fields() []ent.Field {
 		field.Int64("target_id").Immutable(),
 		field.JSON("before", json.RawMessage{}).Optional().Immutable(),
 		field.JSON("after", json.RawMessage{}).Optional().Immutable(),
-		field.String("reason").Default("").MaxLen(1000).Immutable(),
+		field.String("reason").Default("").MaxRuneLen(1000).Immutable(),
 		field.String("request_id").Default("").MaxLen(64).Immutable(),
 	}
 }

@@ -20,7 +20,7 @@ func (ContactAssignment) Fields() []ent.Field {
 		field.Int64("user_id"),
 		field.Int64("assigned_by_id").Optional().Nillable().Comment("empty: Canopy itself"),
 		field.Enum("method").Values("CLAIM", "OPENED", "ASSIGNED", "TRANSFERRED", "HANDED_OVER", "ROUND_ROBIN", "RADAR").Immutable(),
-		field.String("explanation").MaxLen(1000).Comment("why it went there, in words"),
+		field.String("explanation").MaxRuneLen(1000).Comment("why it went there, in words"),
 		field.Int64("taken_from_group_id").Optional().Nillable().
 			Comment("the group in whose queue the contact waited; empty when it did not wait"),
 		field.Time("started_at").Immutable(),

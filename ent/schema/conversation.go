@@ -18,7 +18,7 @@ func (Conversation) Fields() []ent.Field {
 	return []ent.Field{
 		field.Int64("contact_id"),
 		field.Int64("number").Immutable().Comment("counts up within the account"),
-		field.String("subject").Default("").MaxLen(200),
+		field.String("subject").Default("").MaxRuneLen(200),
 		field.Int64("agent_id").Optional().Nillable().Comment("who serves it, or served it last; empty while it waits"),
 		field.Time("opened_at").Immutable(),
 		field.Int64("opened_by_id").Optional().Nillable().Comment("empty: the contact, by writing"),
@@ -58,8 +58,8 @@ func (Message) Fields() []ent.Field {
 		field.Int64("conversation_id"),
 		field.Enum("direction").Values("INBOUND", "OUTBOUND").Immutable(),
 		field.Int64("author_id").Optional().Nillable().Comment("the user who wrote it; empty for INBOUND"),
-		field.String("text").MaxLen(4096),
-		field.String("external_id").Optional().Nillable().Immutable().MaxLen(200).Comment("the integration's own id, by which a message arrives once"),
+		field.String("text").MaxRuneLen(4096),
+		field.String("external_id").Optional().Nillable().Immutable().MaxRuneLen(200).Comment("the integration's own id, by which a message arrives once"),
 		field.Time("sent_at").Immutable(),
 	}
 }

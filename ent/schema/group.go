@@ -23,7 +23,7 @@ func (Group) Mixin() []ent.Mixin { return []ent.Mixin{Owned{}} }
 func (Group) Annotations() []schema.Annotation {
 	return []schema.Annotation{entsql.Checks(map[string]string{
 		"group_depth":      "depth BETWEEN 0 AND 64",
-		"group_root_depth": "(parent_id IS NULL) = (depth = 0)",
+		"group_root_depth": "parent_id IS NULL AND depth = 0 OR parent_id IS NOT NULL AND depth > 0",
 	})}
 }
 
@@ -31,8 +31,8 @@ func (Group) Annotations() []schema.Annotation {
 func (Group) Fields() []ent.Field {
 	return []ent.Field{
 		field.Int64("parent_id").Optional().Nillable(),
-		field.String("name").NotEmpty().MaxLen(100),
-		field.String("name_key").MaxLen(400).Comment("the name folded for comparing without case"),
+		field.String("name").NotEmpty().MaxRuneLen(100),
+		field.String("name_key").MaxRuneLen(400).Comment("the name folded for comparing without case"),
 		field.String("path").MaxLen(6 * (MaxDepth + 1)).Comment("labels from the root to the group"),
 		field.Int("depth").NonNegative(),
 		field.String("wall").Default("").MaxLen(6 * (MaxDepth + 1)).Comment("path of the nearest RESTRICTED group at or above"),

@@ -17,11 +17,11 @@ func (GroupRequest) Mixin() []ent.Mixin { return []ent.Mixin{Owned{}} }
 func (GroupRequest) Fields() []ent.Field {
 	return []ent.Field{
 		field.Int64("parent_id"),
-		field.String("name").NotEmpty().MaxLen(100),
+		field.String("name").NotEmpty().MaxRuneLen(100),
 		field.Int64("requested_by_id"),
-		field.String("reason").Default("").MaxLen(1000),
+		field.String("reason").Default("").MaxRuneLen(1000),
 		field.Enum("status").Values("PENDING", "APPROVED", "REFUSED").Default("PENDING"),
-		field.String("decision_note").Default("").MaxLen(1000),
+		field.String("decision_note").Default("").MaxRuneLen(1000),
 		field.Int64("group_id").Optional().Nillable().Comment("the group that the approval made"),
 		field.Time("decided_at").Optional().Nillable(),
 		field.Time("created_at").Immutable(),

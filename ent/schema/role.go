@@ -21,10 +21,10 @@ func (Role) Mixin() []ent.Mixin { return []ent.Mixin{Owned{}} }
 func (Role) Fields() []ent.Field {
 	return []ent.Field{
 		field.String("key").Optional().Nillable().Immutable().Comment("of a built-in role; empty for a custom one"),
-		field.String("name").NotEmpty().MaxLen(100),
-		field.String("name_key").MaxLen(400),
-		field.String("description").Default("").MaxLen(1000),
-		field.String("policy_note").Default("").MaxLen(4000),
+		field.String("name").NotEmpty().MaxRuneLen(100),
+		field.String("name_key").MaxRuneLen(400),
+		field.String("description").Default("").MaxRuneLen(1000),
+		field.String("policy_note").Default("").MaxRuneLen(4000),
 		field.JSON("pairs", []authz.Pair{}).Optional().Comment("of a custom role"),
 		field.Time("created_at").Immutable(),
 	}
@@ -33,11 +33,10 @@ func (Role) Fields() []ent.Field {
 // Edges of the Role.
 func (Role) Edges() []ent.Edge {
 	return []ent.Edge{
-		// The inverse edge is named so that Ent does not take giving for mutual.
+		// Without this inverse, named before the edge itself, Ent takes giving for mutual and stores it both ways.
+		edge.From("given_by", Role.Type).Ref("may_give"),
 		edge.To("may_give", Role.Type).StorageKey(edge.Table("role_may_give"), edge.Columns("role_id", "given_id")).
 			Comment("the roles that holders of a custom role may give"),
-		// Without a named inverse Ent takes giving for mutual and stores it in both directions.
-		edge.From("given_by", Role.Type).Ref("may_give"),
 	}
 }
 
@@ -64,7 +63,7 @@ func (RoleGrant) Fields() []ent.Field {
 		field.Time("valid_from").Immutable().Comment("first moment of the grant"),
 		field.Time("valid_until").Optional().Nillable().Comment("first moment without it; empty: no end"),
 		field.Int64("granted_by_id").Optional().Nillable().Immutable().Comment("empty: Canopy itself"),
-		field.String("reason").Default("").MaxLen(1000).Immutable(),
+		field.String("reason").Default("").MaxRuneLen(1000).Immutable(),
 		field.Time("revoked_at").Optional().Nillable(),
 		field.Int64("revoked_by_id").Optional().Nillable(),
 		field.Time("created_at").Immutable(),

@@ -17,10 +17,10 @@ func (User) Mixin() []ent.Mixin { return []ent.Mixin{Owned{}} }
 func (User) Fields() []ent.Field {
 	return []ent.Field{
 		field.Int64("home_group_id"),
-		field.String("name").NotEmpty().MaxLen(100),
-		field.String("name_key").MaxLen(400),
-		field.String("email").MaxLen(254),
-		field.String("email_key").MaxLen(400).Comment("the address folded for comparing without case"),
+		field.String("name").NotEmpty().MaxRuneLen(100),
+		field.String("name_key").MaxRuneLen(400),
+		field.String("email").MaxRuneLen(254),
+		field.String("email_key").MaxRuneLen(400).Comment("the address folded for comparing without case"),
 		field.String("password_hash").Optional().Nillable().Sensitive().Comment("argon2id; empty until the user sets a password"),
 		field.String("setup_token_hash").Optional().Nillable().Sensitive().
 			Comment("hash of the one-time token by which an invited or reset user sets a password"),

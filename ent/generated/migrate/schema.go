@@ -820,7 +820,7 @@ func init() {
 	GroupsTable.Annotation = &entsql.Annotation{}
 	GroupsTable.Annotation.Checks = map[string]string{
 		"group_depth":      "depth BETWEEN 0 AND 64",
-		"group_root_depth": "(parent_id IS NULL) = (depth = 0)",
+		"group_root_depth": "parent_id IS NULL AND depth = 0 OR parent_id IS NOT NULL AND depth > 0",
 	}
 	GroupRequestsTable.ForeignKeys[0].RefTable = AccountsTable
 	GroupRequestsTable.ForeignKeys[1].RefTable = GroupsTable

@@ -30,10 +30,10 @@ const (
 	FieldCreatedAt = "created_at"
 	// EdgeAccount holds the string denoting the account edge name in mutations.
 	EdgeAccount = "account"
-	// EdgeMayGive holds the string denoting the may_give edge name in mutations.
-	EdgeMayGive = "may_give"
 	// EdgeGivenBy holds the string denoting the given_by edge name in mutations.
 	EdgeGivenBy = "given_by"
+	// EdgeMayGive holds the string denoting the may_give edge name in mutations.
+	EdgeMayGive = "may_give"
 	// Table holds the table name of the role in the database.
 	Table = "roles"
 	// AccountTable is the table that holds the account relation/edge.
@@ -43,10 +43,10 @@ const (
 	AccountInverseTable = "accounts"
 	// AccountColumn is the table column denoting the account relation/edge.
 	AccountColumn = "account_id"
-	// MayGiveTable is the table that holds the may_give relation/edge. The primary key declared below.
-	MayGiveTable = "role_may_give"
 	// GivenByTable is the table that holds the given_by relation/edge. The primary key declared below.
 	GivenByTable = "role_may_give"
+	// MayGiveTable is the table that holds the may_give relation/edge. The primary key declared below.
+	MayGiveTable = "role_may_give"
 )
 
 // Columns holds all SQL columns for role fields.
@@ -63,12 +63,12 @@ var Columns = []string{
 }
 
 var (
-	// MayGivePrimaryKey and MayGiveColumn2 are the table columns denoting the
-	// primary key for the may_give relation (M2M).
-	MayGivePrimaryKey = []string{"role_id", "given_id"}
 	// GivenByPrimaryKey and GivenByColumn2 are the table columns denoting the
 	// primary key for the given_by relation (M2M).
 	GivenByPrimaryKey = []string{"role_id", "given_id"}
+	// MayGivePrimaryKey and MayGiveColumn2 are the table columns denoting the
+	// primary key for the may_give relation (M2M).
+	MayGivePrimaryKey = []string{"role_id", "given_id"}
 )
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -146,20 +146,6 @@ func ByAccountField(field string, opts ...sql.OrderTermOption) OrderOption {
 	}
 }
 
-// ByMayGiveCount orders the results by may_give count.
-func ByMayGiveCount(opts ...sql.OrderTermOption) OrderOption {
-	return func(s *sql.Selector) {
-		sqlgraph.OrderByNeighborsCount(s, newMayGiveStep(), opts...)
-	}
-}
-
-// ByMayGive orders the results by may_give terms.
-func ByMayGive(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
-	return func(s *sql.Selector) {
-		sqlgraph.OrderByNeighborTerms(s, newMayGiveStep(), append([]sql.OrderTerm{term}, terms...)...)
-	}
-}
-
 // ByGivenByCount orders the results by given_by count.
 func ByGivenByCount(opts ...sql.OrderTermOption) OrderOption {
 	return func(s *sql.Selector) {
@@ -173,6 +159,20 @@ func ByGivenBy(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
 		sqlgraph.OrderByNeighborTerms(s, newGivenByStep(), append([]sql.OrderTerm{term}, terms...)...)
 	}
 }
+
+// ByMayGiveCount orders the results by may_give count.
+func ByMayGiveCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newMayGiveStep(), opts...)
+	}
+}
+
+// ByMayGive orders the results by may_give terms.
+func ByMayGive(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newMayGiveStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
 func newAccountStep() *sqlgraph.Step {
 	return sqlgraph.NewStep(
 		sqlgraph.From(Table, FieldID),
@@ -180,17 +180,17 @@ func newAccountStep() *sqlgraph.Step {
 		sqlgraph.Edge(sqlgraph.M2O, false, AccountTable, AccountColumn),
 	)
 }
-func newMayGiveStep() *sqlgraph.Step {
-	return sqlgraph.NewStep(
-		sqlgraph.From(Table, FieldID),
-		sqlgraph.To(Table, FieldID),
-		sqlgraph.Edge(sqlgraph.M2M, false, MayGiveTable, MayGivePrimaryKey...),
-	)
-}
 func newGivenByStep() *sqlgraph.Step {
 	return sqlgraph.NewStep(
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(Table, FieldID),
 		sqlgraph.Edge(sqlgraph.M2M, true, GivenByTable, GivenByPrimaryKey...),
+	)
+}
+func newMayGiveStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(Table, FieldID),
+		sqlgraph.Edge(sqlgraph.M2M, false, MayGiveTable, MayGivePrimaryKey...),
 	)
 }

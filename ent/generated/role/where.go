@@ -518,29 +518,6 @@ func HasAccountWith(preds ...predicate.Account) predicate.Role {
 	})
 }
 
-// HasMayGive applies the HasEdge predicate on the "may_give" edge.
-func HasMayGive() predicate.Role {
-	return predicate.Role(func(s *sql.Selector) {
-		step := sqlgraph.NewStep(
-			sqlgraph.From(Table, FieldID),
-			sqlgraph.Edge(sqlgraph.M2M, false, MayGiveTable, MayGivePrimaryKey...),
-		)
-		sqlgraph.HasNeighbors(s, step)
-	})
-}
-
-// HasMayGiveWith applies the HasEdge predicate on the "may_give" edge with a given conditions (other predicates).
-func HasMayGiveWith(preds ...predicate.Role) predicate.Role {
-	return predicate.Role(func(s *sql.Selector) {
-		step := newMayGiveStep()
-		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
-			for _, p := range preds {
-				p(s)
-			}
-		})
-	})
-}
-
 // HasGivenBy applies the HasEdge predicate on the "given_by" edge.
 func HasGivenBy() predicate.Role {
 	return predicate.Role(func(s *sql.Selector) {
@@ -556,6 +533,29 @@ func HasGivenBy() predicate.Role {
 func HasGivenByWith(preds ...predicate.Role) predicate.Role {
 	return predicate.Role(func(s *sql.Selector) {
 		step := newGivenByStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasMayGive applies the HasEdge predicate on the "may_give" edge.
+func HasMayGive() predicate.Role {
+	return predicate.Role(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.M2M, false, MayGiveTable, MayGivePrimaryKey...),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasMayGiveWith applies the HasEdge predicate on the "may_give" edge with a given conditions (other predicates).
+func HasMayGiveWith(preds ...predicate.Role) predicate.Role {
+	return predicate.Role(func(s *sql.Selector) {
+		step := newMayGiveStep()
 		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
 			for _, p := range preds {
 				p(s)

@@ -1,0 +1,79 @@
+// Command canopy is the whole of Canopy in one program: the server, the demo, and what a platform operator does.
+//
+// main parses, wires and runs; each subcommand has a file of its own.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// The exit codes besides 0.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+type commands struct {
+	Serve   serveCommand   `cmd:"" help:"Serve the API and the playground."`
+	Demo    demoCommand    `cmd:"" help:"Serve a database of demo data, made on the first run."`
+	Migrate migrateCommand `cmd:"" help:"Bring the schema of a database up to date, or show where it stands."`
+	Account accountCommand `cmd:"" help:"Create an account, or change what an operator decides about one."`
+	Request requestCommand `cmd:"" help:"Decide the requests for groups."`
+	Version versionCommand `cmd:"" help:"Print the version."`
+}
+
+// streams are what a command reads and writes.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	os.Exit(run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}))
+}
+
+// run executes one command line and returns the exit code.
+func run(ctx context.Context, args []string, std streams) int {
+	parser, err := kong.New(&commands{},
+		kong.Name("canopy"),
+		kong.Description("Canopy keeps the users, roles, tree of groups and contacts of customer-messaging teams, and answers in GraphQL.\n\n"+
+			"Every flag can be given as an environment variable too: --log-format is CANOPY_LOG_FORMAT."),
+		kong.DefaultEnvars("CANOPY"),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Writers(std.out, std.err),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(std),
+	)
+	if err != nil {
+		panic(err) // the commands above cannot be understood
+	}
+	command, err := parser.Parse(args)
+	if err != nil {
+		complain(std.err, err)
+		fmt.Fprintln(std.err, "Run canopy --help to see what there is.")
+		return exitUsage
+	}
+	switch err := command.Run(); {
+	case err == nil, errors.Is(err, context.Canceled) && ctx.Err() != nil:
+		return 0
+	default:
+		complain(std.err, err)
+		return exitFailed
+	}
+}
+
+// complain writes an error as one line.
+func complain(w io.Writer, err error) {
+	fmt.Fprintln(w, "canopy:", strings.ReplaceAll(err.Error(), "\n", "; "))
+}

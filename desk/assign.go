@@ -1,0 +1,144 @@
+package desk
+
+import (
+	"context"
+
+	"canopy/audit"
+	"canopy/authz"
+	ent "canopy/ent/generated"
+	"canopy/ent/generated/contact"
+	"canopy/ent/generated/contactassignment"
+	"canopy/refusal"
+	"canopy/relay"
+)
+
+// AssignContact says who shall serve a contact, or in which group it shall wait: exactly one of the two is given. An
+// id of 0 that is given names nothing.
+type AssignContact struct {
+	ContactID int64
+	AgentID   *int64
+	GroupID   *int64
+	Reason    string
+}
+
+// TransferContact is AssignContact for whoever serves the contact.
+type TransferContact struct {
+	ContactID int64
+	AgentID   *int64
+	GroupID   *int64
+	Reason    string
+}
+
+// Assigned is what became of a contact that was claimed, assigned or transferred.
+type Assigned struct {
+	Contact    *ent.Contact           // nil when the viewer does not see it any more
+	Assignment *ent.ContactAssignment // nil when it went to a group, and when the viewer does not see it
+}
+
+// AssignContact decides who serves a contact. It needs CONVERSATIONS_ASSIGN at the contact.
+func (s *Service) AssignContact(ctx context.Context, in AssignContact) (*Assigned, error) {
+	return s.pass(ctx, in, passing{
+		permission: authz.ConversationsAssign, action: "CONTACT_ASSIGNED",
+		how: how{contactassignment.MethodASSIGNED, "Somebody who decides who serves the contact chose the agent."},
+	})
+}
+
+// TransferContact passes a contact on. It needs CONVERSATIONS_TRANSFER at the contact.
+func (s *Service) TransferContact(ctx context.Context, in TransferContact) (*Assigned, error) {
+	return s.pass(ctx, AssignContact(in), passing{
+		permission: authz.ConversationsTransfer, action: "CONTACT_TRANSFERRED",
+		how: how{contactassignment.MethodTRANSFERRED, "It was passed on to the agent."},
+	})
+}
+
+// passing is in what assigning and transferring differ.
+type passing struct {
+	permission authz.Permission
+	action     string
+	how        how
+}
+
+func (s *Service) pass(ctx context.Context, in AssignContact, p passing) (*Assigned, error) {
+	var out *Assigned
+	err := s.write(ctx, func(ctx context.Context, j *job) error {
+		if _, err := j.see(ctx, in.ContactID); err != nil {
+			return err
+		}
+		to, err := j.receiver(ctx, in.AgentID, in.GroupID)
+		if err != nil {
+			return err
+		}
+		h, err := j.hold(ctx, in.ContactID, to.groups()...)
+		if err != nil {
+			return err
+		}
+		if err := j.checkPass(ctx, h, in, to, p.permission); err != nil {
+			return err
+		}
+		a, err := j.passTo(ctx, h, to, p.how.because(in.Reason))
+		if err != nil {
+			return err
+		}
+		if err := j.recordPass(ctx, p.action, h, to, in.Reason); err != nil {
+			return err
+		}
+		out, err = j.outcome(ctx, h.ID, a)
+		return err
+	})
+	return out, err
+}
+
+// checkPass refuses, in the order of ruling 16, what cannot be done with a contact and a receiver that exist.
+func (j *job) checkPass(ctx context.Context, h *held, in AssignContact, to receiver, p authz.Permission) error {
+	if err := j.may(p, h); err != nil {
+		return err
+	}
+	if (in.AgentID == nil) == (in.GroupID == nil) {
+		return refusal.BadInput("input", "Name either an agent or a group.")
+	}
+	if err := j.checkReason(ctx, in.Reason); err != nil {
+		return err
+	}
+	if to.conflict != nil {
+		return to.conflict
+	}
+	if to.agent != nil && to.agent.ID == h.agent() {
+		return refusal.Conflict(refusal.AlreadyAssigned, "This agent serves the contact already.")
+	}
+	return nil
+}
+
+// passTo gives the contact to the receiver. The assignment is nil when that is a group.
+func (j *job) passTo(ctx context.Context, h *held, to receiver, by how) (*ent.ContactAssignment, error) {
+	if to.agent != nil {
+		return j.give(ctx, h, to.agent, by)
+	}
+	return nil, j.release(ctx, h, to.group)
+}
+
+func (j *job) recordPass(ctx context.Context, action string, h *held, to receiver, reason string) error {
+	agent := int64(0)
+	if to.agent != nil {
+		agent = to.agent.ID
+	}
+	return j.record(ctx, action, relay.KindContact, h.ID,
+		audit.Fields{"agent": ref(relay.KindAgent, h.agent()), "group": ref(relay.KindGroup, h.GroupID)},
+		audit.Fields{"agent": ref(relay.KindAgent, agent), "group": ref(relay.KindGroup, to.group)}, reason)
+}
+
+// outcome is what the viewer sees of a contact after it changed hands.
+func (j *job) outcome(ctx context.Context, contactID int64, a *ent.ContactAssignment) (*Assigned, error) {
+	c, err := j.tx.Contact.Query().Where(contact.ID(contactID)).Only(ctx)
+	if err != nil && !ent.IsNotFound(err) {
+		return nil, err
+	}
+	out := &Assigned{Contact: c}
+	if a == nil {
+		return out, nil
+	}
+	visible, err := j.tx.ContactAssignment.Query().Where(contactassignment.ID(a.ID)).Exist(ctx)
+	if visible {
+		out.Assignment = a
+	}
+	return out, err
+}

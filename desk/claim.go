@@ -1,0 +1,74 @@
+package desk
+
+import (
+	"context"
+
+	"canopy/authz"
+	"canopy/ent/generated/contact"
+	"canopy/ent/generated/contactassignment"
+	"canopy/refusal"
+)
+
+// ClaimContact names the contact to take out of the queue.
+type ClaimContact struct{ ContactID int64 }
+
+// ClaimContact makes the viewer serve an unassigned contact that their QUEUE_CLAIM reaches. Of several who claim at
+// once one succeeds.
+func (s *Service) ClaimContact(ctx context.Context, in ClaimContact) (*Assigned, error) {
+	var out *Assigned
+	err := s.write(ctx, func(ctx context.Context, j *job) error {
+		claimer, err := j.holdSelf(ctx)
+		if err != nil {
+			return err
+		}
+		// Trusted, because who has lost does not see the contact any more and yet has to hear why.
+		h, err := j.hold(authz.Trusted(ctx), in.ContactID, claimer.HomeGroupID)
+		if err != nil {
+			return err
+		}
+		if err := j.mayClaim(ctx, h); err != nil {
+			return err
+		}
+		a, err := j.give(ctx, h, claimer, how{contactassignment.MethodCLAIM, "The agent took the contact from the queue."})
+		if err != nil {
+			return err
+		}
+		if err := j.recordPass(ctx, "CONTACT_CLAIMED", h, receiver{agent: claimer, group: claimer.HomeGroupID}, ""); err != nil {
+			return err
+		}
+		out, err = j.outcome(ctx, h.ID, a)
+		return err
+	})
+	return out, err
+}
+
+// mayClaim refuses what is not in the viewer's queue. Ruling 3: who loses a claim hears ALREADY_ASSIGNED if the
+// contact was in their queue until the assignment that beat them began; for everybody else it does not exist.
+func (j *job) mayClaim(ctx context.Context, h *held) error {
+	if h.agent() == 0 {
+		visible, err := j.tx.Contact.Query().Where(contact.ID(h.ID)).Exist(ctx)
+		if err != nil {
+			return err
+		}
+		if !visible {
+			return refusal.NotFound("contact")
+		}
+		return j.may(authz.QueueClaim, h)
+	}
+	current, err := j.tx.ContactAssignment.Query().
+		Where(contactassignment.ContactID(h.ID), contactassignment.EndedAtIsNil()).Only(authz.Trusted(ctx))
+	if err != nil {
+		return err
+	}
+	if current.TakenFromGroupID == nil {
+		return refusal.NotFound("contact")
+	}
+	waitedIn, err := j.place(ctx, *current.TakenFromGroupID)
+	if err != nil {
+		return err
+	}
+	if !j.viewer.Can(authz.QueueClaim, authz.AtContact(waitedIn, 0)) {
+		return refusal.NotFound("contact")
+	}
+	return refusal.Conflict(refusal.AlreadyAssigned, "Somebody else was faster: the contact is assigned already.")
+}

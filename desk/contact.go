@@ -1,0 +1,204 @@
+package desk
+
+import (
+	"context"
+	"fmt"
+
+	"canopy/audit"
+	"canopy/authz"
+	ent "canopy/ent/generated"
+	"canopy/ent/generated/contact"
+	"canopy/internal/optional"
+	"canopy/refusal"
+	"canopy/relay"
+	"canopy/tree"
+)
+
+// CreateContact is a contact to create: it arrives in the group.
+type CreateContact struct {
+	GroupID int64
+	Name    string
+	Phone   *string
+	Email   *string
+}
+
+// UpdateContact changes what is set; phone and e-mail are cleared by null.
+type UpdateContact struct {
+	ContactID int64
+	Name      *string
+	Phone     optional.Value[string]
+	Email     optional.Value[string]
+}
+
+// DeleteContact names the contact to delete, with everything said to it.
+type DeleteContact struct {
+	ContactID int64
+	Reason    string
+}
+
+// person is what is known of a contact, as it is stored.
+type person struct {
+	name    string
+	phone   *string
+	email   *string
+	channel *string // with address: where it writes from
+	address *string
+}
+
+// checkPerson returns the input as it is stored.
+func checkPerson(name string, phone, email *string) (p person, err error) {
+	if p.name, err = checkName("input.name", name); err != nil {
+		return person{}, err
+	}
+	if p.phone, err = checkOptional("input.phone", phone, checkPhone); err != nil {
+		return person{}, err
+	}
+	p.email, err = checkOptional("input.email", email, checkEmail)
+	return p, err
+}
+
+func checkOptional(field string, s *string, check func(field, s string) (string, error)) (*string, error) {
+	if s == nil {
+		return nil, nil
+	}
+	checked, err := check(field, *s)
+	return &checked, err
+}
+
+// CreateContact creates a contact that waits in the group.
+func (s *Service) CreateContact(ctx context.Context, in CreateContact) (*ent.Contact, error) {
+	var created *ent.Contact
+	err := s.write(ctx, func(ctx context.Context, j *job) error {
+		at, err := j.holdGroup(ctx, in.GroupID)
+		if err != nil {
+			return err
+		}
+		if err := j.mayAt(authz.ContactsCreate, at); err != nil {
+			return err
+		}
+		p, err := checkPerson(in.Name, in.Phone, in.Email)
+		if err != nil {
+			return err
+		}
+		h, err := j.arrive(ctx, at, p)
+		if err != nil {
+			return err
+		}
+		created = h.Contact
+		return nil
+	})
+	return created, err
+}
+
+// arrive inserts a contact that waits in the group, and records it. What the group's assignment mode would do with it
+// is not done here.
+func (j *job) arrive(ctx context.Context, at authz.Place, p person) (*held, error) {
+	arrival := stand{group: at.GroupID, state: tree.None, activity: j.now, waiting: j.now}
+	place := arrival.placement()
+	c, err := j.tx.Contact.Create().SetAccountID(j.viewer.AccountID).SetGroupID(at.GroupID).SetArrivalGroupID(at.GroupID).
+		SetName(p.name).SetNameKey(nameKey(p.name)).SetNillablePhone(p.phone).SetNillableEmail(p.email).
+		SetNillableChannel(p.channel).SetNillableAddress(p.address).
+		SetBox(int(place.Box)).SetSortKey(place.SortKey).
+		SetLastActivityAt(j.now).SetWaitingSince(j.now).SetCreatedAt(j.now).Save(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("desk: creating a contact: %w", err)
+	}
+	if err := tree.AddContact(ctx, j.tx, c.ID); err != nil {
+		return nil, err
+	}
+	after := audit.Fields{"name": c.Name, "phone": c.Phone, "email": c.Email, "group": ref(relay.KindGroup, c.GroupID)}
+	return &held{Contact: c, place: at}, j.record(ctx, "CONTACT_CREATED", relay.KindContact, c.ID, nil, after, "")
+}
+
+// UpdateContact changes name, phone or e-mail. When nothing is set nothing is changed or recorded.
+func (s *Service) UpdateContact(ctx context.Context, in UpdateContact) (*ent.Contact, error) {
+	var updated *ent.Contact
+	err := s.write(ctx, func(ctx context.Context, j *job) error {
+		h, err := j.hold(ctx, in.ContactID)
+		if err != nil {
+			return err
+		}
+		if err := j.may(authz.ContactsEdit, h); err != nil {
+			return err
+		}
+		updated = h.Contact
+		change := h.Update()
+		before, after, err := in.apply(change.Mutation(), h.Contact)
+		if err != nil || len(after) == 0 {
+			return err
+		}
+		if updated, err = change.Save(ctx); err != nil {
+			return fmt.Errorf("desk: changing contact %d: %w", h.ID, err)
+		}
+		return j.record(ctx, "CONTACT_UPDATED", relay.KindContact, h.ID, before, after, "")
+	})
+	return updated, err
+}
+
+// apply checks what is set and puts it into the mutation. It returns the old and new values of those fields.
+func (in UpdateContact) apply(m *ent.ContactMutation, c *ent.Contact) (before, after audit.Fields, err error) {
+	before, after = audit.Fields{}, audit.Fields{}
+	if in.Name != nil {
+		name, err := checkName("input.name", *in.Name)
+		if err != nil {
+			return nil, nil, err
+		}
+		m.SetName(name)
+		m.SetNameKey(nameKey(name))
+		before["name"], after["name"] = c.Name, name
+	}
+	if in.Phone.Set {
+		phone, err := checkOptional("input.phone", in.Phone.To, checkPhone)
+		if err != nil {
+			return nil, nil, err
+		}
+		if phone != nil {
+			m.SetPhone(*phone)
+		} else {
+			m.ClearPhone()
+		}
+		before["phone"], after["phone"] = c.Phone, phone
+	}
+	if in.Email.Set {
+		email, err := checkOptional("input.email", in.Email.To, checkEmail)
+		if err != nil {
+			return nil, nil, err
+		}
+		if email != nil {
+			m.SetEmail(*email)
+		} else {
+			m.ClearEmail()
+		}
+		before["email"], after["email"] = c.Email, email
+	}
+	return before, after, nil
+}
+
+// DeleteContact deletes a contact for ever: its assignments, conversations and messages go with it.
+func (s *Service) DeleteContact(ctx context.Context, in DeleteContact) error {
+	return s.write(ctx, func(ctx context.Context, j *job) error {
+		h, err := j.hold(ctx, in.ContactID)
+		if err != nil {
+			return err
+		}
+		if err := j.may(authz.ContactsDelete, h); err != nil {
+			return err
+		}
+		if err := j.checkReason(ctx, in.Reason); err != nil {
+			return err
+		}
+		if err := tree.RemoveContact(ctx, j.tx, h.ID); err != nil {
+			return err
+		}
+		n, err := j.tx.Contact.Delete().Where(contact.ID(h.ID)).Exec(ctx)
+		if err != nil {
+			return fmt.Errorf("desk: deleting contact %d: %w", h.ID, err)
+		}
+		if n != 1 {
+			return refusal.NotFound("contact")
+		}
+		before := audit.Fields{"name": h.Name, "phone": h.Phone, "email": h.Email,
+			"group": ref(relay.KindGroup, h.GroupID), "agent": ref(relay.KindAgent, h.agent())}
+		return j.record(ctx, "CONTACT_DELETED", relay.KindContact, h.ID, before, nil, in.Reason)
+	})
+}

@@ -1,0 +1,185 @@
+package desk
+
+import (
+	"context"
+
+	"canopy/audit"
+	"canopy/authz"
+	ent "canopy/ent/generated"
+	"canopy/ent/generated/contact"
+	"canopy/ent/generated/conversation"
+	"canopy/refusal"
+	"canopy/relay"
+	"canopy/tree"
+)
+
+// OpenConversation names the contact with which to open one.
+type OpenConversation struct {
+	ContactID int64
+	Subject   string
+}
+
+// StartConversation is a new contact to open a conversation with: it needs a phone number or an e-mail address.
+type StartConversation struct {
+	Name    string
+	Phone   *string
+	Email   *string
+	Subject string
+}
+
+// Started is what StartConversation made. Either is nil when the viewer does not see it.
+type Started struct {
+	Contact      *ent.Contact
+	Conversation *ent.Conversation
+}
+
+// CloseConversation names the conversation to close.
+type CloseConversation struct{ ConversationID int64 }
+
+// OpenConversation opens a conversation with a contact that has none open (ruling 9). The answer is nil when the
+// viewer does not see it.
+func (s *Service) OpenConversation(ctx context.Context, in OpenConversation) (*ent.Conversation, error) {
+	var opened *ent.Conversation
+	err := s.write(ctx, func(ctx context.Context, j *job) error {
+		opener, err := j.holdSelf(ctx)
+		if err != nil {
+			return err
+		}
+		if err := j.holdAgentOf(ctx, in.ContactID); err != nil {
+			return err
+		}
+		h, err := j.hold(ctx, in.ContactID, opener.HomeGroupID)
+		if err != nil {
+			return err
+		}
+		if err := j.may(authz.ConversationsOpen, h); err != nil {
+			return err
+		}
+		subject, err := checkSubject("input.subject", in.Subject)
+		if err != nil {
+			return err
+		}
+		if h.state() == tree.Open {
+			return refusal.Conflict(refusal.AlreadyOpen, "The contact has an open conversation already.")
+		}
+		opened, err = j.openAs(ctx, h, opener, subject)
+		return err
+	})
+	return opened, err
+}
+
+// openAs opens a conversation for a user, records it, and returns it if the viewer sees it.
+func (j *job) openAs(ctx context.Context, h *held, opener *ent.User, subject string) (*ent.Conversation, error) {
+	c, err := j.open(ctx, h, opener, subject)
+	if err != nil {
+		return nil, err
+	}
+	agent := int64(0)
+	if c.AgentID != nil {
+		agent = *c.AgentID
+	}
+	err = j.record(ctx, "CONVERSATION_OPENED", relay.KindConversation, c.ID, nil, audit.Fields{
+		"number": c.Number, "subject": c.Subject, "contact": ref(relay.KindContact, h.ID), "agent": ref(relay.KindAgent, agent)}, "")
+	if err != nil {
+		return nil, err
+	}
+	seen, err := j.tx.Conversation.Query().Where(conversation.ID(c.ID)).Only(ctx)
+	if ent.IsNotFound(err) {
+		return nil, nil
+	}
+	return seen, err
+}
+
+// StartConversation creates a contact in the viewer's home group and opens a conversation with it.
+func (s *Service) StartConversation(ctx context.Context, in StartConversation) (*Started, error) {
+	var started *Started
+	err := s.write(ctx, func(ctx context.Context, j *job) error {
+		opener, err := j.holdSelf(ctx)
+		if err != nil {
+			return err
+		}
+		if err := tree.LockGroups(ctx, j.tx, opener.HomeGroupID); err != nil {
+			return err
+		}
+		home, err := j.place(ctx, opener.HomeGroupID)
+		if err != nil {
+			return err
+		}
+		if err := j.mayAt(authz.ConversationsOpen, home); err != nil {
+			return err
+		}
+		p, subject, err := in.check()
+		if err != nil {
+			return err
+		}
+		started, err = j.start(ctx, home, p, opener, subject)
+		return err
+	})
+	return started, err
+}
+
+// check returns the input as it is stored.
+func (in StartConversation) check() (person, string, error) {
+	p, err := checkPerson(in.Name, in.Phone, in.Email)
+	if err != nil {
+		return person{}, "", err
+	}
+	if p.phone == nil && p.email == nil {
+		return person{}, "", refusal.BadInput("input.phone", "Give a phone number or an e-mail address.")
+	}
+	subject, err := checkSubject("input.subject", in.Subject)
+	return p, subject, err
+}
+
+func (j *job) start(ctx context.Context, home authz.Place, p person, opener *ent.User, subject string) (*Started, error) {
+	h, err := j.arrive(ctx, home, p)
+	if err != nil {
+		return nil, err
+	}
+	// Who may open a conversation need not see contacts that wait.
+	opened, err := j.openAs(authz.Trusted(ctx), h, opener, subject)
+	if err != nil {
+		return nil, err
+	}
+	c, err := j.tx.Contact.Query().Where(contact.ID(h.ID)).Only(ctx)
+	if err != nil && !ent.IsNotFound(err) {
+		return nil, err
+	}
+	visible, err := j.tx.Conversation.Query().Where(conversation.ID(opened.ID)).Exist(ctx)
+	if err != nil || !visible {
+		opened = nil
+	}
+	return &Started{Contact: c, Conversation: opened}, err
+}
+
+// CloseConversation closes a conversation. The contact stays with its agent.
+func (s *Service) CloseConversation(ctx context.Context, in CloseConversation) (*ent.Conversation, error) {
+	var closed *ent.Conversation
+	err := s.write(ctx, func(ctx context.Context, j *job) error {
+		h, c, err := j.holdConversation(ctx, in.ConversationID)
+		if err != nil {
+			return err
+		}
+		if err := j.may(authz.ConversationsClose, h); err != nil {
+			return err
+		}
+		if c.ClosedAt != nil {
+			return errNotOpen()
+		}
+		if closed, err = c.Update().SetClosedAt(j.now).SetClosedByID(j.viewer.UserID).Save(ctx); err != nil {
+			return err
+		}
+		to := h.stand()
+		to.state, to.activity = tree.Closed, j.now
+		if err := j.settle(ctx, h, to); err != nil {
+			return err
+		}
+		return j.record(ctx, "CONVERSATION_CLOSED", relay.KindConversation, c.ID,
+			audit.Fields{"open": true}, audit.Fields{"open": false}, "")
+	})
+	return closed, err
+}
+
+func errNotOpen() error {
+	return refusal.Conflict(refusal.NotOpen, "The conversation is closed. Open a new one with the contact.")
+}

@@ -1,0 +1,242 @@
+package desk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"canopy/authz"
+	ent "canopy/ent/generated"
+	"canopy/ent/generated/contact"
+	"canopy/ent/generated/conversation"
+	"canopy/ent/generated/group"
+	"canopy/ent/generated/predicate"
+	"canopy/ent/generated/user"
+	"canopy/ent/rule"
+	"canopy/refusal"
+	"canopy/tree"
+
+	"entgo.io/ent/dialect"
+)
+
+// On PostgreSQL a use-case locks users first, then the contact with its groups (tree.LockContact), and only then
+// reads what it decides by. Conversation numbers and counters come last.
+
+// held is a contact that the transaction keeps others from changing, and where it stands.
+type held struct {
+	*ent.Contact
+	place authz.Place
+}
+
+// agent is the user who serves the contact, 0 while it waits.
+func (h *held) agent() int64 {
+	if h.AssignedUserID == nil {
+		return 0
+	}
+	return *h.AssignedUserID
+}
+
+func (h *held) state() tree.State { return tree.Box(h.Box).State() }
+
+func (h *held) target() authz.Target { return authz.AtContact(h.place, h.agent()) }
+
+// see returns the contact if the viewer sees it, as it stands before anything is locked.
+func (j *job) see(ctx context.Context, contactID int64) (*ent.Contact, error) {
+	c, err := j.tx.Contact.Query().Where(contact.ID(contactID), contact.AccountID(j.viewer.AccountID)).Only(ctx)
+	if ent.IsNotFound(err) {
+		return nil, refusal.NotFound("contact")
+	}
+	return c, err
+}
+
+// hold locks a contact of the viewer's account together with its group and the given ones, and returns it as it
+// stands from then on. What the viewer does not see is not found; in a trusted context they see all of the account.
+func (j *job) hold(ctx context.Context, contactID int64, groupIDs ...int64) (*held, error) {
+	if _, err := j.see(ctx, contactID); err != nil {
+		return nil, err
+	}
+	return j.lock(ctx, contactID, groupIDs...)
+}
+
+// lock is hold for a contact that is known to be visible, or to have been a moment ago.
+func (j *job) lock(ctx context.Context, contactID int64, groupIDs ...int64) (*held, error) {
+	err := tree.LockContact(ctx, j.tx, contactID, groupIDs...)
+	switch {
+	case errors.Is(err, tree.ErrNoContact):
+		return nil, refusal.NotFound("contact")
+	case errors.Is(err, tree.ErrNoGroup):
+		return nil, refusal.NotFound("group")
+	case err != nil:
+		return nil, err
+	}
+	j.now = j.desk.now()
+	c, err := j.see(ctx, contactID)
+	if err != nil {
+		return nil, err
+	}
+	place, err := j.place(ctx, c.GroupID)
+	return &held{Contact: c, place: place}, err
+}
+
+// holdConversation locks the contact of a conversation that the viewer sees, and returns both.
+func (j *job) holdConversation(ctx context.Context, id int64) (*held, *ent.Conversation, error) {
+	c, err := j.conversation(ctx, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	h, err := j.lock(ctx, c.ContactID)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err = j.conversation(ctx, id)
+	return h, c, err
+}
+
+func (j *job) conversation(ctx context.Context, id int64) (*ent.Conversation, error) {
+	c, err := j.tx.Conversation.Query().Where(conversation.ID(id)).Only(ctx)
+	if ent.IsNotFound(err) {
+		return nil, refusal.NotFound("conversation")
+	}
+	return c, err
+}
+
+// holdGroup keeps a group that the viewer sees where it is.
+func (j *job) holdGroup(ctx context.Context, id int64) (authz.Place, error) {
+	find := func() (*ent.Group, error) {
+		return j.tx.Group.Query().Where(group.ID(id), group.AccountID(j.viewer.AccountID)).Only(ctx)
+	}
+	g, err := find()
+	if err == nil {
+		if err = tree.LockGroups(ctx, j.tx, id); err == nil {
+			g, err = find()
+		}
+	}
+	if ent.IsNotFound(err) || errors.Is(err, tree.ErrNoGroup) {
+		return authz.Place{}, refusal.NotFound("group")
+	}
+	if err != nil {
+		return authz.Place{}, err
+	}
+	return placeOf(g), nil
+}
+
+// place is where a group of the account stands, whether the viewer sees it or not.
+func (j *job) place(ctx context.Context, groupID int64) (authz.Place, error) {
+	g, err := j.tx.Group.Query().Where(group.ID(groupID), group.AccountID(j.viewer.AccountID)).Only(authz.Trusted(ctx))
+	if err != nil {
+		return authz.Place{}, fmt.Errorf("desk: loading group %d: %w", groupID, err)
+	}
+	return placeOf(g), nil
+}
+
+func placeOf(g *ent.Group) authz.Place {
+	return authz.Place{GroupID: g.ID, Path: g.Path, Wall: g.Wall}
+}
+
+// holdUser returns a user of the account, nil if there is none, whether the viewer sees them or not, and keeps them
+// from being deactivated or moved until the transaction ends: so nothing is given to somebody who is leaving.
+func (j *job) holdUser(ctx context.Context, id int64) (*ent.User, error) {
+	q := j.tx.User.Query().Where(user.ID(id), user.AccountID(j.viewer.AccountID))
+	if j.tx.Dialect() == dialect.Postgres {
+		q.ForShare()
+	}
+	u, err := q.Only(authz.Trusted(ctx))
+	if ent.IsNotFound(err) {
+		return nil, nil
+	}
+	return u, err
+}
+
+// holdSelf returns the viewer's user. The request may have begun before they were deactivated or paused.
+func (j *job) holdSelf(ctx context.Context) (*ent.User, error) {
+	u, err := j.holdUser(ctx, j.viewer.UserID)
+	switch {
+	case err != nil:
+		return nil, err
+	case u == nil || u.Status != user.StatusACTIVE:
+		return nil, refusal.NoViewer()
+	case u.AccessPausedAt != nil:
+		return nil, refusal.Paused()
+	}
+	return u, nil
+}
+
+// holdAgentOf keeps whoever serves the contact from leaving. To be called before the contact itself is locked.
+func (j *job) holdAgentOf(ctx context.Context, contactID int64) error {
+	c, err := j.see(ctx, contactID)
+	if err != nil || c.AssignedUserID == nil {
+		return err
+	}
+	_, err = j.holdUser(ctx, *c.AssignedUserID)
+	return err
+}
+
+// serves says whether the user is active and holds CONVERSATIONS_REPLY somewhere. It keeps them from leaving.
+func (j *job) serves(ctx context.Context, userID int64) (bool, error) {
+	if _, err := j.holdUser(ctx, userID); err != nil {
+		return false, err
+	}
+	return j.tx.User.Query().Where(user.ID(userID), predicate.User(rule.Serving(j.now))).Exist(authz.Trusted(ctx))
+}
+
+// may refuses what the viewer lacks the permission for at the contact.
+func (j *job) may(p authz.Permission, h *held) error {
+	if !j.viewer.Can(p, h.target()) {
+		return refusal.Forbidden(p, "at this contact")
+	}
+	return nil
+}
+
+// mayAt refuses what the viewer lacks the permission for at the group.
+func (j *job) mayAt(p authz.Permission, at authz.Place) error {
+	if !j.viewer.Can(p, authz.AtGroup(at)) {
+		return refusal.Forbidden(p, "at this group")
+	}
+	return nil
+}
+
+// stand is where a contact stands: what lists, queues and counters are made of.
+type stand struct {
+	group    int64
+	agent    int64 // 0: it waits
+	state    tree.State
+	activity time.Time
+	waiting  time.Time // since when; zero while somebody serves it
+}
+
+func (h *held) stand() stand {
+	s := stand{group: h.GroupID, agent: h.agent(), state: h.state(), activity: h.LastActivityAt}
+	if h.WaitingSince != nil {
+		s.waiting = *h.WaitingSince
+	}
+	return s
+}
+
+// placement is how package tree lists the contact: by since when it waits while that is what matters about it.
+func (s stand) placement() tree.Placement {
+	p := tree.Placement{GroupID: s.group, Box: tree.BoxOf(s.state, s.agent != 0), SortKey: s.activity.UnixMicro()}
+	if s.agent == 0 && s.state != tree.Closed {
+		p.SortKey = s.waiting.UnixMicro()
+	}
+	return p
+}
+
+// settle writes where the contact stands from now on. It comes last: it changes counters that are everybody's, and
+// the viewer may not see the contact afterwards.
+func (j *job) settle(ctx context.Context, h *held, to stand) error {
+	change := j.tx.Contact.Update().Where(contact.ID(h.ID), contact.AccountID(h.AccountID)).SetLastActivityAt(to.activity)
+	if to.agent != 0 {
+		change.SetAssignedUserID(to.agent).ClearWaitingSince()
+	} else {
+		change.ClearAssignedUserID().SetWaitingSince(to.waiting)
+	}
+	n, err := change.Save(ctx)
+	if err != nil {
+		return fmt.Errorf("desk: changing contact %d: %w", h.ID, err)
+	}
+	if n != 1 {
+		return fmt.Errorf("desk: contact %d was out of sight when it had to be changed", h.ID)
+	}
+	return tree.UpdateContact(ctx, j.tx, h.ID, to.placement())
+}

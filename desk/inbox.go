@@ -1,0 +1,242 @@
+package desk
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"canopy/authz"
+	ent "canopy/ent/generated"
+	"canopy/ent/generated/contact"
+	"canopy/ent/generated/group"
+	"canopy/refusal"
+	"canopy/tree"
+
+	"entgo.io/ent/dialect/sql"
+)
+
+// Box is one of the boxes of the inbox, by the name that the API gives it (ruling 4).
+type Box string
+
+// The boxes.
+const (
+	BoxYou       Box = "YOU"       // open and assigned to the viewer; newest first
+	BoxQueue     Box = "QUEUE"     // unassigned and reached by QUEUE_VIEW; oldest first
+	BoxTeammates Box = "TEAMMATES" // open, assigned to somebody else, reached by CONVERSATIONS_VIEW; newest first
+	BoxClosed    Box = "CLOSED"    // no open conversation but an earlier one, reached by CONVERSATIONS_VIEW; newest first
+)
+
+// Query asks for a page of a box.
+type Query struct {
+	Box   Box
+	Under *int64 // only this group and what is below it; 0 names nothing
+	After *Position
+	First int // at least 1
+}
+
+// ContactsQuery asks for a page of the contact list.
+type ContactsQuery struct {
+	Under  *int64 // only this group and what is below it; 0 names nothing
+	Search string // what the name has in it, or the phone number or e-mail address where the viewer sees those
+	After  *Position
+	First  int // at least 1
+}
+
+// Position is the place of a contact in a list: package tree's sort key, in microseconds since 1970, and the contact.
+type Position struct {
+	SortKey   int64
+	ContactID int64
+}
+
+// Entry is a contact in a list.
+type Entry struct {
+	Contact  *ent.Contact
+	Position Position
+}
+
+// Page is a page of a list, in its order.
+type Page struct {
+	Entries []Entry
+	More    bool // something follows
+}
+
+// MaxCount is where counting ends: it stands for "more than 1000".
+const MaxCount = 1001
+
+// Inbox returns a page of a box, as the viewer's permissions reach it. An Under that the viewer does not see is not
+// found.
+func (s *Service) Inbox(ctx context.Context, q Query) (*Page, error) {
+	v, under, err := s.begin(ctx, q.Under)
+	if err != nil {
+		return nil, err
+	}
+	if q.Box == BoxYou {
+		return s.own(ctx, v, under, q)
+	}
+	return s.page(ctx, boxList(v, under, q.Box), q.After, q.First)
+}
+
+// InboxCount returns how many contacts the whole box has for the viewer, at most MaxCount.
+func (s *Service) InboxCount(ctx context.Context, q Query) (int, error) {
+	v, under, err := s.begin(ctx, q.Under)
+	if err != nil {
+		return 0, err
+	}
+	if q.Box != BoxYou {
+		return s.count(ctx, boxList(v, under, q.Box))
+	}
+	ids, err := s.ownQuery(v, under).Limit(MaxCount).IDs(ctx)
+	return len(ids), err
+}
+
+// Contacts returns a page of all contacts that the viewer sees, latest movement first: the moment since when a
+// contact waits, or its last activity.
+func (s *Service) Contacts(ctx context.Context, q ContactsQuery) (*Page, error) {
+	l, err := s.contactList(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return s.page(ctx, l, q.After, q.First)
+}
+
+// ContactsCount returns how many contacts the whole list has for the viewer, at most MaxCount.
+func (s *Service) ContactsCount(ctx context.Context, q ContactsQuery) (int, error) {
+	l, err := s.contactList(ctx, q)
+	if err != nil {
+		return 0, err
+	}
+	return s.count(ctx, l)
+}
+
+// begin returns the viewer, and the group to which a list is cut, nil for everywhere.
+func (s *Service) begin(ctx context.Context, under *int64) (*authz.Viewer, *authz.Place, error) {
+	v := authz.FromContext(ctx)
+	if v == nil {
+		return nil, nil, refusal.NoViewer()
+	}
+	if under == nil {
+		return v, nil, nil
+	}
+	g, err := s.DB.Read.Group.Query().Where(group.ID(*under), group.AccountID(v.AccountID)).Only(ctx)
+	if ent.IsNotFound(err) {
+		return nil, nil, refusal.NotFound("group").At("under")
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	place := placeOf(g)
+	return v, &place, nil
+}
+
+// boxList is what makes up a box other than YOU.
+func boxList(v *authz.Viewer, under *authz.Place, box Box) *list {
+	l := newList(v, under)
+	switch box {
+	case BoxQueue:
+		l.oldestFirst = true
+		l.add(authz.QueueView, allBoxes()...)
+	case BoxTeammates:
+		l.add(authz.ConversationsView, tree.BoxOf(tree.Open, true))
+		l.filter = func(b *sql.Builder) { write(b, "c.assigned_user_id <> ?", v.UserID) }
+	case BoxClosed:
+		l.add(authz.ConversationsView, tree.BoxOf(tree.Closed, false), tree.BoxOf(tree.Closed, true))
+	}
+	return l
+}
+
+func (s *Service) contactList(ctx context.Context, q ContactsQuery) (*list, error) {
+	v, under, err := s.begin(ctx, q.Under)
+	if err != nil {
+		return nil, err
+	}
+	if length(q.Search) > maxSearch || !writable(q.Search) {
+		return nil, refusal.BadInput("search", "Search for at most %d characters.", maxSearch)
+	}
+	l := newList(v, under)
+	for _, p := range []authz.Permission{authz.ConversationsView, authz.ContactsView, authz.QueueView} {
+		l.add(p, allBoxes()...)
+	}
+	l.filter = s.matches(ctx, q.Search)
+	return l, nil
+}
+
+func allBoxes() []tree.Box {
+	var boxes []tree.Box
+	for _, state := range []tree.State{tree.None, tree.Open, tree.Closed} {
+		boxes = append(boxes, tree.BoxOf(state, false), tree.BoxOf(state, true))
+	}
+	return boxes
+}
+
+// page reads the ids, and then those contacts under the row rules.
+func (s *Service) page(ctx context.Context, l *list, after *Position, first int) (*Page, error) {
+	positions, err := l.read(ctx, s.DB.Read, after, first+1)
+	if err != nil {
+		return nil, err
+	}
+	page := &Page{More: len(positions) > first}
+	positions = positions[:min(len(positions), first)]
+	if len(positions) == 0 {
+		return page, nil
+	}
+	ids := make([]int64, len(positions))
+	for i, p := range positions {
+		ids[i] = p.ContactID
+	}
+	contacts, err := s.DB.Read.Contact.Query().Where(contact.IDIn(ids...)).All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("desk: loading a page of contacts: %w", err)
+	}
+	byID := make(map[int64]*ent.Contact, len(contacts))
+	for _, c := range contacts {
+		byID[c.ID] = c
+	}
+	for _, p := range positions {
+		// Between the two statements a contact may have gone out of sight.
+		if c := byID[p.ContactID]; c != nil {
+			page.Entries = append(page.Entries, Entry{c, p})
+		}
+	}
+	return page, nil
+}
+
+func (s *Service) count(ctx context.Context, l *list) (int, error) {
+	return l.count(ctx, s.DB.Read, MaxCount)
+}
+
+// ownQuery finds what the viewer serves in an open conversation, as far as they see it.
+func (s *Service) ownQuery(v *authz.Viewer, under *authz.Place) *ent.ContactQuery {
+	q := s.DB.Read.Contact.Query().Where(contact.AccountID(v.AccountID), contact.AssignedUserID(v.UserID),
+		contact.Box(int(tree.BoxOf(tree.Open, true))))
+	if under != nil {
+		from, to := tree.Range(under.Path)
+		q.Where(contact.HasGroupWith(group.PathGTE(from), group.PathLT(to)))
+	}
+	return q
+}
+
+// own is a page of the box YOU.
+func (s *Service) own(ctx context.Context, v *authz.Viewer, under *authz.Place, q Query) (*Page, error) {
+	query := s.ownQuery(v, under)
+	if q.After != nil {
+		query.Where(contact.Or(contact.SortKeyLT(q.After.SortKey),
+			contact.And(contact.SortKey(q.After.SortKey), contact.IDLT(q.After.ContactID))))
+	}
+	contacts, err := query.Order(contact.BySortKey(sql.OrderDesc()), contact.ByID(sql.OrderDesc())).Limit(q.First + 1).All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("desk: loading what the viewer serves: %w", err)
+	}
+	page := &Page{More: len(contacts) > q.First}
+	for _, c := range contacts[:min(len(contacts), q.First)] {
+		page.Entries = append(page.Entries, Entry{c, Position{c.SortKey, c.ID}})
+	}
+	return page, nil
+}
+
+// start is the position before the first one of a list.
+func start(oldestFirst bool) Position {
+	if oldestFirst {
+		return Position{math.MinInt64, math.MinInt64}
+	}
+	return Position{math.MaxInt64, math.MaxInt64}
+}

@@ -1,0 +1,204 @@
+package desk
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"canopy/authz"
+	ent "canopy/ent/generated"
+	"canopy/ent/generated/contactassignment"
+	"canopy/ent/generated/conversation"
+	"canopy/tree"
+)
+
+// The steps from which the use-cases are made that change who serves a contact. Assignments and conversations of a
+// contact that the viewer was allowed to change are written whether or not the viewer sees them, hence Trusted.
+
+// how says how an assignment comes about. The explanation is shown to whoever sees the contact, so it names nobody.
+type how struct {
+	method      contactassignment.Method
+	explanation string
+}
+
+// give makes the agent serve the contact, which moves to the agent's home group.
+func (j *job) give(ctx context.Context, h *held, agent *ent.User, by how) (*ent.ContactAssignment, error) {
+	to := h.stand()
+	to.group, to.agent = agent.HomeGroupID, agent.ID
+	renewed, err := j.passOn(ctx, h, agent.ID)
+	if err != nil {
+		return nil, err
+	}
+	if renewed {
+		to.activity = j.now
+	}
+	a, err := j.assign(ctx, h, agent.ID, by)
+	if err != nil {
+		return nil, err
+	}
+	return a, j.settle(ctx, h, to)
+}
+
+// release leaves the contact waiting in the group. What was waiting before has waited since then.
+func (j *job) release(ctx context.Context, h *held, groupID int64) error {
+	to := h.stand()
+	to.group, to.agent = groupID, 0
+	if h.agent() != 0 {
+		to.waiting = j.now
+	}
+	renewed, err := j.passOn(ctx, h, 0)
+	if err != nil {
+		return err
+	}
+	if renewed {
+		to.activity = j.now
+	}
+	if err := j.unassign(ctx, h); err != nil {
+		return err
+	}
+	return j.settle(ctx, h, to)
+}
+
+// passOn makes the open conversation, if there is one, that of the agent, 0 for nobody: a conversation that waits is
+// continued, one that had an agent is closed and the next one opened (ruling 8). It says whether it did the latter.
+func (j *job) passOn(ctx context.Context, h *held, agent int64) (bool, error) {
+	if h.state() != tree.Open {
+		return false, nil
+	}
+	if h.agent() == 0 {
+		if agent == 0 {
+			return false, nil
+		}
+		return false, j.tx.Conversation.Update().Where(conversation.ContactID(h.ID), conversation.ClosedAtIsNil()).
+			SetAgentID(agent).Exec(authz.Trusted(ctx))
+	}
+	open, err := j.openOf(ctx, h)
+	if err != nil {
+		return false, err
+	}
+	if err := j.end(ctx, open); err != nil {
+		return false, err
+	}
+	_, err = j.begin(ctx, h, agent, j.viewer.UserID, open.Subject)
+	return true, err
+}
+
+// openOf returns the open conversation of a contact that has one.
+func (j *job) openOf(ctx context.Context, h *held) (*ent.Conversation, error) {
+	c, err := j.tx.Conversation.Query().Where(conversation.ContactID(h.ID), conversation.ClosedAtIsNil()).Only(authz.Trusted(ctx))
+	if err != nil {
+		return nil, fmt.Errorf("desk: loading the open conversation of contact %d: %w", h.ID, err)
+	}
+	return c, nil
+}
+
+// end closes a conversation.
+func (j *job) end(ctx context.Context, c *ent.Conversation) error {
+	return j.tx.Conversation.Update().Where(conversation.ID(c.ID), conversation.AccountID(c.AccountID)).
+		SetClosedAt(j.now).SetClosedByID(j.viewer.UserID).Exec(authz.Trusted(ctx))
+}
+
+// begin inserts the next conversation of the contact. The agent is 0 while it waits, the opener 0 when the contact
+// itself wrote.
+func (j *job) begin(ctx context.Context, h *held, agent, opener int64, subject string) (*ent.Conversation, error) {
+	number, err := j.number(ctx)
+	if err != nil {
+		return nil, err
+	}
+	create := j.tx.Conversation.Create().SetAccountID(h.AccountID).SetContactID(h.ID).SetNumber(number).
+		SetSubject(subject).SetOpenedAt(j.now)
+	if agent != 0 {
+		create.SetAgentID(agent)
+	}
+	if opener != 0 {
+		create.SetOpenedByID(opener)
+	}
+	return create.Save(authz.Trusted(ctx))
+}
+
+// number takes the next conversation number of the account. Others wait for it until this transaction ends, so that
+// no number is lost.
+func (j *job) number(ctx context.Context) (number int64, err error) {
+	rows, err := j.tx.QueryContext(ctx, `UPDATE accounts SET next_conversation_number = next_conversation_number + 1
+		WHERE id = $1 RETURNING next_conversation_number - 1`, j.viewer.AccountID)
+	if err != nil {
+		return 0, fmt.Errorf("desk: taking a conversation number: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	if !rows.Next() {
+		return 0, errors.Join(sql.ErrNoRows, rows.Err())
+	}
+	if err := rows.Scan(&number); err != nil {
+		return 0, err
+	}
+	for rows.Next() { // to the end: SQLite completes the statement there
+		continue
+	}
+	return number, rows.Err()
+}
+
+// assign ends the present assignment and begins the next one.
+func (j *job) assign(ctx context.Context, h *held, userID int64, by how) (*ent.ContactAssignment, error) {
+	if err := j.unassign(ctx, h); err != nil {
+		return nil, err
+	}
+	create := j.tx.ContactAssignment.Create().SetAccountID(h.AccountID).SetContactID(h.ID).SetUserID(userID).
+		SetAssignedByID(j.viewer.UserID).SetMethod(by.method).SetExplanation(by.explanation).SetStartedAt(j.now)
+	if h.agent() == 0 {
+		create.SetTakenFromGroupID(h.GroupID)
+	}
+	return create.Save(authz.Trusted(ctx))
+}
+
+// unassign ends the present assignment, if there is one.
+func (j *job) unassign(ctx context.Context, h *held) error {
+	if h.agent() == 0 {
+		return nil
+	}
+	return j.tx.ContactAssignment.Update().Where(contactassignment.ContactID(h.ID), contactassignment.EndedAtIsNil()).
+		SetEndedAt(j.now).Exec(authz.Trusted(ctx))
+}
+
+// open opens a conversation on a contact that has none open. It goes to whoever serves the contact, as long as they
+// do serve; else to the opener, if they serve; else the contact waits in its group. The opener is nil when the
+// contact itself wrote.
+func (j *job) open(ctx context.Context, h *held, opener *ent.User, subject string) (*ent.Conversation, error) {
+	to := h.stand()
+	to.state, to.activity = tree.Open, j.now
+	stays, err := j.staysWithAgent(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	openedBy := int64(0)
+	if opener != nil {
+		openedBy = opener.ID
+	}
+	switch {
+	case stays:
+	case opener != nil && j.viewer.Permissions().Has(authz.ConversationsReply):
+		to.group, to.agent = opener.HomeGroupID, opener.ID
+		_, err = j.assign(ctx, h, opener.ID, how{contactassignment.MethodOPENED, "The agent opened a conversation with the contact, which nobody served."})
+	default:
+		if h.agent() != 0 {
+			to.agent, to.waiting = 0, j.now
+		}
+		err = j.unassign(ctx, h)
+	}
+	if err != nil {
+		return nil, err
+	}
+	c, err := j.begin(ctx, h, to.agent, openedBy, subject)
+	if err != nil {
+		return nil, err
+	}
+	return c, j.settle(ctx, h, to)
+}
+
+// staysWithAgent says whether the contact has an agent who still serves.
+func (j *job) staysWithAgent(ctx context.Context, h *held) (bool, error) {
+	if h.agent() == 0 {
+		return false, nil
+	}
+	return j.serves(ctx, h.agent())
+}

@@ -1,0 +1,81 @@
+package desk
+
+import (
+	"context"
+	"time"
+
+	"canopy/audit"
+	"canopy/authz"
+	ent "canopy/ent/generated"
+	"canopy/refusal"
+	"canopy/relay"
+	"canopy/store"
+)
+
+// Service runs the use-cases. Every method takes its viewer from the context (authz.FromContext).
+type Service struct {
+	DB  *store.DB
+	Now func() time.Time // any precision and zone
+}
+
+// now is a moment as the databases keep it: UTC, in whole microseconds.
+func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Microsecond) }
+
+// job is one use-case under way: its transaction, who does it and its moment.
+type job struct {
+	desk   *Service
+	tx     *ent.Tx
+	viewer *authz.Viewer
+	// now is taken anew once a contact is locked, so that the moments of what happens to a contact are in order.
+	now time.Time
+}
+
+// attempts is how often a use-case is tried that lost a race for a unique index.
+const attempts = 5
+
+// write runs a use-case in one transaction. Two that insert the same thing at the same moment (the first message of a
+// contact, delivered twice) cannot see each other until one of them has failed; that one runs again and finds what
+// the other made.
+func (s *Service) write(ctx context.Context, fn func(ctx context.Context, j *job) error) error {
+	v := authz.FromContext(ctx)
+	if v == nil {
+		return refusal.NoViewer()
+	}
+	for attempt := 1; ; attempt++ {
+		err := s.DB.Write(ctx, func(ctx context.Context, tx *ent.Tx) error {
+			return fn(ctx, &job{desk: s, tx: tx, viewer: v, now: s.now()})
+		})
+		if err == nil || attempt == attempts || !lostRace(err) {
+			return err
+		}
+	}
+}
+
+func lostRace(err error) bool {
+	for _, index := range []string{"contact_address", "message_external_id", "conversation_one_open", "assignment_one_current"} {
+		if store.UniqueViolation(err, index) {
+			return true
+		}
+	}
+	return false
+}
+
+// record writes what happened to a contact, a conversation or a message.
+func (j *job) record(ctx context.Context, action string, kind relay.Kind, id int64, before, after audit.Fields, reason string) error {
+	e := audit.Event{Action: action, TargetKind: kind, TargetID: id, Reason: reason, At: j.now}
+	if before != nil {
+		e.Before = before
+	}
+	if after != nil {
+		e.After = after
+	}
+	return audit.Record(ctx, j.tx, e)
+}
+
+// ref is how the audit trail names a row: by its id as clients see it, null for none.
+func ref(kind relay.Kind, id int64) any {
+	if id == 0 {
+		return nil
+	}
+	return relay.NewID(kind, id).String()
+}

@@ -1,0 +1,266 @@
+package directory
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"canopy/audit"
+	"canopy/authz"
+	ent "canopy/ent/generated"
+	"canopy/ent/generated/predicate"
+	"canopy/ent/generated/rolegrant"
+	"canopy/refusal"
+	"canopy/relay"
+	"canopy/tree"
+)
+
+// maxGrants is how many grants, in force or to come, a user has at most.
+const maxGrants = 100
+
+// GrantRole is the input of Service.GrantRole.
+type GrantRole struct {
+	UserID     int64
+	RoleID     int64
+	GroupID    *int64     // nil: the grant follows the home group
+	ValidFrom  *time.Time // nil: now
+	ValidUntil *time.Time // nil: no end
+	Reason     string
+}
+
+// GrantRole gives a user a role. Nobody gives themselves anything, or what their own roles do not list; ROLES_ASSIGN is
+// needed at the user and at the group of the grant.
+func (s *Service) GrantRole(ctx context.Context, in GrantRole) (*ent.RoleGrant, error) {
+	var given *ent.RoleGrant
+	err := s.change(ctx, tree.LockExclusive, func(ctx context.Context, d *doing) error {
+		m, r, err := d.userAndRole(ctx, in)
+		if err != nil {
+			return err
+		}
+		in.ValidFrom, in.ValidUntil = utc(in.ValidFrom), utc(in.ValidUntil)
+		if err := in.checkTimes(d.at); err != nil {
+			return err
+		}
+		reason, err := d.reason(in.Reason)
+		if err != nil {
+			return err
+		}
+		if err := d.admitsGrant(ctx, m, r, in); err != nil {
+			return err
+		}
+		given, err = d.createGrant(ctx, m.User, r, in, reason)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return given, nil
+}
+
+// userAndRole loads whom and what the grant is about, and holds the limits on giving access against it.
+func (d *doing) userAndRole(ctx context.Context, in GrantRole) (member, *ent.Role, error) {
+	m, err := d.user(ctx, in.UserID)
+	if err != nil {
+		return member{}, nil, err
+	}
+	r, err := d.role(ctx, in.RoleID)
+	if err != nil {
+		return member{}, nil, err
+	}
+	at := m.target()
+	g, err := d.groupIfNamed(ctx, in.GroupID)
+	if err != nil {
+		return member{}, nil, err
+	}
+	if g != nil {
+		at = authz.AtGroup(placeOf(g))
+	}
+	if err := d.mayAssign(m.target(), at); err != nil {
+		return member{}, nil, err
+	}
+	if err := d.notOneself(m.ID); err != nil {
+		return member{}, nil, err
+	}
+	giving, err := d.giving(ctx)
+	if err != nil {
+		return member{}, nil, err
+	}
+	return m, r, giving.may(r.ID)
+}
+
+func utc(t *time.Time) *time.Time {
+	if t == nil {
+		return nil
+	}
+	micro := t.UTC().Truncate(time.Microsecond)
+	return &micro
+}
+
+func (in GrantRole) checkTimes(now time.Time) error {
+	switch until := in.ValidUntil; {
+	case until == nil:
+		return nil
+	case !until.After(now):
+		return refusal.BadInput("input.validUntil", "The grant would have ended already. Give a moment to come, or none.")
+	case in.ValidFrom != nil && !until.After(*in.ValidFrom):
+		return refusal.BadInput("input.validUntil", "The grant would end before it begins. Give a later end, or none.")
+	}
+	return nil
+}
+
+// admitsGrant refuses a grant that adds nothing to those that the user has, one too many, and one that custom roles or
+// a pause stand in the way of.
+func (d *doing) admitsGrant(ctx context.Context, m member, r *ent.Role, in GrantRole) error {
+	if r.Key == nil {
+		if err := d.customRolesOn(); err != nil {
+			return err
+		}
+	}
+	if m.AccessPausedAt != nil && (r.Key == nil || *r.Key != authz.RoleAgent) {
+		return refusal.Conflict(refusal.AccessPaused,
+			"The access of this user is paused, which is for users who are agents and nothing else. Resume it first.")
+	}
+	all, err := d.grants(ctx, rolegrant.UserID(m.ID))
+	if err != nil {
+		return err
+	}
+	if len(all) >= maxGrants {
+		return refusal.Conflict("", "The user holds %d grants already, which is the limit. Revoke one first.", maxGrants)
+	}
+	if slices.ContainsFunc(all, func(have *ent.RoleGrant) bool { return in.addsNothingTo(have, d.at) }) {
+		return refusal.Conflict(refusal.AlreadyGranted,
+			"The user holds this role at this place for that time already.")
+	}
+	return nil
+}
+
+// addsNothingTo says whether the other grant gives the same for all of the time.
+func (in GrantRole) addsNothingTo(have *ent.RoleGrant, now time.Time) bool {
+	if have.RoleID != in.RoleID || (have.GroupID == nil) != (in.GroupID == nil) || have.GroupID != nil && *have.GroupID != *in.GroupID {
+		return false
+	}
+	if have.ValidFrom.After(orElse(deref(in.ValidFrom), now)) {
+		return false
+	}
+	return have.ValidUntil == nil || in.ValidUntil != nil && !have.ValidUntil.Before(*in.ValidUntil)
+}
+
+func deref(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return *t
+}
+
+// createGrant writes the grant and its event. Of the input, place and times count.
+func (d *doing) createGrant(ctx context.Context, u *ent.User, r *ent.Role, in GrantRole, reason string) (*ent.RoleGrant, error) {
+	create := d.tx.RoleGrant.Create().SetAccountID(d.account.ID).SetUserID(u.ID).SetRoleID(r.ID).
+		SetNillableGroupID(in.GroupID).SetValidFrom(orElse(deref(in.ValidFrom), d.at)).SetNillableValidUntil(in.ValidUntil).
+		SetReason(reason).SetCreatedAt(d.at)
+	if d.viewer != nil {
+		create.SetGrantedByID(d.viewer.UserID)
+	}
+	given, err := create.Save(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("directory: granting a role: %w", err)
+	}
+	return given, d.record(ctx, audit.Event{Action: "ROLE_GRANTED", TargetKind: relay.KindRoleGrant, TargetID: given.ID,
+		Reason: reason, After: grantFields(given)})
+}
+
+func grantFields(g *ent.RoleGrant) audit.Fields {
+	f := audit.Fields{"user": userID(g.UserID), "role": roleID(g.RoleID), "group": nil,
+		"validFrom": g.ValidFrom, "validUntil": g.ValidUntil, "revokedAt": g.RevokedAt}
+	if g.GroupID != nil {
+		f["group"] = groupID(*g.GroupID)
+	}
+	return f
+}
+
+// RevokeRole is the input of Service.RevokeRole.
+type RevokeRole struct {
+	GrantID int64
+	Reason  string
+}
+
+// RevokeRole ends a grant at once, or one to come before it begins. Nobody revokes their own, and nobody revokes from
+// somebody whom they do not outrank.
+func (s *Service) RevokeRole(ctx context.Context, in RevokeRole) (*ent.RoleGrant, error) {
+	var revoked *ent.RoleGrant
+	err := s.change(ctx, tree.LockExclusive, func(ctx context.Context, d *doing) error {
+		g, owner, err := d.revocable(ctx, in.GrantID)
+		if err != nil {
+			return err
+		}
+		reason, err := d.reason(in.Reason)
+		if err != nil {
+			return err
+		}
+		if g.RevokedAt != nil || g.ValidUntil != nil && !g.ValidUntil.After(d.at) {
+			return refusal.Conflict(refusal.AlreadyRevoked, "The grant has ended already.")
+		}
+		revoked, err = d.tx.RoleGrant.UpdateOneID(g.ID).SetRevokedAt(d.at).SetRevokedByID(d.viewer.UserID).Save(ctx)
+		if err != nil {
+			return fmt.Errorf("directory: revoking grant %d: %w", g.ID, err)
+		}
+		if owner {
+			if err := d.ownersRemain(ctx, g.UserID); err != nil {
+				return err
+			}
+		}
+		return d.record(ctx, audit.Event{Action: "ROLE_REVOKED", TargetKind: relay.KindRoleGrant, TargetID: g.ID, Reason: reason,
+			Before: grantFields(g), After: grantFields(revoked)})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return revoked, nil
+}
+
+// revocable loads a grant, says whether it is one of OWNER, and holds the limits on giving access against its end.
+func (d *doing) revocable(ctx context.Context, id int64) (g *ent.RoleGrant, owner bool, err error) {
+	g, err = d.tx.RoleGrant.Query().Where(rolegrant.ID(id)).Only(ctx)
+	if err != nil {
+		return nil, false, found(err, "grant")
+	}
+	targets, err := d.targetsOf(ctx, g)
+	if err != nil {
+		return nil, false, err
+	}
+	if err := d.mayAssign(targets...); err != nil {
+		return nil, false, err
+	}
+	if err := d.notOneself(g.UserID); err != nil {
+		return nil, false, err
+	}
+	giving, err := d.giving(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	key := giving.roles[g.RoleID].Key
+	return g, key != nil && *key == authz.RoleOwner, d.outranks(ctx, giving, g.UserID)
+}
+
+// targetsOf are the user of a grant and, if it is fixed, its group, whether or not the viewer sees them.
+func (d *doing) targetsOf(ctx context.Context, g *ent.RoleGrant) ([]authz.Target, error) {
+	holder, err := d.anyUser(ctx, g.UserID)
+	if err != nil {
+		return nil, err
+	}
+	m, err := d.withHome(ctx, holder)
+	if err != nil || g.GroupID == nil {
+		return []authz.Target{m.target()}, err
+	}
+	at, err := d.anyGroup(ctx, *g.GroupID)
+	if err != nil {
+		return nil, err
+	}
+	return []authz.Target{m.target(), authz.AtGroup(placeOf(at))}, nil
+}
+
+// holds says whether the viewer has a grant, in force or to come, that meets the condition.
+func (d *doing) holds(ctx context.Context, condition predicate.RoleGrant) (bool, error) {
+	grants, err := d.grants(ctx, rolegrant.UserID(d.viewer.UserID), condition)
+	return len(grants) > 0, err
+}

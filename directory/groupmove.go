@@ -1,0 +1,120 @@
+package directory
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"canopy/audit"
+	"canopy/authz"
+	ent "canopy/ent/generated"
+	"canopy/ent/generated/group"
+	"canopy/ent/generated/predicate"
+	"canopy/relay"
+	"canopy/tree"
+
+	"entgo.io/ent/dialect/sql"
+)
+
+// MoveGroup is the input of Service.MoveGroup.
+type MoveGroup struct {
+	GroupID  int64
+	ParentID int64
+	Reason   string
+}
+
+// MoveGroup puts a group with its whole subtree under another parent. The permission is needed at the group, at its
+// present parent and at the new one.
+func (s *Service) MoveGroup(ctx context.Context, in MoveGroup) (*ent.Group, error) {
+	var moved *ent.Group
+	err := s.change(ctx, tree.LockExclusive, func(ctx context.Context, d *doing) error {
+		g, parent, err := d.groupAndParent(ctx, in)
+		if err != nil {
+			return err
+		}
+		reason, bad := d.reason(in.Reason)
+		if err := foremost(s.move(ctx, d, g, parent), bad); err != nil {
+			return err
+		}
+		if moved, err = d.anyGroup(ctx, g.ID); err != nil {
+			return err
+		}
+		return d.record(ctx, audit.Event{Action: "GROUP_MOVED", TargetKind: relay.KindGroup, TargetID: g.ID, Reason: reason,
+			Before: audit.Fields{"parent": groupID(*g.ParentID)},
+			After:  audit.Fields{"parent": groupID(parent.ID)}})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return moved, nil
+}
+
+// groupAndParent loads the group and its new parent, and checks the permission at all three places.
+func (d *doing) groupAndParent(ctx context.Context, in MoveGroup) (g, parent *ent.Group, err error) {
+	if g, err = d.group(ctx, in.GroupID); err != nil {
+		return nil, nil, err
+	}
+	if parent, err = d.group(ctx, in.ParentID); err != nil {
+		return nil, nil, err
+	}
+	if err := d.may(authz.GroupsMove, authz.AtGroup(placeOf(g)), "at this group"); err != nil {
+		return nil, nil, err
+	}
+	if g.ParentID != nil {
+		present, err := d.anyGroup(ctx, *g.ParentID)
+		if err != nil {
+			return nil, nil, err
+		}
+		if err := d.may(authz.GroupsMove, authz.AtGroup(placeOf(present)), "at the present parent"); err != nil {
+			return nil, nil, err
+		}
+	}
+	return g, parent, d.may(authz.GroupsMove, authz.AtGroup(placeOf(parent)), "at the new parent")
+}
+
+// move refuses what would gain access before anything else that stands in the way.
+func (s *Service) move(ctx context.Context, d *doing, g, parent *ent.Group) error {
+	before, err := d.holdingsOver(ctx, g)
+	if err != nil {
+		return err
+	}
+	taken, err := d.parkNames(ctx, g, parent, group.ID(g.ID))
+	if err != nil {
+		return err
+	}
+	if err := tree.Move(ctx, d.tx, d.account.ID, g.ID, parent.ID, s.MaxDepth); err != nil {
+		return structural(err, s.MaxDepth)
+	}
+	if err := s.gained(ctx, d, before, nil); err != nil {
+		return err
+	}
+	if taken {
+		return groupNameTaken()
+	}
+	return nil
+}
+
+// parkNames says whether groups that are about to go under another parent find their names taken there, and gives
+// those keys that no name has: whether the viewer gains access by the move comes before that conflict (ruling 16) and
+// shows only once they are there. Who finds a name taken refuses the change in the end. The group g is among what moves
+// or goes; its own name is in nobody's way.
+func (d *doing) parkNames(ctx context.Context, g, parent *ent.Group, moved ...predicate.Group) (taken bool, err error) {
+	inTheWay := func(s *sql.Selector) {
+		there := sql.Table(group.Table).As("there")
+		s.Where(sql.In(s.C(group.FieldNameKey), sql.Select(there.C(group.FieldNameKey)).From(there).Where(sql.And(
+			sql.EQ(there.C(group.FieldAccountID), d.account.ID), sql.EQ(there.C(group.FieldParentID), parent.ID),
+			sql.NEQ(there.C(group.FieldID), g.ID)))))
+	}
+	ids, err := d.tx.Group.Query().Where(group.AccountID(d.account.ID), inTheWay).Where(moved...).IDs(authz.Trusted(ctx))
+	if err != nil {
+		return false, fmt.Errorf("directory: looking for names that are taken: %w", err)
+	}
+	for _, id := range ids {
+		// Names have no control characters.
+		err := d.tx.Group.UpdateOneID(id).SetNameKey("\x01" + strconv.FormatInt(id, 10)).Exec(authz.Trusted(ctx))
+		if err != nil {
+			return false, fmt.Errorf("directory: parking the name of group %d: %w", id, err)
+		}
+	}
+	return len(ids) > 0, nil
+}

@@ -1,0 +1,138 @@
+package directory
+
+import (
+	"context"
+	"fmt"
+
+	"canopy/audit"
+	"canopy/authz"
+	ent "canopy/ent/generated"
+	"canopy/ent/generated/group"
+	"canopy/internal/optional"
+	"canopy/refusal"
+	"canopy/relay"
+	"canopy/tree"
+)
+
+// The limits of the settings.
+const (
+	maxCapacity    = 10_000
+	minRadarWindow = 5          // seconds
+	maxRadarWindow = 86_400     // seconds, a day
+	minPeriod      = 60         // seconds
+	maxPeriod      = 31_536_000 // seconds, a year
+)
+
+// UpdateGroupSettings is the input of Service.UpdateGroupSettings. What is not set stays; what is cleared is inherited
+// again. Periods are in seconds; -1 is an explicit "unlimited" or "never" against what a group above says.
+type UpdateGroupSettings struct {
+	GroupID        int64
+	SharedInbox    optional.Value[bool]
+	AssignmentMode optional.Value[group.AssignmentMode]
+	Capacity       optional.Value[int]
+	RadarWindow    optional.Value[int]
+	EscalateAfter  optional.Value[int]
+	ReassignAfter  optional.Value[int]
+	CloseAfter     optional.Value[int]
+}
+
+// UpdateGroupSettings changes what a group says itself. It counts for everything below that says nothing, at once.
+func (s *Service) UpdateGroupSettings(ctx context.Context, in UpdateGroupSettings) (*ent.Group, error) {
+	var changed *ent.Group
+	err := s.change(ctx, tree.LockShared, func(ctx context.Context, d *doing) error {
+		g, err := d.group(ctx, in.GroupID)
+		if err != nil {
+			return err
+		}
+		if err := d.may(authz.InboxSettingsEdit, authz.AtGroup(placeOf(g)), "at this group"); err != nil {
+			return err
+		}
+		if err := in.check(); err != nil {
+			return err
+		}
+		update := d.tx.Group.UpdateOneID(g.ID)
+		in.apply(update.Mutation())
+		if changed, err = update.Save(ctx); err != nil {
+			return fmt.Errorf("directory: changing the settings of group %d: %w", g.ID, err)
+		}
+		before, after := in.fields(g), in.fields(changed)
+		return d.record(ctx, audit.Event{Action: "GROUP_SETTINGS_UPDATED", TargetKind: relay.KindGroup, TargetID: g.ID,
+			Before: before, After: after})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return changed, nil
+}
+
+func (in UpdateGroupSettings) check() error {
+	if len(in.fields(&ent.Group{})) == 0 {
+		return nothingToChange()
+	}
+	if m := in.AssignmentMode.To; m != nil && group.AssignmentModeValidator(*m) != nil {
+		return refusal.BadInput("input.assignmentMode", "%q is not an assignment mode.", *m)
+	}
+	for _, limit := range []struct {
+		field       string
+		value       *int
+		least, most int
+		orNone      bool
+	}{
+		{"input.capacity", in.Capacity.To, 1, maxCapacity, true},
+		{"input.radarWindow", in.RadarWindow.To, minRadarWindow, maxRadarWindow, false},
+		{"input.escalateAfter", in.EscalateAfter.To, minPeriod, maxPeriod, true},
+		{"input.reassignAfter", in.ReassignAfter.To, minPeriod, maxPeriod, true},
+		{"input.closeAfter", in.CloseAfter.To, minPeriod, maxPeriod, true},
+	} {
+		if limit.value == nil {
+			continue
+		}
+		if err := inRange(limit.field, *limit.value, limit.least, limit.most, limit.orNone); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (in UpdateGroupSettings) apply(m *ent.GroupMutation) {
+	set(in.SharedInbox, m.SetSharedInbox, m.ClearSharedInbox)
+	set(in.AssignmentMode, m.SetAssignmentMode, m.ClearAssignmentMode)
+	set(in.Capacity, m.SetCapacity, m.ClearCapacity)
+	set(in.RadarWindow, m.SetRadarWindow, m.ClearRadarWindow)
+	set(in.EscalateAfter, m.SetEscalateAfter, m.ClearEscalateAfter)
+	set(in.ReassignAfter, m.SetReassignAfter, m.ClearReassignAfter)
+	set(in.CloseAfter, m.SetCloseAfter, m.ClearCloseAfter)
+}
+
+// set hands on an optional input.
+func set[T any](v optional.Value[T], to func(T), clear func()) {
+	switch {
+	case !v.Set:
+	case v.To == nil:
+		clear()
+	default:
+		to(*v.To)
+	}
+}
+
+// fields are the settings that the input is about, as the group has them.
+func (in UpdateGroupSettings) fields(g *ent.Group) audit.Fields {
+	f := audit.Fields{}
+	for name, setting := range map[string]struct {
+		given bool
+		value any
+	}{
+		"sharedInbox":    {in.SharedInbox.Set, g.SharedInbox},
+		"assignmentMode": {in.AssignmentMode.Set, g.AssignmentMode},
+		"capacity":       {in.Capacity.Set, g.Capacity},
+		"radarWindow":    {in.RadarWindow.Set, g.RadarWindow},
+		"escalateAfter":  {in.EscalateAfter.Set, g.EscalateAfter},
+		"reassignAfter":  {in.ReassignAfter.Set, g.ReassignAfter},
+		"closeAfter":     {in.CloseAfter.Set, g.CloseAfter},
+	} {
+		if setting.given {
+			f[name] = setting.value
+		}
+	}
+	return f
+}

@@ -1,0 +1,211 @@
+package directory
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"canopy/authz"
+	ent "canopy/ent/generated"
+	"canopy/ent/generated/group"
+	"canopy/refusal"
+	"canopy/tree"
+)
+
+// querier runs raw SQL: *ent.Client and *ent.Tx do.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// Authenticate returns who holds the token of a session, with the grants that are in force now, in two statements.
+//
+// Nothing is remembered between calls, so expiry, revocation, deactivation and switched settings count at once. The
+// refusals are NoViewer and Paused; any other error is one of the database.
+func (s *Service) Authenticate(ctx context.Context, token string) (*authz.Viewer, error) {
+	now := s.now()
+	who, err := identify(ctx, s.DB.Read, identityBySession, hashToken(token), now)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case who == nil || who.status != "ACTIVE":
+		return nil, refusal.NoViewer()
+	case who.paused:
+		return nil, refusal.Paused()
+	}
+	return who.viewer(ctx, s.DB.Read, now)
+}
+
+// LoadViewer returns the user as a viewer with the grants in force at the moment of the call, whatever the user's
+// status, or nil when there is no such user. Called with a transaction it sees what the transaction changed: so a
+// use-case evaluates the access of somebody else, or its viewer's own after a change. It does not ask whether the
+// viewer in the context may see the user.
+func (s *Service) LoadViewer(ctx context.Context, q querier, userID int64) (*authz.Viewer, error) {
+	return loadViewer(ctx, q, userID, s.now())
+}
+
+func loadViewer(ctx context.Context, q querier, userID int64, at time.Time) (*authz.Viewer, error) {
+	who, err := identify(ctx, q, identityByUser, userID)
+	if who == nil || err != nil {
+		return nil, err
+	}
+	return who.viewer(ctx, q, at)
+}
+
+// identity is the user behind a session or a number.
+type identity struct {
+	accountID, userID, sessionID, homeID int64
+	status                               string
+	paused, customRoles                  bool
+}
+
+const (
+	identityBySession = `
+SELECT u.account_id, u.id, s.id, u.home_group_id, u.status, u.access_paused_at IS NOT NULL, a.custom_roles_enabled
+FROM sessions s JOIN users u ON u.id = s.user_id JOIN accounts a ON a.id = u.account_id
+WHERE s.token_hash = $1 AND s.expires_at > $2`
+
+	identityByUser = `
+SELECT u.account_id, u.id, 0, u.home_group_id, u.status, u.access_paused_at IS NOT NULL, a.custom_roles_enabled
+FROM users u JOIN accounts a ON a.id = u.account_id
+WHERE u.id = $1`
+)
+
+// identify returns nil when there is nobody.
+func identify(ctx context.Context, q querier, query string, args ...any) (*identity, error) {
+	var who *identity
+	err := each(ctx, q, query, args, func(rows *sql.Rows) error {
+		who = &identity{}
+		return rows.Scan(&who.accountID, &who.userID, &who.sessionID, &who.homeID, &who.status, &who.paused, &who.customRoles)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("directory: looking up who is asking: %w", err)
+	}
+	return who, nil
+}
+
+// grantsInForce yields two kinds of rows: the grants of the user that are in force, and the groups where they stand
+// with all groups above those, the home group's among them.
+const grantsInForce = `
+WITH RECURSIVE
+held(id, role_id, group_id) AS (
+  SELECT id, role_id, COALESCE(group_id, $1) FROM role_grants
+  WHERE user_id = $2 AND revoked_at IS NULL AND valid_from <= $3 AND (valid_until IS NULL OR valid_until > $3)
+),
+chain(id, parent_id, path, wall, shared_inbox, assignment_mode) AS (
+  SELECT id, parent_id, path, wall, shared_inbox, assignment_mode FROM groups
+  WHERE id = $1 OR id IN (SELECT group_id FROM held)
+  UNION
+  SELECT g.id, g.parent_id, g.path, g.wall, g.shared_inbox, g.assignment_mode
+  FROM chain c JOIN groups g ON g.id = c.parent_id
+)
+SELECT 0 AS kind, id, path, wall, shared_inbox, assignment_mode, 0 AS role_id, 0 AS group_id, '' AS key, '' AS pairs FROM chain
+UNION ALL
+SELECT 1, h.id, '', '', NULL, NULL, h.role_id, h.group_id, COALESCE(r.key, ''), COALESCE(CAST(r.pairs AS TEXT), '')
+FROM held h JOIN roles r ON r.id = h.role_id
+ORDER BY kind, id`
+
+// viewer gathers the grants. The home group and the grants come from one statement, so they agree with each other
+// also while somebody moves groups.
+func (who *identity) viewer(ctx context.Context, q querier, at time.Time) (*authz.Viewer, error) {
+	v := &authz.Viewer{AccountID: who.accountID, UserID: who.userID, SessionID: who.sessionID, At: at}
+	groups := map[int64]*ent.Group{}
+	err := each(ctx, q, grantsInForce, []any{who.homeID, who.userID, at}, func(rows *sql.Rows) error {
+		var kind, id, roleID, groupID int64
+		var g ent.Group
+		var key, pairs string
+		if err := rows.Scan(&kind, &id, &g.Path, &g.Wall, &g.SharedInbox, &g.AssignmentMode, &roleID, &groupID, &key, &pairs); err != nil {
+			return err
+		}
+		if kind == 0 {
+			g.ID = id
+			groups[id] = &g
+			return nil
+		}
+		grant, err := who.grant(groups, groupID, key, pairs)
+		if err != nil {
+			return fmt.Errorf("role %d: %w", roleID, err)
+		}
+		grant.ID, grant.RoleID = id, roleID
+		v.Grants = append(v.Grants, grant)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("directory: loading the grants of user %d: %w", who.userID, err)
+	}
+	home := groups[who.homeID]
+	if home == nil {
+		return nil, fmt.Errorf("directory: the home group of user %d is missing", who.userID)
+	}
+	v.Home = placeOf(home)
+	return v, nil
+}
+
+// grant judges a grant of the role at the group, which is among the groups together with all above it.
+func (who *identity) grant(groups map[int64]*ent.Group, groupID int64, key, pairs string) (authz.Grant, error) {
+	held, err := who.pairs(key, pairs)
+	if err != nil {
+		return authz.Grant{}, err
+	}
+	g := authz.Grant{RoleKey: key, Place: placeOf(groups[groupID]), Pairs: held}
+	var chain []*ent.Group
+	for _, id := range tree.IDs(g.Place.Path) {
+		if groups[id] == nil {
+			return authz.Grant{}, fmt.Errorf("the path of group %d does not lead along its ancestors", groupID)
+		}
+		chain = append(chain, groups[id])
+		settings := tree.Resolve(chain)
+		g.SharedInbox = settings.SharedInbox.Value
+		if settings.AssignmentMode.Value == group.AssignmentModeMANUAL {
+			g.Queues = append(g.Queues, id)
+		}
+	}
+	return g, nil
+}
+
+func placeOf(g *ent.Group) authz.Place {
+	return authz.Place{GroupID: g.ID, Path: g.Path, Wall: g.Wall}
+}
+
+// pairs are what a role holds: a built-in one by its key, a custom one what is stored, unless custom roles are off. A
+// stored name that is in the table no more gives nothing.
+func (who *identity) pairs(key, stored string) (authz.Pairs, error) {
+	if key != "" {
+		role, _ := authz.BuiltInRole(key)
+		return role.Pairs, nil
+	}
+	var list []struct{ Permission, Scope string }
+	if !who.customRoles || stored == "" {
+		return authz.Pairs{}, nil
+	}
+	if err := json.Unmarshal([]byte(stored), &list); err != nil {
+		return authz.Pairs{}, err
+	}
+	var known []authz.Pair
+	for _, p := range list {
+		permission, unknown := authz.ParsePermission(p.Permission)
+		scope, nowhere := authz.ParseScope(p.Scope)
+		if unknown == nil && nowhere == nil {
+			known = append(known, authz.Pair{Permission: permission, Scope: scope})
+		}
+	}
+	return authz.PairsOf(known), nil
+}
+
+// each runs the query and fn for every row.
+func each(ctx context.Context, q querier, query string, args []any, fn func(*sql.Rows) error) (err error) {
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		if err := fn(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}

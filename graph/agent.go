@@ -1,0 +1,98 @@
+package graph
+
+import (
+	"context"
+
+	ent "canopy/ent/generated"
+	"canopy/ent/generated/contact"
+	"canopy/ent/generated/user"
+	"canopy/graph/bind"
+	"canopy/relay"
+	"canopy/tree"
+
+	"entgo.io/ent/dialect/sql"
+)
+
+type agentResolver struct{ *Resolver }
+
+func (r *queryResolver) Agent(ctx context.Context, id relay.ID) (*bind.Agent, error) {
+	return one(ctx, r.DB.Read, agentRows, id.As(relay.KindAgent), "agent")
+}
+
+func (r *queryResolver) Agents(ctx context.Context, under *relay.ID, availability *user.Availability, first *int, after *string) (*relay.Connection[*bind.Agent], error) {
+	p, err := r.page(ctx, first, after)
+	if err != nil {
+		return nil, err
+	}
+	branch, err := r.under(ctx, under)
+	if err != nil {
+		return nil, err
+	}
+	return agentsByName().page(ctx, r.DB.Read, p, branch.homes, with(user.FieldAvailability, availability))
+}
+
+func (r *agentResolver) HomeGroup(ctx context.Context, a *bind.Agent) (*ent.Group, error) {
+	return take[*ent.Group](ctx, r.Resolver, a)
+}
+
+func (r *agentResolver) Load(ctx context.Context, a *bind.Agent) (int, error) {
+	return take[int](ctx, r.Resolver, a)
+}
+
+func (r *agentResolver) Capacity(ctx context.Context, a *bind.Agent) (int, error) {
+	return take[int](ctx, r.Resolver, a)
+}
+
+func (r *Resolver) agentLoaders() map[string]anyLoader {
+	return map[string]anyLoader{
+		"homeGroup": toOne(r, groupRows, to(func(a *bind.Agent) int64 { return a.HomeGroupID })),
+		"load":      loader[*bind.Agent, int]{numberOfNode[*bind.Agent], r.agentLoads},
+		"capacity":  loader[*bind.Agent, int]{numberOfNode[*bind.Agent], r.agentCapacities},
+	}
+}
+
+// agentLoads counts the contacts with an open conversation that each agent serves, also those that the viewer does not
+// see: the number is part of the card.
+func (r *Resolver) agentLoads(ctx context.Context, agents []*bind.Agent, _ asked) (map[int64]int, error) {
+	c := sql.Table(contact.Table)
+	query, args := sql.Dialect(r.DB.Dialect()).Select(c.C(contact.FieldAssignedUserID), sql.Count("*")).From(c).
+		Where(sql.And(in(c.C(contact.FieldAssignedUserID), numbers(agents)), sql.EQ(c.C(contact.FieldBox), int(tree.BoxOf(tree.Open, true))))).
+		GroupBy(c.C(contact.FieldAssignedUserID)).Query()
+	loads := make(map[int64]int, len(agents))
+	err := each(ctx, r.DB.Read, query, args, func(scan func(...any) error) error {
+		var id int64
+		var n int
+		err := scan(&id, &n)
+		loads[id] = n
+		return err
+	})
+	return loads, err
+}
+
+// agentCapacities are the agents' own, or what their home groups say.
+func (r *Resolver) agentCapacities(ctx context.Context, agents []*bind.Agent, _ asked) (map[int64]int, error) {
+	var homes []int64
+	for _, a := range agents {
+		if a.Capacity == nil {
+			homes = append(homes, a.HomeGroupID)
+		}
+	}
+	places, err := r.places(ctx, homes)
+	if err != nil {
+		return nil, err
+	}
+	var groups []*ent.Group
+	for id, p := range places {
+		groups = append(groups, &ent.Group{ID: id, AccountID: agents[0].AccountID, Path: p.Path})
+	}
+	settings, err := tree.SettingsOf(ctx, r.DB.Read, groups)
+	capacities := make(map[int64]int, len(agents))
+	for _, a := range agents {
+		if a.Capacity != nil {
+			capacities[a.ID] = *a.Capacity
+		} else {
+			capacities[a.ID] = settings[a.HomeGroupID].Capacity.Value
+		}
+	}
+	return capacities, err
+}

@@ -1,0 +1,111 @@
+// Package bind holds the Go types of the schema that are neither rows nor written by the generator: connections,
+// agent cards, the viewer, settings, and the scalars Time and Int.
+//
+// It is a package of its own because generated code imports it. It runs no query and decides no access; package graph
+// fills its types.
+package bind
+
+import (
+	"canopy/authz"
+	ent "canopy/ent/generated"
+	"canopy/ent/generated/group"
+	"canopy/relay"
+)
+
+// Node is everything that has an id.
+type Node interface{ GlobalID() relay.ID }
+
+// The connections and edges of the schema.
+type (
+	GroupConnection             = relay.Connection[*ent.Group]
+	GroupEdge                   = relay.Edge[*ent.Group]
+	GroupRequestConnection      = relay.Connection[*ent.GroupRequest]
+	GroupRequestEdge            = relay.Edge[*ent.GroupRequest]
+	UserConnection              = relay.Connection[*ent.User]
+	UserEdge                    = relay.Edge[*ent.User]
+	AgentConnection             = relay.Connection[*Agent]
+	AgentEdge                   = relay.Edge[*Agent]
+	RoleGrantConnection         = relay.Connection[*ent.RoleGrant]
+	RoleGrantEdge               = relay.Edge[*ent.RoleGrant]
+	ContactConnection           = relay.Connection[*ent.Contact]
+	ContactEdge                 = relay.Edge[*ent.Contact]
+	ContactAssignmentConnection = relay.Connection[*ent.ContactAssignment]
+	ContactAssignmentEdge       = relay.Edge[*ent.ContactAssignment]
+	ConversationConnection      = relay.Connection[*ent.Conversation]
+	ConversationEdge            = relay.Edge[*ent.Conversation]
+	MessageConnection           = relay.Connection[*ent.Message]
+	MessageEdge                 = relay.Edge[*ent.Message]
+	AuditEventConnection        = relay.Connection[*ent.AuditEvent]
+	AuditEventEdge              = relay.Edge[*ent.AuditEvent]
+)
+
+// Agent is the card of a user who serves contacts: what colleagues and supervisors see of them. Its number is the
+// user's, its id is not.
+type Agent struct{ *ent.User }
+
+// NewAgent returns the card of the user, nil for nil.
+func NewAgent(u *ent.User) *Agent {
+	if u == nil {
+		return nil
+	}
+	return &Agent{u}
+}
+
+// GlobalID returns the id of the card as clients see it.
+func (a *Agent) GlobalID() relay.ID { return relay.NewID(relay.KindAgent, a.ID) }
+
+// AccessPaused says whether the agent is shut out until somebody resumes their access.
+func (a *Agent) AccessPaused() bool { return a.AccessPausedAt != nil }
+
+// Viewer is who asks, as clients see it.
+type Viewer struct{ *authz.Viewer }
+
+// NewViewer returns what clients see of the viewer.
+func NewViewer(v *authz.Viewer) *Viewer { return &Viewer{v} }
+
+// Allowed lists all that the viewer may do somewhere, in the order of the chart.
+func (v *Viewer) Allowed() []authz.Permission { return Spell(v.Permissions()) }
+
+// Modules lists the parts of the product of which the viewer may do anything.
+func (v *Viewer) Modules() []authz.Module {
+	if modules := v.Permissions().Modules(); modules != nil {
+		return modules
+	}
+	return []authz.Module{}
+}
+
+// Spell lists the permissions of a set in the order of the chart; it is never nil.
+func Spell(s authz.Set) []authz.Permission {
+	list := make([]authz.Permission, 0, s.Len())
+	for p := range s.All() {
+		list = append(list, p)
+	}
+	return list
+}
+
+// Setting is one setting of a group: the value in force and where it comes from.
+type Setting[T any] struct {
+	Value T
+	Own   bool
+	// SetByID is the number of the group that sets it, 0 for the default. It may name a group that the viewer does not
+	// see.
+	SetByID int64
+}
+
+// The settings of the schema.
+type (
+	BooleanSetting        = Setting[bool]
+	IntSetting            = Setting[int]
+	AssignmentModeSetting = Setting[group.AssignmentMode]
+)
+
+// GroupSettings are the settings of a group, inherited ones resolved.
+type GroupSettings struct {
+	SharedInbox    BooleanSetting
+	AssignmentMode AssignmentModeSetting
+	Capacity       IntSetting
+	RadarWindow    IntSetting
+	EscalateAfter  IntSetting
+	ReassignAfter  IntSetting
+	CloseAfter     IntSetting
+}

@@ -1,0 +1,93 @@
+package graph
+
+import (
+	"context"
+	"math"
+	"strings"
+
+	"canopy/graph/bind"
+
+	"github.com/99designs/gqlgen/complexity"
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+)
+
+// weigh refuses an operation that asks for too much: every field counts 1, and what is within a list counts as often
+// as the list can be long.
+func (g *guard) weigh(ctx context.Context, op *graphql.OperationContext) *gqlerror.Error {
+	weight := complexity.Calculate(ctx, g.schema, op.Operation, op.Variables)
+	if weight <= g.limits.Complexity {
+		return nil
+	}
+	return tooComplex("This query asks for up to %d fields; at most %d are allowed. Ask for smaller pages with `first`, or for fewer lists within lists.",
+		weight, g.limits.Complexity)
+}
+
+// weighted is the schema with the weight of lists.
+type weighted struct{ graphql.ExecutableSchema }
+
+// The longest that lists without pages can be.
+const (
+	longestList  = 200 // where nothing else is known
+	longestPairs = 60  // of a role
+	longestChain = 64  // of groups above a group
+	longestChart = 20  // of modules, of permissions in one, of roles that hold one
+)
+
+// Complexity says what a field costs whose selection costs child for one object.
+func (w weighted) Complexity(_ context.Context, typeName, fieldName string, child int, args map[string]any) (int, bool) {
+	if strings.HasPrefix(typeName, "__") || strings.HasSuffix(typeName, "Connection") {
+		return 0, false // a connection has been multiplied already
+	}
+	field := w.Schema().Types[typeName].Fields.ForName(fieldName)
+	if field == nil {
+		return 0, false
+	}
+	if strings.HasSuffix(field.Type.Name(), "Connection") {
+		return 1 + times(pageSize(args), child), true
+	}
+	if field.Type.Elem == nil {
+		return 0, false
+	}
+	return 1 + times(longest(typeName, fieldName, args), child), true
+}
+
+// pageSize is what a connection is asked for; sizes that will be refused count as the largest.
+func pageSize(args map[string]any) int {
+	raw, given := args["first"]
+	if !given || raw == nil {
+		return defaultPage
+	}
+	first, err := bind.UnmarshalInt(raw)
+	if err != nil || first > maxPage {
+		return maxPage
+	}
+	return max(first, 1)
+}
+
+func longest(typeName, fieldName string, args map[string]any) int {
+	switch typeName + "." + fieldName {
+	case "Query.nodes":
+		ids, _ := args["ids"].([]any)
+		return max(len(ids), 1)
+	case "Viewer.sessions":
+		return maxSessions
+	case "Viewer.grants", "User.grants", "User.roles":
+		return maxGrants
+	case "Role.pairs":
+		return longestPairs
+	case "Group.ancestors":
+		return longestChain
+	case "PermissionChart.modules", "ModuleChart.permissions", "PermissionChartRow.holders":
+		return longestChart
+	}
+	return longestList
+}
+
+// times multiplies without overflow.
+func times(n, child int) int {
+	if child > math.MaxInt/4/max(n, 1) {
+		return math.MaxInt / 4
+	}
+	return n * child
+}

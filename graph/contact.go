@@ -1,0 +1,235 @@
+package graph
+
+import (
+	"context"
+
+	"canopy/authz"
+	"canopy/desk"
+	ent "canopy/ent/generated"
+	"canopy/graph/bind"
+	"canopy/graph/model"
+	"canopy/internal/mask"
+	"canopy/relay"
+)
+
+type (
+	contactResolver           struct{ *Resolver }
+	contactAssignmentResolver struct{ *Resolver }
+)
+
+func (r *queryResolver) Contact(ctx context.Context, id relay.ID) (*ent.Contact, error) {
+	return one(ctx, r.DB.Read, contactRows, id.As(relay.KindContact), "contact")
+}
+
+func (r *queryResolver) Contacts(ctx context.Context, under *relay.ID, search *string, first *int, after *string) (*relay.Connection[*ent.Contact], error) {
+	p, err := r.page(ctx, first, after)
+	if err != nil {
+		return nil, err
+	}
+	at, err := p.position()
+	if err != nil {
+		return nil, err
+	}
+	query := desk.ContactsQuery{Under: numberOf(under, relay.KindGroup), After: at, First: p.first}
+	if search != nil {
+		query.Search = *search
+	}
+	found, err := r.Desk.Contacts(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	connection := contactPage(found, p)
+	if p.total {
+		connection.TotalCount, err = r.Desk.ContactsCount(ctx, query)
+	}
+	return connection, err
+}
+
+func (r *queryResolver) Inbox(ctx context.Context, box model.InboxBox, under *relay.ID, first *int, after *string) (*relay.Connection[*ent.Contact], error) {
+	p, err := r.page(ctx, first, after)
+	if err != nil {
+		return nil, err
+	}
+	at, err := p.position()
+	if err != nil {
+		return nil, err
+	}
+	query := desk.Query{Box: desk.Box(box), Under: numberOf(under, relay.KindGroup), After: at, First: p.first}
+	found, err := r.Desk.Inbox(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	connection := contactPage(found, p)
+	if p.total {
+		connection.TotalCount, err = r.Desk.InboxCount(ctx, query)
+	}
+	return connection, err
+}
+
+// position is the place after which a page of contacts begins, nil for the start.
+func (p page) position() (*desk.Position, error) {
+	if p.after == nil {
+		return nil, nil
+	}
+	at, err := relay.ParseCursor(*p.after, orderOfDesk)
+	if err != nil {
+		return nil, badCursor()
+	}
+	return &desk.Position{SortKey: at.Number, ContactID: at.ID}, nil
+}
+
+func contactPage(found *desk.Page, p page) *relay.Connection[*ent.Contact] {
+	contacts := make([]*ent.Contact, len(found.Entries))
+	positions := make(map[int64]relay.Position, len(found.Entries))
+	for i, e := range found.Entries {
+		contacts[i] = e.Contact
+		positions[e.Contact.ID] = relay.Position{Order: orderOfDesk, Number: e.Position.SortKey, ID: e.Position.ContactID}
+	}
+	return relay.NewConnection(contacts, found.More, p.after != nil, func(c *ent.Contact) relay.Position { return positions[c.ID] })
+}
+
+func (r *contactResolver) Phone(ctx context.Context, c *ent.Contact) (*string, error) {
+	return r.shown(ctx, c, c.Phone, mask.Phone)
+}
+
+func (r *contactResolver) Email(ctx context.Context, c *ent.Contact) (*string, error) {
+	return r.shown(ctx, c, c.Email, mask.Email)
+}
+
+func (r *contactResolver) Masked(ctx context.Context, c *ent.Contact) (bool, error) {
+	return take[bool](ctx, r.Resolver, c)
+}
+
+func (r *contactResolver) Group(ctx context.Context, c *ent.Contact) (*ent.Group, error) {
+	return take[*ent.Group](ctx, r.Resolver, c)
+}
+
+func (r *contactResolver) ArrivalGroup(ctx context.Context, c *ent.Contact) (*ent.Group, error) {
+	return take[*ent.Group](ctx, r.Resolver, c)
+}
+
+func (r *contactResolver) Agent(ctx context.Context, c *ent.Contact) (*bind.Agent, error) {
+	return take[*bind.Agent](ctx, r.Resolver, c)
+}
+
+func (r *contactResolver) Conversation(ctx context.Context, c *ent.Contact) (*ent.Conversation, error) {
+	return take[*ent.Conversation](ctx, r.Resolver, c)
+}
+
+func (r *contactResolver) Conversations(ctx context.Context, c *ent.Contact, _ *int, _ *string) (*relay.Connection[*ent.Conversation], error) {
+	return take[*relay.Connection[*ent.Conversation]](ctx, r.Resolver, c)
+}
+
+func (r *contactResolver) Assignments(ctx context.Context, c *ent.Contact, _ *int, _ *string) (*relay.Connection[*ent.ContactAssignment], error) {
+	return take[*relay.Connection[*ent.ContactAssignment]](ctx, r.Resolver, c)
+}
+
+func (r *contactResolver) ViewerPermissions(ctx context.Context, c *ent.Contact) ([]authz.Permission, error) {
+	return take[[]authz.Permission](ctx, r.Resolver, c)
+}
+
+func (r *contactAssignmentResolver) Contact(ctx context.Context, a *ent.ContactAssignment) (*ent.Contact, error) {
+	return take[*ent.Contact](ctx, r.Resolver, a)
+}
+
+func (r *contactAssignmentResolver) Agent(ctx context.Context, a *ent.ContactAssignment) (*bind.Agent, error) {
+	return take[*bind.Agent](ctx, r.Resolver, a)
+}
+
+func (r *contactAssignmentResolver) AssignedBy(ctx context.Context, a *ent.ContactAssignment) (*bind.Agent, error) {
+	return take[*bind.Agent](ctx, r.Resolver, a)
+}
+
+func (r *Resolver) contactLoaders() map[string]anyLoader {
+	conversations := nested[*ent.Conversation]{list: conversationsNewestFirst(), relation: ofContact}
+	assignments := nested[*ent.ContactAssignment]{list: assignmentsNewestFirst(), relation: ofContact}
+	hidden := loader[*ent.Contact, bool]{numberOfNode[*ent.Contact], r.hiddenAddresses}
+	return map[string]anyLoader{
+		"phone":             hidden,
+		"email":             hidden,
+		"masked":            hidden,
+		"group":             toOne(r, groupRows, to(func(c *ent.Contact) int64 { return c.GroupID })),
+		"arrivalGroup":      toOne(r, groupRows, to(func(c *ent.Contact) int64 { return c.ArrivalGroupID })),
+		"agent":             toOne(r, agentRows, func(c *ent.Contact) *int64 { return c.AssignedUserID }),
+		"conversation":      loader[*ent.Contact, *ent.Conversation]{numberOfNode[*ent.Contact], r.lastConversations},
+		"conversations":     toMany[*ent.Contact](r, conversations, func(v *ent.Conversation) int64 { return v.ContactID }),
+		"assignments":       toMany[*ent.Contact](r, assignments, func(a *ent.ContactAssignment) int64 { return a.ContactID }),
+		"viewerPermissions": loader[*ent.Contact, []authz.Permission]{numberOfNode[*ent.Contact], r.contactPermissions},
+	}
+}
+
+func (r *Resolver) contactAssignmentLoaders() map[string]anyLoader {
+	return map[string]anyLoader{
+		"contact":    toOne(r, contactRows, to(func(a *ent.ContactAssignment) int64 { return a.ContactID })),
+		"agent":      toOne(r, agentRows, to(func(a *ent.ContactAssignment) int64 { return a.UserID })),
+		"assignedBy": toOne(r, agentRows, func(a *ent.ContactAssignment) *int64 { return a.AssignedByID }),
+	}
+}
+
+// shown returns an address as the viewer may see it.
+func (r *Resolver) shown(ctx context.Context, c *ent.Contact, address *string, masked func(string) string) (*string, error) {
+	hidden, err := take[bool](ctx, r, c)
+	if err != nil || address == nil || !hidden {
+		return address, err
+	}
+	text := masked(*address)
+	return &text, nil
+}
+
+// contactTarget is the contact as something that permissions are asked for.
+func contactTarget(c *ent.Contact, places map[int64]authz.Place) authz.Target {
+	var assignee int64
+	if c.AssignedUserID != nil {
+		assignee = *c.AssignedUserID
+	}
+	return authz.AtContact(places[c.GroupID], assignee)
+}
+
+func groupsOf(contacts []*ent.Contact) []int64 {
+	ids := make([]int64, len(contacts))
+	for i, c := range contacts {
+		ids[i] = c.GroupID
+	}
+	return ids
+}
+
+// hiddenAddresses says of which contacts the viewer sees phone and e-mail masked.
+func (r *Resolver) hiddenAddresses(ctx context.Context, contacts []*ent.Contact, _ asked) (map[int64]bool, error) {
+	places, err := r.places(ctx, groupsOf(contacts))
+	hidden := make(map[int64]bool, len(contacts))
+	for _, c := range contacts {
+		hidden[c.ID] = !authz.FromContext(ctx).Can(authz.CustomerDataView, contactTarget(c, places))
+	}
+	return hidden, err
+}
+
+// contactPermissions lists what the viewer holds at each contact, of the permissions that are about contacts.
+func (r *Resolver) contactPermissions(ctx context.Context, contacts []*ent.Contact, _ asked) (map[int64][]authz.Permission, error) {
+	places, err := r.places(ctx, groupsOf(contacts))
+	permissions := make(map[int64][]authz.Permission, len(contacts))
+	for _, c := range contacts {
+		held := []authz.Permission{}
+		for _, p := range authz.Permissions() {
+			module := p.Definition().Module
+			about := module == authz.ModuleService || module == authz.ModuleContacts
+			if about && authz.FromContext(ctx).Can(p, contactTarget(c, places)) {
+				held = append(held, p)
+			}
+		}
+		permissions[c.ID] = held
+	}
+	return permissions, err
+}
+
+// lastConversations are the newest conversations of contacts. An open one is always the newest.
+func (r *Resolver) lastConversations(ctx context.Context, contacts []*ent.Contact, _ asked) (map[int64]*ent.Conversation, error) {
+	newest := nested[*ent.Conversation]{list: conversationsNewestFirst(), relation: ofContact}
+	found, err := newest.first(ctx, r.DB.Read, numbers(contacts), 1, func(v *ent.Conversation) int64 { return v.ContactID })
+	last := make(map[int64]*ent.Conversation, len(contacts))
+	for id, list := range found {
+		if len(list) > 0 {
+			last[id] = list[0]
+		}
+	}
+	return last, err
+}

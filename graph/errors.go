@@ -1,0 +1,123 @@
+package graph
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+
+	ent "canopy/ent/generated"
+	"canopy/refusal"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/errcode"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+)
+
+// Codes that are graph's own; the others are package refusal's.
+const (
+	codeTooComplex = "QUERY_TOO_COMPLEX"
+	codeInternal   = "INTERNAL_SERVER_ERROR"
+)
+
+// present is the one place where an error becomes what a client sees. A refusal shows what it says. Errors about the
+// document itself keep their code. Everything else is internal: the client sees an id, and the log has the error under
+// that id.
+func (r *Resolver) present(ctx context.Context, err error) *gqlerror.Error {
+	shown := &gqlerror.Error{Path: graphql.GetPath(ctx)}
+	var of *gqlerror.Error
+	if errors.As(err, &of) {
+		shown.Locations = of.Locations
+		if of.Path != nil {
+			shown.Path = of.Path
+		}
+	}
+	var refused *refusal.Refusal
+	switch {
+	case errors.As(err, &refused):
+	case ent.IsNotFound(err):
+		refused = refusal.NotFound("thing")
+	case of != nil && aboutDocument(of):
+		shown.Message, shown.Extensions = of.Message, of.Extensions
+		return shown
+	default:
+		return r.internal(ctx, shown, err)
+	}
+	return explain(ctx, shown, refused)
+}
+
+// aboutDocument says whether the error is about the query as text: it does not parse, is not valid or is too complex.
+func aboutDocument(err *gqlerror.Error) bool {
+	switch err.Extensions["code"] {
+	case errcode.ParseFailed, errcode.ValidationFailed, codeTooComplex:
+		return true
+	}
+	return false
+}
+
+// explain puts a refusal into words and extensions.
+func explain(ctx context.Context, shown *gqlerror.Error, refused *refusal.Refusal) *gqlerror.Error {
+	field := refused.Field
+	if at := graphql.GetPath(ctx); field == "" && len(shown.Path) > len(at) {
+		// A scalar that could not be read knows nothing of its argument, but the path of the error leads to it.
+		field = shown.Path[len(at):].String()
+		shown.Path = at
+	}
+	shown.Message = refused.Message
+	shown.Extensions = map[string]any{"code": string(refused.Code)}
+	for name, value := range map[string]string{"reason": string(refused.Reason), "field": field, "permission": refused.Permission} {
+		if value != "" {
+			shown.Extensions[name] = value
+		}
+	}
+	return shown
+}
+
+// internal hides the error behind an id.
+func (r *Resolver) internal(ctx context.Context, shown *gqlerror.Error, err error) *gqlerror.Error {
+	raw := make([]byte, 8)
+	_, _ = rand.Read(raw) // never fails
+	id := hex.EncodeToString(raw)
+	attributes := []slog.Attr{slog.String("error_id", id), slog.String("path", shown.Path.String()), slog.Any("error", err)}
+	var p *panicked
+	if errors.As(err, &p) {
+		attributes = append(attributes, slog.String("stack", string(p.stack)))
+	}
+	level := slog.LevelError
+	if ctx.Err() != nil {
+		level = slog.LevelInfo // nobody waits for the answer any more
+	}
+	r.log.LogAttrs(ctx, level, "a request failed", attributes...)
+	shown.Message = fmt.Sprintf("Something went wrong on our side. Try again; if it stays, report it with the id %s.", id)
+	shown.Extensions = map[string]any{"code": codeInternal, "id": id}
+	return shown
+}
+
+// panicked is what a resolver that panicked returns.
+type panicked struct {
+	value any
+	stack []byte
+}
+
+func (p *panicked) Error() string { return fmt.Sprintf("panic: %v", p.value) }
+
+// recovered turns a panic into an error like any other.
+func recovered(_ context.Context, value any) error {
+	return &panicked{value: value, stack: debug.Stack()}
+}
+
+// tooComplex refuses a document for its size.
+func tooComplex(format string, args ...any) *gqlerror.Error {
+	return &gqlerror.Error{Message: fmt.Sprintf(format, args...), Extensions: map[string]any{"code": codeTooComplex}}
+}
+
+// invalid refuses a document for what is in it.
+func invalid(at *ast.Position, format string, args ...any) *gqlerror.Error {
+	err := gqlerror.ErrorPosf(at, format, args...)
+	errcode.Set(err, errcode.ValidationFailed)
+	return err
+}

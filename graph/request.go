@@ -1,0 +1,40 @@
+package graph
+
+import (
+	"context"
+
+	ent "canopy/ent/generated"
+	"canopy/ent/generated/grouprequest"
+	"canopy/graph/bind"
+	"canopy/relay"
+)
+
+type groupRequestResolver struct{ *Resolver }
+
+func (r *queryResolver) GroupRequests(ctx context.Context, status *grouprequest.Status, first *int, after *string) (*relay.Connection[*ent.GroupRequest], error) {
+	p, err := r.page(ctx, first, after)
+	if err != nil {
+		return nil, err
+	}
+	return requestsNewestFirst().page(ctx, r.DB.Read, p, with(grouprequest.FieldStatus, status))
+}
+
+func (r *groupRequestResolver) Parent(ctx context.Context, q *ent.GroupRequest) (*ent.Group, error) {
+	return take[*ent.Group](ctx, r.Resolver, q)
+}
+
+func (r *groupRequestResolver) RequestedBy(ctx context.Context, q *ent.GroupRequest) (*bind.Agent, error) {
+	return take[*bind.Agent](ctx, r.Resolver, q)
+}
+
+func (r *groupRequestResolver) Group(ctx context.Context, q *ent.GroupRequest) (*ent.Group, error) {
+	return take[*ent.Group](ctx, r.Resolver, q)
+}
+
+func (r *Resolver) groupRequestLoaders() map[string]anyLoader {
+	return map[string]anyLoader{
+		"parent":      toOne(r, groupRows, to(func(q *ent.GroupRequest) int64 { return q.ParentID })),
+		"requestedBy": toOne(r, agentRows, to(func(q *ent.GroupRequest) int64 { return q.RequestedByID })),
+		"group":       toOne(r, groupRows, func(q *ent.GroupRequest) *int64 { return q.GroupID }),
+	}
+}

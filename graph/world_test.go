@@ -1,0 +1,337 @@
+package graph_test
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"canopy/authz"
+	"canopy/desk"
+	"canopy/directory"
+	ent "canopy/ent/generated"
+	"canopy/ent/generated/account"
+	"canopy/ent/generated/contactassignment"
+	"canopy/ent/generated/group"
+	"canopy/ent/generated/message"
+	"canopy/ent/generated/session"
+	"canopy/ent/generated/user"
+	"canopy/graph"
+	"canopy/internal/fold"
+	"canopy/internal/testdb"
+	"canopy/relay"
+	"canopy/store"
+	"canopy/tree"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/executor"
+)
+
+// now is the moment of everything in these tests.
+var now = time.Date(2027, 3, 1, 9, 0, 0, 0, time.UTC)
+
+// world is an account in a database of its own, with the API over it. Things have names and are found by them.
+type world struct {
+	t       testing.TB
+	db      *store.DB
+	exec    *executor.Executor
+	log     *strings.Builder
+	account int64
+	ids     map[string]int64 // of groups, users, contacts, roles, …
+	paths   map[int64]string
+	numbers int64
+}
+
+func newWorld(t testing.TB, db *store.DB, change ...func(*graph.Config)) *world {
+	t.Helper()
+	w := &world{t: t, db: db, log: &strings.Builder{}, ids: map[string]int64{}}
+	clock := func() time.Time { return now }
+	cfg := graph.Config{
+		DB: db, Now: clock, Introspection: true,
+		Directory: &directory.Service{DB: db, Now: clock, Rand: rand.Reader, MaxDepth: 64},
+		Desk:      &desk.Service{DB: db, Now: clock},
+		Log:       slog.New(slog.NewTextHandler(w.log, nil)),
+	}
+	for _, c := range change {
+		c(&cfg)
+	}
+	exec, err := graph.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.exec = exec
+	w.newAccount("acacia")
+	return w
+}
+
+// newAccount makes an account with its roles and a root called root; what is made next is made in it.
+func (w *world) newAccount(slug string) {
+	w.t.Helper()
+	w.write(func(ctx context.Context, tx *ent.Tx) error {
+		a, err := tx.Account.Create().SetName(slug).SetSlug(slug).SetPlan(account.PlanPRO).SetCreatedAt(now).Save(ctx)
+		if err != nil {
+			return err
+		}
+		w.account, w.ids[slug] = a.ID, a.ID
+		for _, r := range authz.BuiltInRoles() {
+			row, err := tx.Role.Create().SetAccountID(a.ID).SetKey(r.Key).SetName(r.Name).SetNameKey(fold.Key(r.Name)).SetCreatedAt(now).Save(ctx)
+			if err != nil {
+				return err
+			}
+			w.ids[r.Key] = row.ID
+		}
+		w.ids["root"], err = tree.Create(ctx, tx, tree.NewGroup{AccountID: a.ID, Name: "root", NameKey: "root", Now: now}, 64)
+		return err
+	})
+}
+
+// company is the account that most tests look at:
+//
+//	root            MANUAL; olga owns, adam administrates
+//	├ sales         sue supervises (DASHBOARD_ADMINISTRATOR)
+//	│ ├ north       agents ana, bruno; contacts of theirs and waiting ones
+//	│ └ south       agent carla
+//	├ support       Shared Inbox; agent dora
+//	└ vault         RESTRICTED; agent vera
+//	  └ cellar      agent vic
+func company(t testing.TB, db *store.DB, change ...func(*graph.Config)) *world {
+	t.Helper()
+	w := newWorld(t, db, change...)
+	w.set("root", func(u *ent.GroupUpdateOne) { u.SetAssignmentMode(group.AssignmentModeMANUAL).SetCapacity(7).SetCloseAfter(3600).SetSharedInbox(false) })
+	w.user("olga", "root", authz.RoleOwner)
+	w.user("adam", "root", authz.RoleAdministrator)
+	w.groups("root", false, "sales", "support")
+	w.groups("root", true, "vault")
+	w.groups("sales", false, "north", "south")
+	w.groups("vault", false, "cellar")
+	w.set("support", func(u *ent.GroupUpdateOne) { u.SetSharedInbox(true) })
+	w.user("sue", "sales", authz.RoleDashboardAdministrator)
+	w.user("ana", "north", authz.RoleAgent)
+	w.user("bruno", "north", authz.RoleAgent)
+	w.user("carla", "south", authz.RoleAgent)
+	w.user("dora", "support", authz.RoleAgent)
+	w.user("vera", "vault", authz.RoleAgent)
+	w.user("vic", "cellar", authz.RoleAgent)
+	w.contact("Kim", "north", "ana")
+	w.contact("Lee", "north", "")
+	w.contact("Max", "south", "carla")
+	w.contact("Nil", "vault", "vera")
+	return w
+}
+
+// write changes the world itself, past all rules.
+func (w *world) write(fn func(ctx context.Context, tx *ent.Tx) error) {
+	w.t.Helper()
+	if err := w.db.Write(authz.Trusted(context.Background()), fn); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) groups(parent string, restricted bool, names ...string) {
+	w.t.Helper()
+	above := w.ids[parent]
+	w.write(func(ctx context.Context, tx *ent.Tx) (err error) {
+		for _, name := range names {
+			w.ids[name], err = tree.Create(ctx, tx, tree.NewGroup{AccountID: w.account, ParentID: &above, Name: name,
+				NameKey: fold.Key(name), Restricted: restricted, Now: now}, 64)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (w *world) set(name string, change func(*ent.GroupUpdateOne)) {
+	w.t.Helper()
+	w.write(func(ctx context.Context, tx *ent.Tx) error {
+		u := tx.Group.UpdateOneID(w.ids[name])
+		change(u)
+		return u.Exec(ctx)
+	})
+}
+
+// user makes an active user with roles that follow the home group.
+func (w *world) user(name, home string, roles ...string) {
+	w.t.Helper()
+	w.write(func(ctx context.Context, tx *ent.Tx) error {
+		u, err := tx.User.Create().SetAccountID(w.account).SetHomeGroupID(w.ids[home]).SetName(name).SetNameKey(fold.Key(name)).
+			SetEmail(name + "@example.com").SetEmailKey(name + "@example.com").SetStatus(user.StatusACTIVE).SetCreatedAt(now).Save(ctx)
+		if err != nil {
+			return err
+		}
+		w.ids[name] = u.ID
+		for _, role := range roles {
+			g, err := tx.RoleGrant.Create().SetAccountID(w.account).SetUserID(u.ID).SetRoleID(w.ids[role]).
+				SetValidFrom(now).SetCreatedAt(now).Save(ctx)
+			if err != nil {
+				return err
+			}
+			w.ids[name+" "+role] = g.ID
+		}
+		return tree.AddUser(ctx, tx, w.ids[home])
+	})
+}
+
+// grant gives a role at a group.
+func (w *world) grant(name, role, at string) {
+	w.t.Helper()
+	w.write(func(ctx context.Context, tx *ent.Tx) error {
+		g, err := tx.RoleGrant.Create().SetAccountID(w.account).SetUserID(w.ids[name]).SetRoleID(w.ids[role]).SetGroupID(w.ids[at]).
+			SetValidFrom(now).SetCreatedAt(now).Save(ctx)
+		if err == nil {
+			w.ids[name+" "+role+" "+at] = g.ID
+		}
+		return err
+	})
+}
+
+// contact makes a contact with an open conversation of one message; without an agent it waits.
+func (w *world) contact(name, at, agent string) {
+	w.t.Helper()
+	w.write(func(ctx context.Context, tx *ent.Tx) error {
+		box := tree.BoxOf(tree.Open, agent != "")
+		create := tx.Contact.Create().SetAccountID(w.account).SetGroupID(w.ids[at]).SetArrivalGroupID(w.ids[at]).SetName(name).
+			SetNameKey(fold.Key(name)).SetPhone("+5511912345678").SetEmail(fold.Key(name) + "@customers.example").
+			SetBox(int(box)).SetSortKey(now.UnixMicro() + w.numbers).SetLastActivityAt(now).SetCreatedAt(now)
+		if agent != "" {
+			create.SetAssignedUserID(w.ids[agent])
+		} else {
+			create.SetWaitingSince(now)
+		}
+		c, err := create.Save(ctx)
+		if err != nil {
+			return err
+		}
+		w.ids[name] = c.ID
+		w.numbers++
+		v := tx.Conversation.Create().SetAccountID(w.account).SetContactID(c.ID).SetNumber(w.numbers).SetSubject("About " + name).SetOpenedAt(now)
+		if agent != "" {
+			v.SetAgentID(w.ids[agent])
+			a, err := tx.ContactAssignment.Create().SetAccountID(w.account).SetContactID(c.ID).SetUserID(w.ids[agent]).SetAssignedByID(w.ids[agent]).
+				SetMethod(contactassignment.MethodCLAIM).SetExplanation("Claimed.").SetStartedAt(now).Save(ctx)
+			if err != nil {
+				return err
+			}
+			w.ids[name+" assignment"] = a.ID
+		}
+		opened, err := v.Save(ctx)
+		if err != nil {
+			return err
+		}
+		w.ids[name+" conversation"] = opened.ID
+		m, err := tx.Message.Create().SetAccountID(w.account).SetConversationID(opened.ID).SetDirection(message.DirectionINBOUND).
+			SetText("Hello").SetSentAt(now).Save(ctx)
+		if err != nil {
+			return err
+		}
+		w.ids[name+" message"] = m.ID
+		return tree.AddContact(ctx, tx, c.ID)
+	})
+}
+
+func (w *world) session(name string) {
+	w.t.Helper()
+	w.write(func(ctx context.Context, tx *ent.Tx) error {
+		s, err := tx.Session.Create().SetAccountID(w.account).SetUserID(w.ids[name]).SetTokenHash("hash of " + name).
+			SetKind(session.KindTOKEN).SetCreatedAt(now).SetExpiresAt(now.Add(time.Hour)).Save(ctx)
+		if err == nil {
+			w.ids[name+" session"] = s.ID
+		}
+		return err
+	})
+}
+
+// id is the id of something as clients see it.
+func (w *world) id(kind relay.Kind, name string) string {
+	w.t.Helper()
+	n, ok := w.ids[name]
+	if !ok {
+		w.t.Fatalf("nothing is called %q", name)
+	}
+	return relay.NewID(kind, n).String()
+}
+
+// as is the context of a new request of the user; "" is nobody.
+func (w *world) as(name string) context.Context {
+	w.t.Helper()
+	if name == "" {
+		return context.Background()
+	}
+	v, err := (&directory.Service{DB: w.db, Now: func() time.Time { return now }}).LoadViewer(context.Background(), w.db.Read, w.ids[name])
+	if err != nil || v == nil {
+		w.t.Fatalf("loading %s: %v, %v", name, v, err)
+	}
+	return authz.NewContext(context.Background(), v)
+}
+
+// run sends a query and returns the whole answer as a client gets it.
+func (w *world) run(ctx context.Context, query string, variables map[string]any) string {
+	w.t.Helper()
+	ctx = graphql.StartOperationTrace(ctx)
+	op, errs := w.exec.CreateOperationContext(ctx, &graphql.RawParams{Query: query, Variables: variables})
+	var response *graphql.Response
+	if errs != nil {
+		response = w.exec.DispatchError(graphql.WithOperationContext(ctx, op), errs)
+	} else {
+		answer, ctx := w.exec.DispatchOperation(ctx, op)
+		response = answer(ctx)
+	}
+	raw, err := json.Marshal(response)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return string(raw)
+}
+
+// ask runs a query that has to succeed as the user and returns its data.
+func (w *world) ask(name, query string, args ...any) string {
+	w.t.Helper()
+	answer := w.run(w.as(name), fmt.Sprintf(query, args...), nil)
+	data, ok := strings.CutPrefix(answer, `{"data":`)
+	if !ok {
+		w.t.Fatalf("%s asks %s\nand hears %s\n%s", name, query, answer, w.log)
+	}
+	return strings.TrimSuffix(data, "}")
+}
+
+// refused runs a query that has to be refused and returns the extensions of its one error.
+func (w *world) refused(ctx context.Context, query string, variables map[string]any) map[string]any {
+	w.t.Helper()
+	answer := w.run(ctx, query, variables)
+	var response struct {
+		Errors []struct {
+			Message    string
+			Extensions map[string]any
+		}
+	}
+	if err := json.Unmarshal([]byte(answer), &response); err != nil || len(response.Errors) != 1 {
+		w.t.Fatalf("%s\nis not refused once: %s\n%s", query, answer, w.log)
+	}
+	return response.Errors[0].Extensions
+}
+
+// statements counts what a query takes, the loading of the viewer left out.
+func (w *world) statements(name, query string) int {
+	w.t.Helper()
+	ctx := w.as(name)
+	counter := testdb.Statements(w.db)
+	counter.Reset()
+	answer := w.run(ctx, query, nil)
+	if strings.Contains(answer, "INTERNAL_SERVER_ERROR") || !strings.Contains(answer, `"data":{`) {
+		w.t.Fatalf("%s asks %s\nand hears %s\n%s", name, query, answer, w.log)
+	}
+	return counter.Count()
+}
+
+// same fails the test unless got is want.
+func same(t testing.TB, got, want string) {
+	t.Helper()
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}

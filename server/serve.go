@@ -1,0 +1,66 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+// The limits on how long a connection may take; executionTimeout bounds the answer in between.
+const (
+	headerTimeout   = 10 * time.Second
+	readTimeout     = 30 * time.Second
+	writeTimeout    = executionTimeout + 30*time.Second
+	idleTimeout     = 2 * time.Minute
+	shutdownTimeout = executionTimeout
+	maxHeader       = 64 << 10 // bytes
+)
+
+// Serve answers on the listener until the context ends. Then /readyz says 503, requests are still taken for as long as
+// drain, so that whoever spreads the load can notice; then no more, and those under way are finished. It returns nil
+// after that, and an error if it could not serve or had to break requests off.
+func (s *Server) Serve(ctx context.Context, l net.Listener, drain time.Duration) error {
+	return serve(ctx, l, s, s.cfg.Log, func() {
+		s.draining.Store(true)
+		wait(drain)
+	})
+}
+
+// ServeMetrics answers /metrics on a listener of its own until the context ends.
+func (s *Server) ServeMetrics(ctx context.Context, l net.Listener) error {
+	return serve(ctx, l, s.Metrics(), s.cfg.Log, func() {})
+}
+
+func serve(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger, beforeShutdown func()) error {
+	hs := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHeader,
+		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- hs.Serve(l) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	beforeShutdown()
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+	err := hs.Shutdown(grace)
+	if err != nil {
+		err = errors.Join(err, hs.Close())
+	}
+	<-failed // http.ErrServerClosed
+	return err
+}
+
+func wait(d time.Duration) {
+	if d > 0 {
+		<-time.After(d)
+	}
+}

@@ -1,0 +1,108 @@
+package tree
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+)
+
+// On PostgreSQL locks are taken in this order, each by a statement of its own, so that what is read afterwards is
+// read as it stands once the lock is held: the account's advisory lock; groups, in the order of their ids; contacts;
+// counters, in the order of their ids, last. SQLite admits one writing transaction at a time and needs none of it.
+
+// LockShared keeps branches of the account from being moved, walled or deleted until the transaction ends. Create
+// takes it by itself.
+func LockShared(ctx context.Context, c Conn, accountID int64) error {
+	return lockAccount(ctx, c, "pg_advisory_xact_lock_shared", accountID)
+}
+
+// LockExclusive makes the transaction the only one that changes the shape of the account's tree. Move, SetRestricted,
+// Delete, Dissolve and Rebuild take it by themselves; a use-case that decides by what it read of the tree takes it
+// before it reads.
+func LockExclusive(ctx context.Context, c Conn, accountID int64) error {
+	return lockAccount(ctx, c, "pg_advisory_xact_lock", accountID)
+}
+
+func lockAccount(ctx context.Context, c Conn, function string, accountID int64) error {
+	if !isPostgres(c) {
+		return nil
+	}
+	// Advisory locks are shared by the whole database: the schema's name keeps two installations in it apart.
+	query := "SELECT " + function + "(hashtextextended('canopy.tree.' || current_schema(), $1))"
+	if _, err := exec(ctx, c, query, accountID); err != nil {
+		return fmt.Errorf("locking the tree of account %d: %w", accountID, err)
+	}
+	return nil
+}
+
+// LockGroups keeps the places of the groups, and with them the chains along which their users and contacts count, as
+// they are until the transaction ends. What writes users and contacts takes it by itself; a transaction that writes
+// several of them locks all groups first. It returns ErrNoGroup when one does not exist.
+func LockGroups(ctx context.Context, c Conn, ids ...int64) error {
+	_, err := lockGroups(ctx, c, ids...)
+	return err
+}
+
+func lockGroups(ctx context.Context, c Conn, ids ...int64) (map[int64]node, error) {
+	return loadNodes(ctx, c, "id IN "+idsOf(c, "$1")+" ORDER BY id"+locking(c, "FOR SHARE"), ids, jsonOf(ids))
+}
+
+// LockContact makes the transaction the only one that changes the contact, and keeps its groups and the given ones as
+// they are, until it ends. Read the contact afterwards. UpdateContact and RemoveContact take it by themselves. It
+// returns ErrNoContact when the contact does not exist, ErrNoGroup when a group does not.
+func LockContact(ctx context.Context, c Conn, contactID int64, groupIDs ...int64) error {
+	_, _, err := lockContact(ctx, c, contactID, groupIDs...)
+	return err
+}
+
+func lockContact(ctx context.Context, c Conn, contactID int64, groupIDs ...int64) (contact, map[int64]node, error) {
+	// Groups are locked before contacts, but which groups they are stands in the contact. Should the contact have gone
+	// elsewhere meanwhile, the second round settles it, because by then it is locked. The arrival group is among them
+	// because PostgreSQL checks its foreign key again when a row is changed twice, and locks it then, out of order.
+	for {
+		seen, err := loadContact(ctx, c, contactID, "")
+		if err != nil {
+			return contact{}, nil, err
+		}
+		nodes, err := lockGroups(ctx, c, append([]int64{seen.GroupID, seen.arrival}, groupIDs...)...)
+		if err != nil || !isPostgres(c) {
+			return seen, nodes, err
+		}
+		locked, err := loadContact(ctx, c, contactID, " FOR UPDATE")
+		if err != nil || locked.GroupID == seen.GroupID && locked.arrival == seen.arrival {
+			return locked, nodes, err
+		}
+	}
+}
+
+// lockBranch keeps everybody else from writing groups, users and contacts of the branch, and returns the depth of its
+// deepest group. The caller holds the account's exclusive lock.
+func lockBranch(ctx context.Context, c Conn, n node) (deepest int, err error) {
+	from, to := Range(n.path)
+	_, err = one(ctx, c, []any{&deepest}, `SELECT MAX(depth) FROM (
+		SELECT depth FROM groups WHERE account_id = $1 AND path >= $2 AND path < $3 ORDER BY id`+
+		// Not the weaker FOR NO KEY UPDATE: whoever has just inserted a contact holds a foreign key's lock on its
+		// group and is about to ask for a stronger one; each would wait for the other.
+		locking(c, "FOR UPDATE")+`) AS branch`, n.account, from, to)
+	if err != nil {
+		return 0, fmt.Errorf("locking the branch of group %d: %w", n.id, err)
+	}
+	return deepest, nil
+}
+
+// loadContact reads where a contact stands.
+func loadContact(ctx context.Context, c Conn, id int64, lock string) (contact, error) {
+	k := contact{id: id}
+	found := false
+	err := collect(ctx, c, func(rows *sql.Rows) error {
+		found = true
+		return rows.Scan(&k.account, &k.arrival, &k.GroupID, &k.Box, &k.SortKey)
+	}, "SELECT account_id, arrival_group_id, group_id, box, sort_key FROM contacts WHERE id = $1"+lock, id)
+	if err != nil {
+		return contact{}, fmt.Errorf("loading contact %d: %w", id, err)
+	}
+	if !found {
+		return contact{}, fmt.Errorf("contact %d: %w", id, ErrNoContact)
+	}
+	return k, nil
+}
