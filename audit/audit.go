@@ -2,7 +2,7 @@
 // is ever there without the other.
 //
 // directory and desk call Record as the last step of a use-case; events are read through Ent like any other entity,
-// and ent/rule decides who sees them. Nothing here changes or deletes an event.
+// and ent/rule decides who sees them. No event is ever deleted, and none is changed but by Forget.
 package audit
 
 import (
@@ -15,8 +15,11 @@ import (
 
 	"canopy/authz"
 	ent "canopy/ent/generated"
+	"canopy/ent/generated/auditevent"
 	"canopy/internal/mask"
 	"canopy/relay"
+
+	"entgo.io/ent/dialect/sql"
 )
 
 // Event is one change.
@@ -131,4 +134,53 @@ func WithRequestID(ctx context.Context, id string) context.Context {
 func RequestID(ctx context.Context) string {
 	id, _ := ctx.Value(requestKey{}).(string)
 	return id
+}
+
+// Forget takes the given fields out of everything that was recorded about a target, leaving a pseudonym: the one
+// change that an event ever sees, because whoever is deleted has a right to it.
+func Forget(ctx context.Context, tx *ent.Tx, accountID int64, kind relay.Kind, id int64, fields ...string) error {
+	events, err := tx.AuditEvent.Query().Where(auditevent.AccountID(accountID),
+		auditevent.TargetKind(string(kind)), auditevent.TargetID(id)).All(authz.Trusted(ctx))
+	if err != nil {
+		return fmt.Errorf("audit: loading what to forget: %w", err)
+	}
+	for _, e := range events {
+		before, inBefore := without(e.Before, fields)
+		after, inAfter := without(e.After, fields)
+		if !inBefore && !inAfter {
+			continue
+		}
+		err := tx.AuditEvent.UpdateOneID(e.ID).Modify(func(u *sql.UpdateBuilder) {
+			if inBefore {
+				u.Set(auditevent.FieldBefore, before)
+			}
+			if inAfter {
+				u.Set(auditevent.FieldAfter, after)
+			}
+		}).Exec(authz.Trusted(ctx))
+		if err != nil {
+			return fmt.Errorf("audit: forgetting: %w", err)
+		}
+	}
+	return nil
+}
+
+// without returns the document with the fields erased, and whether there were any.
+func without(raw json.RawMessage, fields []string) (json.RawMessage, bool) {
+	var side map[string]any
+	if json.Unmarshal(raw, &side) != nil {
+		return nil, false
+	}
+	erased := false
+	for _, name := range fields {
+		if _, there := side[name]; there {
+			side[name] = "(erased)"
+			erased = true
+		}
+	}
+	if !erased {
+		return nil, false
+	}
+	text, err := json.Marshal(side)
+	return text, err == nil
 }

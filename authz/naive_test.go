@@ -19,6 +19,7 @@ type naiveGroup struct {
 	restricted bool
 	shared     *bool
 	mode       string // empty: inherited
+	place      authz.Place
 }
 
 type naiveGrant struct {
@@ -111,26 +112,23 @@ func (w *world) reaches(grant naiveGrant, scope string, offersCount bool, t naiv
 	panic(scope)
 }
 
-func (g *naiveGroup) path() (path string) {
-	for at := g; at != nil; at = at.parent {
-		path = fmt.Sprintf("%06d", at.id) + path
-	}
-	return path
-}
-
 // place is where the group stands, as the loader would find it.
 func (w *world) place(g *naiveGroup) authz.Place {
 	if g == nil {
 		return authz.Place{}
 	}
-	p := authz.Place{GroupID: g.id, Path: g.path()}
-	for at := g; at != nil; at = at.parent {
-		if at.restricted {
-			p.Wall = at.path()
-			break
-		}
+	return g.place
+}
+
+// settle writes down where the group stands below its parent.
+func (g *naiveGroup) settle() {
+	g.place = authz.Place{GroupID: g.id, Path: fmt.Sprintf("%06d", g.id)}
+	if g.parent != nil {
+		g.place.Path, g.place.Wall = g.parent.place.Path+g.place.Path, g.parent.place.Wall
 	}
-	return p
+	if g.restricted {
+		g.place.Wall = g.place.Path
+	}
 }
 
 func (w *world) authz(t naiveTarget) authz.Target {
@@ -172,6 +170,7 @@ func drawWorld(t *rapid.T) *world {
 		if i > 0 {
 			g.parent = w.groups[rapid.IntRange(max(0, i-3), i-1).Draw(t, "parent")]
 		}
+		g.settle()
 		w.groups = append(w.groups, g)
 	}
 	w.home = rapid.SampledFrom(w.groups).Draw(t, "home")
@@ -286,4 +285,28 @@ func TestHoldingIsWhatCanAnswers(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestOverlappingSubtreesAreFolded: a subtree within another one adds nothing, in whatever order they come, unless a
+// wall stands between them.
+func TestOverlappingSubtreesAreFolded(t *testing.T) {
+	subtree := authz.PairsOf([]authz.Pair{{Permission: authz.GroupsView, Scope: authz.ScopeSubtree}})
+	for _, c := range []struct{ grants, want []authz.Place }{
+		{[]authz.Place{middle, below}, []authz.Place{middle}},
+		{[]authz.Place{below, middle}, []authz.Place{middle}},
+		{[]authz.Place{middle, middle}, []authz.Place{middle}},
+		{[]authz.Place{middle, beside}, []authz.Place{middle, beside}},
+		{[]authz.Place{middle, behind}, []authz.Place{middle, behind}},
+		{[]authz.Place{behind, middle}, []authz.Place{behind, middle}},
+		{[]authz.Place{walled, behind}, []authz.Place{walled}},
+		{[]authz.Place{behind, below, walled, root}, []authz.Place{walled, root}},
+	} {
+		v := &authz.Viewer{UserID: viewerID}
+		for _, p := range c.grants {
+			v.Grants = append(v.Grants, authz.Grant{Place: p, Pairs: subtree})
+		}
+		if got := v.Reach(authz.GroupsView).Subtrees; !slices.Equal(got, c.want) {
+			t.Errorf("grants at %v reach the subtrees %v and not %v", c.grants, got, c.want)
+		}
+	}
 }

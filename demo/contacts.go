@@ -123,7 +123,7 @@ func (s *seeder) receive(ctx context.Context, v visit) error {
 // arrive lets the contact write for the first time.
 func (s *seeder) arrive(ctx context.Context, c *service) error {
 	c.channel, c.address = "whatsapp", s.newPhone()
-	if s.rand.IntN(3) == 0 {
+	if s.rand.IntN(6) == 0 || c.at.within("Online") {
 		c.channel, c.address = "email", loginOf(c.name)+"@post.example"
 	}
 	if err := s.write(ctx, c, c.talk.asks[0]); err != nil {

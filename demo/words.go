@@ -16,10 +16,14 @@ func firstNames() []string {
 
 func lastNames() []string {
 	return []string{
-		"Applegarth", "Bellwether", "Bramblewood", "Candlewick", "Cloudesley", "Dewhurst-Pond", "Eaglesham", "Fennimore",
-		"Gingerbread", "Goosefoot", "Hailstone", "Hayrick", "Inkpen", "Jellicoe-Jam", "Kettlewell", "Lanternjack", "Marchpane",
-		"Nightingale-Nook", "Otterburn", "Pepperdine", "Quicksilver", "Rainbird", "Saddleworth", "Summerscale", "Tattersail",
-		"Thistledown", "Umberlight", "Vinegar", "Wagtail", "Weathervane", "Whistlecraft", "Yellowhammer",
+		"Applegarth", "Barleycorn", "Bellwether", "Bluebottle", "Bramblewood", "Bumblethorpe", "Candlewick", "Clockmaker-Hill",
+		"Cloudesley", "Cobblestone", "Crumbleby", "Dewhurst-Pond", "Dovetail", "Driftwood", "Eaglesham", "Elderflower-May",
+		"Featherstonehill", "Fennimore", "Fiddlewood", "Gingerbread", "Goosefoot", "Greengage", "Hailstone", "Hayrick",
+		"Hedgerow", "Honeycomb-Lane", "Inkpen", "Ironside-Moth", "Jackdaw", "Jellicoe-Jam", "Kettlewell", "Kitebrook",
+		"Lanternjack", "Lilypad", "Marchpane", "Mossybank", "Mulberry-Row", "Nightingale-Nook", "Nutcombe", "Otterburn",
+		"Paperclip", "Peppercorn-Vane", "Pepperdine", "Quicksilver", "Quillwright", "Rainbird", "Rushlight", "Saddleworth",
+		"Snowdrop-Fell", "Summerscale", "Tattersail", "Thistledown", "Toadstool", "Umberlight", "Vinegar", "Wagtail",
+		"Weathervane", "Whistlecraft", "Windfall-Orchard", "Yellowhammer",
 	}
 }
 

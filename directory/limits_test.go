@@ -99,6 +99,14 @@ func TestLimit_EachRoleListsWhatItsHoldersMayGive(t *testing.T) {
 		lacks(t, err, authz.RolesAssign)
 		_, err = w.s.GrantRole(w.as(hirer), directory.GrantRole{UserID: w.supervisor.ID, RoleID: w.role(authz.RoleAgent).ID, GroupID: ptr(w.station.ID)})
 		allows(t, err)
+		// At the user, too, though the group of the grant is one where they may.
+		_, err = w.s.GrantRole(w.as(hirer), directory.GrantRole{UserID: w.beside.ID, RoleID: w.role(authz.RoleAgent).ID, GroupID: ptr(w.station.ID)})
+		refuses(t, err, refusal.NotFoundCode, "")
+		w.grant(hirer, w.custom("Reader", nil, at(authz.ScopeAccount, authz.UsersView, authz.RolesView)...), nil)
+		_, err = w.s.GrantRole(w.as(hirer), directory.GrantRole{UserID: w.beside.ID, RoleID: w.role(authz.RoleAgent).ID, GroupID: ptr(w.station.ID)})
+		lacks(t, err, authz.RolesAssign)
+		_, err = w.s.RevokeRole(w.as(hirer), directory.RevokeRole{GrantID: w.grantOf(w.beside).ID})
+		lacks(t, err, authz.RolesAssign)
 		for _, by := range []*ent.User{w.supervisor, w.agent} { // built-in roles that give none
 			_, err := w.s.GrantRole(w.as(by), directory.GrantRole{UserID: by.ID, RoleID: w.role(authz.RoleAgent).ID})
 			lacks(t, err, authz.RolesAssign)
@@ -139,6 +147,13 @@ func TestLimit_CustomRolesHoldNoMoreThanTheirAuthorMayGive(t *testing.T) {
 		refuses(t, create(w.administrator, "Importer 2", nil, at(authz.ScopeSubtree, authz.ContactsImport, authz.ContactsView)...), refusal.ForbiddenCode, refusal.WiderThanAuthor)
 		refuses(t, create(w.administrator, "All talk", nil, at(authz.ScopeAccount, authz.ConversationsView)...), refusal.ForbiddenCode, refusal.WiderThanAuthor)
 		refuses(t, create(w.administrator, "Kingmaker", []int64{w.role(authz.RoleOwner).ID}, at(authz.ScopeAccount, authz.AnalyticsView)...), refusal.ForbiddenCode, refusal.MayNotGive)
+
+		// Without ROLES_ASSIGN nobody may give anything, so there is nothing to make a role of.
+		author := w.user("Art Author", w.root)
+		w.grant(author, w.custom("Author", []*ent.Role{w.role(authz.RoleAgent)}, at(authz.ScopeAccount, authz.RolesView, authz.RolesManage)...), nil)
+		refuses(t, create(author, "Queue reader", nil, at(authz.ScopeQueue, authz.QueueView)...), refusal.ForbiddenCode, refusal.WiderThanAuthor)
+		w.grant(author, w.custom("Assigner", nil, at(authz.ScopeAccount, authz.UsersView, authz.RolesAssign)...), nil)
+		allows(t, create(author, "Queue reader", nil, at(authz.ScopeQueue, authz.QueueView)...))
 
 		// Whoever changes a role is its author now: neither may they widen it, nor touch one that was wider before.
 		narrow := w.custom("Narrow", nil, at(authz.ScopeSubtree, authz.AnalyticsView)...)
@@ -504,8 +519,39 @@ func TestLimit_MovingUsersGainsNoAccess(t *testing.T) {
 		allows(t, move(w.administrator, plain, w.harbour))
 		allows(t, move(mover, plain, w.south))
 
-		// Grants that follow the home group: each has to be one that the mover may give there (ruling 12).
-		lacks(t, move(mover, w.user("Dan", w.south, authz.RoleAgent), w.root), authz.RolesAssign)
+	})
+}
+
+func TestLimit_MovingUsersTakesTheRightToGiveWhatTravelsAlong(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db)
+		move := func(by, who *ent.User, to *ent.Group) error {
+			_, err := w.s.MoveUser(w.as(by), directory.MoveUser{UserID: who.ID, HomeGroupID: to.ID})
+			return err
+		}
+		// Outranks agents, and may edit users everywhere; from here on more is added.
+		mover := w.user("Mo Mover", w.root, authz.RoleAgent)
+		editing := at(authz.ScopeAccount, authz.GroupsView, authz.UsersView, authz.UsersEdit)
+		w.grant(mover, w.custom("Editor", nil, editing...), nil)
+		dan := w.user("Dan", w.south, authz.RoleAgent)
+		lacks(t, move(mover, dan, w.root), authz.RolesAssign)
+		w.grant(mover, w.custom("Assigner here", nil, at(authz.ScopeGroup, authz.UsersView, authz.RolesAssign)...), w.south)
+		lacks(t, move(mover, dan, w.root), authz.RolesAssign)
+		w.grant(mover, w.custom("Assigner", nil, at(authz.ScopeAccount, authz.UsersView, authz.RolesAssign)...), nil)
+		refuses(t, move(mover, dan, w.root), refusal.ForbiddenCode, refusal.MayNotGive)
+		fixed := w.user("Fix", w.south)
+		w.grant(fixed, w.role(authz.RoleAgent), w.south)
+		allows(t, move(mover, fixed, w.root)) // nothing travels along
+		w.grant(mover, w.custom("Lists agents", []*ent.Role{w.role(authz.RoleAgent)}, at(authz.ScopeAccount, authz.UsersView)...), nil)
+		allows(t, move(mover, dan, w.root))
+
+		// USERS_EDIT is needed at the user and at the new group.
+		local := w.user("Lo Local", w.root)
+		w.grant(local, w.custom("Reader", nil, at(authz.ScopeAccount, authz.GroupsView, authz.UsersView)...), nil)
+		w.grant(local, w.custom("Editor here", nil, at(authz.ScopeSubtree, authz.UsersView, authz.UsersEdit)...), w.north)
+		lacks(t, move(local, w.user("Pia", w.south), w.harbour), authz.UsersEdit)
+		lacks(t, move(local, w.user("Pim", w.harbour), w.south), authz.UsersEdit)
+		allows(t, move(local, w.user("Pit", w.harbour), w.station))
 	})
 }
 

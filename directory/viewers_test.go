@@ -46,6 +46,8 @@ func (w *world) everybody() []kindOfViewer {
 	w.write(func(ctx context.Context, tx *ent.Tx) error {
 		return tx.User.UpdateOneID(other.Owner.ID).SetStatus(user.StatusACTIVE).Exec(ctx)
 	})
+	reader := w.user("Rea Reader", w.root)
+	w.grant(reader, w.custom("Reader", nil, at(authz.ScopeAccount, authz.GroupsView, authz.UsersView, authz.RolesView, authz.AgentPanelView)...), nil)
 	return []kindOfViewer{
 		{"anonymous", context.Background()},
 		{"other account", w.as(other.Owner)},
@@ -53,6 +55,7 @@ func (w *world) everybody() []kindOfViewer {
 		{"beside", w.as(w.beside)},
 		{"above", w.as(w.supervisor)},
 		{"billing manager", w.as(w.user("Bill Billing", w.root, authz.RoleBillingManager))},
+		{"reader", w.as(reader)}, // sees everything of the directory and may change nothing
 		{"administrator", w.as(w.administrator)},
 		{"owner", w.as(w.owner)},
 	}
@@ -85,7 +88,7 @@ func may(p authz.Permission, allowed []string, seeing ...string) answers {
 	for _, kind := range []string{"other account", "agent", "beside", "above", "billing manager", "administrator", "owner"} {
 		a[kind] = answer{code: refusal.NotFoundCode}
 	}
-	for _, kind := range seeing {
+	for _, kind := range append(seeing, "reader") {
 		a[kind] = answer{missing: p}
 	}
 	for _, kind := range allowed {

@@ -29,7 +29,7 @@ func (r *Resolver) hasPermission(ctx context.Context, obj any, next graphql.Reso
 	}
 	if anywhere != nil && *anywhere {
 		if !v.Permissions().Has(p) {
-			return nil, refusal.Forbidden(p, "anywhere")
+			return nil, r.forbidden(ctx, obj, p, "somewhere")
 		}
 		return next(ctx)
 	}
@@ -39,10 +39,21 @@ func (r *Resolver) hasPermission(ctx context.Context, obj any, next graphql.Reso
 	}
 	for _, place := range places {
 		if !v.Can(p, place.target) {
-			return nil, refusal.Forbidden(p, place.words)
+			return nil, r.forbidden(ctx, obj, p, place.words)
 		}
 	}
 	return next(ctx)
+}
+
+// forbidden refuses for the missing permission, unless the arguments of a root field name something that is not there
+// for the viewer.
+func (r *Resolver) forbidden(ctx context.Context, obj any, p authz.Permission, where string) error {
+	if obj == nil {
+		if err := r.missing(ctx); err != nil {
+			return err
+		}
+	}
+	return refusal.Forbidden(p, where)
 }
 
 // place is where a permission is needed, with words for who lacks it.

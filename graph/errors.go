@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 
 	ent "canopy/ent/generated"
 	"canopy/refusal"
@@ -108,6 +110,24 @@ func (p *panicked) Error() string { return fmt.Sprintf("panic: %v", p.value) }
 // recovered turns a panic into an error like any other.
 func recovered(_ context.Context, value any) error {
 	return &panicked{value: value, stack: debug.Stack()}
+}
+
+// inOrder sorts the errors of an answer by their paths, because fields are resolved side by side.
+func inOrder(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
+	response := next(ctx)
+	if response != nil {
+		slices.SortStableFunc(response.Errors, func(a, b *gqlerror.Error) int { return slices.CompareFunc(a.Path, b.Path, compareStep) })
+	}
+	return response
+}
+
+func compareStep(a, b ast.PathElement) int {
+	i, isIndex := a.(ast.PathIndex)
+	j, alsoIndex := b.(ast.PathIndex)
+	if isIndex && alsoIndex {
+		return cmp.Compare(i, j)
+	}
+	return cmp.Compare(fmt.Sprint(a), fmt.Sprint(b))
 }
 
 // tooComplex refuses a document for its size.

@@ -52,8 +52,18 @@ const cachedQueries = 1000
 
 // New returns what executes operations. It fails when the schema has a field that does not say who may ask for it.
 func New(cfg Config) (*executor.Executor, error) {
+	r, e, err := build(cfg)
+	if err != nil {
+		return nil, err
+	}
+	e.AroundFields(r.lookAhead)
+	return e, nil
+}
+
+// build makes everything but the look-ahead.
+func build(cfg Config) (*Resolver, *executor.Executor, error) {
 	if cfg.DB == nil || cfg.Directory == nil || cfg.Desk == nil || cfg.Now == nil {
-		return nil, errors.New("graph: DB, Directory, Desk and Now must be set")
+		return nil, nil, errors.New("graph: DB, Directory, Desk and Now must be set")
 	}
 	r := &Resolver{DB: cfg.DB, Directory: cfg.Directory, Desk: cfg.Desk, Now: cfg.Now,
 		logIns: cfg.LogIns, log: cmp.Or(cfg.Log, slog.Default())}
@@ -64,7 +74,7 @@ func New(cfg Config) (*executor.Executor, error) {
 	}})
 	r.learn(schema.Schema())
 	if err := r.checkSchema(schema.Schema()); err != nil {
-		return nil, fmt.Errorf("graph: the schema does not say who may ask for what: %w", err)
+		return nil, nil, fmt.Errorf("graph: the schema does not say who may ask for what: %w", err)
 	}
 	e := executor.New(schema)
 	documents := lru.New[*ast.QueryDocument](cachedQueries)
@@ -76,16 +86,19 @@ func New(cfg Config) (*executor.Executor, error) {
 	e.SetDefaultRulesFn(g.validation)
 	e.SetDisableSuggestion(!cfg.Introspection)
 	e.Use(g)
-	e.AroundFields(r.lookAhead)
-	return e, nil
+	e.AroundResponses(inOrder)
+	return r, e, nil
 }
 
-// learn reads from the schema what the look-ahead needs to know of it.
+// learn reads from the schema what the look-ahead and the directives need to know of it.
 func (r *Resolver) learn(schema *ast.Schema) {
-	r.satisfies = map[string][]string{}
+	r.satisfies, r.inputs = map[string][]string{}, map[string]ast.FieldList{}
 	for name, def := range schema.Types {
-		if def.Kind == ast.Object {
+		switch def.Kind {
+		case ast.Object:
 			r.satisfies[name] = append([]string{name}, def.Interfaces...)
+		case ast.InputObject:
+			r.inputs[name] = def.Fields
 		}
 	}
 	for _, def := range schema.PossibleTypes["Node"] {

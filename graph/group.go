@@ -38,7 +38,7 @@ func (r *queryResolver) Groups(ctx context.Context, under *relay.ID, search *str
 	if err != nil {
 		return nil, err
 	}
-	return groupsOfTree().page(ctx, r.DB.Read, p, hull(authz.FromContext(ctx)), branch.groups, named(search, "name_key"))
+	return groupsOfTree().page(ctx, r.DB.Read, p, hull(authz.FromContext(ctx)), branch.groups, searched(search, "name_key"))
 }
 
 func (r *groupResolver) Parent(ctx context.Context, g *ent.Group) (*ent.Group, error) {
@@ -153,8 +153,8 @@ func (b branch) homes(s *sql.Selector) {
 	s.Where(sql.In(s.C("home_group_id"), groups))
 }
 
-// named narrows a select to rows of which a folded column has the text. An empty text narrows nothing.
-func named(search *string, columns ...string) func(*sql.Selector) {
+// searched narrows a select to rows of which a folded column has the text. An empty text narrows nothing.
+func searched(search *string, columns ...string) func(*sql.Selector) {
 	return func(s *sql.Selector) {
 		if search == nil || strings.TrimSpace(*search) == "" {
 			return

@@ -25,7 +25,7 @@ type Limits struct {
 
 // DefaultLimits are far above what a page of a browser asks for, and above what GraphiQL does.
 func DefaultLimits() Limits {
-	return Limits{Tokens: 6000, Depth: 20, Fields: 2000, Aliases: 100, Directives: 100, Fragments: 100, Complexity: 300_000}
+	return Limits{Tokens: 6000, Depth: 20, Fields: 1000, Aliases: 100, Directives: 100, Fragments: 100, Complexity: 300_000}
 }
 
 func (l Limits) orDefault() Limits {

@@ -3,14 +3,17 @@ package graph
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"canopy/authz"
 	ent "canopy/ent/generated"
 	"canopy/refusal"
 	"canopy/relay"
+	"canopy/tree"
 
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
 )
 
 // atViewer is the path that names the viewer's home group.
@@ -90,6 +93,66 @@ func idsAt(value any, path []string) []relay.ID {
 		return []relay.ID{{}}
 	}
 	return []relay.ID{id}
+}
+
+// missing returns the refusal for the first id in the arguments of the field that names nothing that the viewer sees,
+// nil when there is none. Contacts can be passed to the groups above one's own without seeing them.
+func (r *Resolver) missing(ctx context.Context) error {
+	field := graphql.GetFieldContext(ctx).Field
+	args := field.ArgumentMap(graphql.GetOperationContext(ctx).Variables)
+	home := tree.IDs(authz.FromContext(ctx).Home.Path)
+	for _, arg := range field.Definition.Arguments {
+		for _, path := range r.idPaths(arg.Name, arg.Type) {
+			ids := idsAt(args, path)
+			found, err := r.things(ctx, ids)
+			if err != nil {
+				return err
+			}
+			for _, id := range ids {
+				if found[id] == nil && !slices.Contains(home, id.As(relay.KindGroup)) {
+					return refusal.NotFound(named(path[len(path)-1]))
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// idPaths lists the paths of ids within an argument.
+func (r *Resolver) idPaths(name string, typ *ast.Type) [][]string {
+	if typ.Name() == "ID" {
+		return [][]string{{name}}
+	}
+	var paths [][]string
+	for _, input := range r.inputs[typ.Name()] {
+		for _, below := range r.idPaths(input.Name, input.Type) {
+			paths = append(paths, append([]string{name}, below...))
+		}
+	}
+	return paths
+}
+
+// named says in plain words what an argument names.
+func named(argument string) string {
+	switch argument {
+	case "groupId", "parentId", "homeGroupId", "under":
+		return "group"
+	case "userId":
+		return "user"
+	case "agentId", "handoverAgentId":
+		return "agent"
+	case "roleId", "roleIds", "mayGive":
+		return "role"
+	case "grantId":
+		return "grant"
+	case "contactId":
+		return "contact"
+	case "conversationId":
+		return "conversation"
+	case "targetId":
+		return "target"
+	}
+	return "thing"
 }
 
 // located makes the places of ids out of what was found by number.

@@ -9,6 +9,8 @@ import (
 	"canopy/graph/generated"
 	"canopy/relay"
 	"canopy/store"
+
+	"github.com/vektah/gqlparser/v2/ast"
 )
 
 // Resolver is the root of all resolvers. Reads go to the read-only client, under the row rules; every change goes
@@ -25,6 +27,7 @@ type Resolver struct {
 	kinds     map[relay.Kind]nodesFunc
 	nodeTypes []string
 	satisfies map[string][]string // for each object type its own name and those of its interfaces
+	inputs    map[string]ast.FieldList
 }
 
 type (
@@ -34,16 +37,17 @@ type (
 
 // Query, Mutation and the others make up generated.ResolverRoot.
 
-func (r *Resolver) Query() generated.QueryResolver     { return &queryResolver{r} }
-func (r *Resolver) Account() generated.AccountResolver { return &accountResolver{r} }
-func (r *Resolver) Agent() generated.AgentResolver     { return &agentResolver{r} }
-func (r *Resolver) Contact() generated.ContactResolver { return &contactResolver{r} }
-func (r *Resolver) Group() generated.GroupResolver     { return &groupResolver{r} }
-func (r *Resolver) Message() generated.MessageResolver { return &messageResolver{r} }
-func (r *Resolver) Role() generated.RoleResolver       { return &roleResolver{r} }
-func (r *Resolver) Session() generated.SessionResolver { return &sessionResolver{r} }
-func (r *Resolver) User() generated.UserResolver       { return &userResolver{r} }
-func (r *Resolver) Viewer() generated.ViewerResolver   { return &viewerResolver{r} }
+func (r *Resolver) Mutation() generated.MutationResolver { return &mutationResolver{r} }
+func (r *Resolver) Query() generated.QueryResolver       { return &queryResolver{r} }
+func (r *Resolver) Account() generated.AccountResolver   { return &accountResolver{r} }
+func (r *Resolver) Agent() generated.AgentResolver       { return &agentResolver{r} }
+func (r *Resolver) Contact() generated.ContactResolver   { return &contactResolver{r} }
+func (r *Resolver) Group() generated.GroupResolver       { return &groupResolver{r} }
+func (r *Resolver) Message() generated.MessageResolver   { return &messageResolver{r} }
+func (r *Resolver) Role() generated.RoleResolver         { return &roleResolver{r} }
+func (r *Resolver) Session() generated.SessionResolver   { return &sessionResolver{r} }
+func (r *Resolver) User() generated.UserResolver         { return &userResolver{r} }
+func (r *Resolver) Viewer() generated.ViewerResolver     { return &viewerResolver{r} }
 func (r *Resolver) RoleGrant() generated.RoleGrantResolver {
 	return &roleGrantResolver{r}
 }

@@ -38,7 +38,7 @@ func (r *queryResolver) Users(ctx context.Context, under *relay.ID, search *stri
 	if err != nil {
 		return nil, err
 	}
-	return usersByName().page(ctx, r.DB.Read, p, branch.homes, named(search, "name_key", "email_key"), with(user.FieldStatus, status), holding)
+	return usersByName().page(ctx, r.DB.Read, p, branch.homes, searched(search, "name_key", "email_key"), with(user.FieldStatus, status), holding)
 }
 
 // with narrows a select to rows that have the value, if there is one.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -101,7 +102,9 @@ func (w *world) newAccount(slug string) {
 func company(t testing.TB, db *store.DB, change ...func(*graph.Config)) *world {
 	t.Helper()
 	w := newWorld(t, db, change...)
-	w.set("root", func(u *ent.GroupUpdateOne) { u.SetAssignmentMode(group.AssignmentModeMANUAL).SetCapacity(7).SetCloseAfter(3600).SetSharedInbox(false) })
+	w.set("root", func(u *ent.GroupUpdateOne) {
+		u.SetAssignmentMode(group.AssignmentModeMANUAL).SetCapacity(7).SetCloseAfter(3600).SetSharedInbox(false)
+	})
 	w.user("olga", "root", authz.RoleOwner)
 	w.user("adam", "root", authz.RoleAdministrator)
 	w.groups("root", false, "sales", "support")
@@ -244,6 +247,79 @@ func (w *world) session(name string) {
 		}
 		return err
 	})
+}
+
+// role makes a custom role.
+func (w *world) role(name string, pairs ...authz.Pair) {
+	w.t.Helper()
+	w.write(func(ctx context.Context, tx *ent.Tx) error {
+		r, err := tx.Role.Create().SetAccountID(w.account).SetName(name).SetNameKey(fold.Key(name)).SetPairs(pairs).SetCreatedAt(now).Save(ctx)
+		if err == nil {
+			w.ids[name] = r.ID
+		}
+		return err
+	})
+}
+
+// request makes somebody's wish for a group.
+func (w *world) request(below, by string) {
+	w.t.Helper()
+	w.write(func(ctx context.Context, tx *ent.Tx) error {
+		q, err := tx.GroupRequest.Create().SetAccountID(w.account).SetParentID(w.ids[below]).SetName("new").SetRequestedByID(w.ids[by]).SetCreatedAt(now).Save(ctx)
+		if err == nil {
+			w.ids["request of "+by] = q.ID
+		}
+		return err
+	})
+}
+
+// event records something about the account.
+func (w *world) event(name string) {
+	w.t.Helper()
+	w.record(name, relay.KindAccount, w.account, nil, nil)
+}
+
+func (w *world) record(name string, kind relay.Kind, target int64, before, after map[string]any) {
+	w.t.Helper()
+	w.write(func(ctx context.Context, tx *ent.Tx) error {
+		create := tx.AuditEvent.Create().SetAccountID(w.account).SetAction("TESTED").SetTargetKind(string(kind)).SetTargetID(target).SetAt(now)
+		for side, set := range map[*map[string]any]func(json.RawMessage) *ent.AuditEventCreate{&before: create.SetBefore, &after: create.SetAfter} {
+			if *side == nil {
+				continue
+			}
+			raw, err := json.Marshal(*side)
+			if err != nil {
+				return err
+			}
+			set(raw)
+		}
+		e, err := create.Save(ctx)
+		if err == nil {
+			w.ids[name] = e.ID
+		}
+		return err
+	})
+}
+
+// another makes a second account with one of everything and returns their numbers.
+func (w *world) another(slug string) map[relay.Kind]int64 {
+	w.t.Helper()
+	own := maps.Clone(w.ids)
+	w.newAccount(slug)
+	w.user("stranger", "root", authz.RoleOwner)
+	w.session("stranger")
+	w.contact("Stray", "root", "stranger")
+	w.role("foreign role")
+	w.request("root", "stranger")
+	w.event("foreign event")
+	all := map[relay.Kind]int64{
+		relay.KindAccount: w.ids[slug], relay.KindGroup: w.ids["root"], relay.KindUser: w.ids["stranger"], relay.KindAgent: w.ids["stranger"],
+		relay.KindRole: w.ids["foreign role"], relay.KindRoleGrant: w.ids["stranger OWNER"], relay.KindSession: w.ids["stranger session"],
+		relay.KindContact: w.ids["Stray"], relay.KindContactAssignment: w.ids["Stray assignment"], relay.KindConversation: w.ids["Stray conversation"],
+		relay.KindMessage: w.ids["Stray message"], relay.KindAuditEvent: w.ids["foreign event"], relay.KindGroupRequest: w.ids["request of stranger"],
+	}
+	maps.Copy(w.ids, own)
+	return all
 }
 
 // id is the id of something as clients see it.

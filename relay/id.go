@@ -5,6 +5,7 @@ package relay
 import (
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
@@ -77,13 +78,16 @@ func ParseID(text string) ID {
 // MarshalGQL writes the id as a GraphQL ID.
 func (id ID) MarshalGQL(w io.Writer) { _, _ = io.WriteString(w, strconv.Quote(id.String())) }
 
-// UnmarshalGQL reads a GraphQL ID. Malformed text is no error: like every id that names nothing it is not found, in
-// its turn among the refusals (ruling 16).
+// UnmarshalGQL reads a GraphQL ID, which may be written as a number too. Malformed text is no error: like every id that
+// names nothing it is not found, in its turn among the refusals (ruling 16).
 func (id *ID) UnmarshalGQL(v any) error {
-	text, ok := v.(string)
-	if !ok {
+	switch v := v.(type) {
+	case string:
+		*id = ParseID(v)
+	case int, int64, json.Number:
+		*id = ID{}
+	default:
 		return fmt.Errorf("an id is a string, not %T", v)
 	}
-	*id = ParseID(text)
 	return nil
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -72,10 +73,12 @@ func (s *Server) survive(next http.Handler, answer *answerWriter, r *http.Reques
 		if cause == nil {
 			return
 		}
-		if cause != http.ErrAbortHandler {
+		broken, _ := cause.(error)
+		meant := errors.Is(broken, http.ErrAbortHandler)
+		if !meant {
 			s.cfg.Log.ErrorContext(r.Context(), "panic", "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
 		}
-		if aborted = cause == http.ErrAbortHandler || answer.status != 0; !aborted {
+		if aborted = meant || answer.status != 0; !aborted {
 			s.refuse(answer, r, internal(r.Context()))
 		}
 	}()
@@ -107,8 +110,8 @@ func requestID(given string) string {
 		return rand.Text()
 	}
 	for _, c := range []byte(given) {
-		letter := 'a' <= c|0x20 && c|0x20 <= 'z'
-		if !letter && !('0' <= c && c <= '9') && c != '-' && c != '_' && c != '.' {
+		letter, digit := 'a' <= c|0x20 && c|0x20 <= 'z', '0' <= c && c <= '9'
+		if !letter && !digit && c != '-' && c != '_' && c != '.' {
 			return rand.Text()
 		}
 	}

@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -23,7 +24,7 @@ func TestAPanicIsAnsweredAndLogged(t *testing.T) {
 	var log bytes.Buffer
 	s := bare(&log, func(http.ResponseWriter, *http.Request) { panic("no more biscuits") })
 	answer := httptest.NewRecorder()
-	s.ServeHTTP(answer, httptest.NewRequest("POST", "/graphql", nil))
+	s.ServeHTTP(answer, httptest.NewRequest(http.MethodPost, "/graphql", nil))
 	if answer.Code != 500 || !strings.Contains(answer.Body.String(), `"code":"INTERNAL_SERVER_ERROR"`) {
 		t.Errorf("answered %d %s", answer.Code, answer.Body)
 	}
@@ -45,14 +46,14 @@ func TestHalfAnAnswerIsBrokenOff(t *testing.T) {
 		panic("no more biscuits")
 	})
 	defer func() {
-		if recover() != http.ErrAbortHandler {
+		if err, _ := recover().(error); !errors.Is(err, http.ErrAbortHandler) {
 			t.Error("the connection is not broken off")
 		}
 		if !strings.Contains(log.String(), "no more biscuits") {
 			t.Errorf("the log lacks it:\n%s", &log)
 		}
 	}()
-	s.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/graphql", nil))
+	s.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/graphql", nil))
 }
 
 // TestShutdownDrains stops a server while a request is under way and new ones come.

@@ -15,8 +15,10 @@ import (
 	"testing"
 	"time"
 
+	"canopy/authz"
 	"canopy/desk"
 	"canopy/directory"
+	ent "canopy/ent/generated"
 	"canopy/internal/testdb"
 	"canopy/server"
 	"canopy/store"
@@ -220,6 +222,25 @@ func TestAnEndedSessionEndsAtOnce(t *testing.T) {
 	token = s.token(t)
 	s.clock.pass(31 * 24 * time.Hour)
 	s.ask(t, whoAmI, "Authorization", "Bearer "+token).want(t, 200, "UNAUTHENTICATED")
+}
+
+// TestARefusedSessionSaysWhy pauses the viewer under their session: public fields are answered, and the others know why
+// they are not.
+func TestARefusedSessionSaysWhy(t *testing.T) {
+	s := newSite(t, nil)
+	token := s.token(t)
+	err := s.db.Write(authz.Trusted(t.Context()), func(ctx context.Context, tx *ent.Tx) error {
+		return tx.User.Update().SetAccessPausedAt(s.clock.Now()).Exec(ctx)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := s.ask(t, whoAmI, "Authorization", "Bearer "+token)
+	r.want(t, 200, "UNAUTHENTICATED")
+	if r.Errors[0].Extensions["reason"] != "ACCESS_PAUSED" {
+		t.Errorf("it does not say why: %s", r.body)
+	}
+	s.ask(t, `{ __typename }`, "Authorization", "Bearer "+token).want(t, 200, "")
 }
 
 func TestACookieLogsIn(t *testing.T) {
@@ -523,6 +544,17 @@ func TestARequestHasOneID(t *testing.T) {
 		if !strings.Contains(log, "request_id="+id) {
 			t.Errorf("%q is not in the log", id)
 		}
+	}
+}
+
+func TestTheAuditTrailHasTheIDOfTheRequest(t *testing.T) {
+	s := newSite(t, nil)
+	token := s.token(t)
+	s.ask(t, `mutation { updateViewer(input: {name: "Olive"}) { viewer { user { name } } } }`,
+		"Authorization", "Bearer "+token, "X-Request-Id", "renaming-1").want(t, 200, "")
+	r := s.ask(t, `{ auditEvents(first: 1) { nodes { requestId } } }`, "Authorization", "Bearer "+token)
+	if want := `{"data":{"auditEvents":{"nodes":[{"requestId":"renaming-1"}]}}}`; r.body != want {
+		t.Errorf("got %s, want %s", r.body, want)
 	}
 }
 

@@ -74,7 +74,7 @@ type cookieWriter struct {
 
 // SetSession hands the browser the token of a new session.
 func (c *cookieWriter) SetSession(token string, expires time.Time) {
-	c.set(token, max(1, int(expires.Sub(c.now()).Seconds())))
+	c.set(token, max(1, int(expires.Sub(c.now()).Round(time.Second).Seconds())))
 }
 
 // ClearSession makes the browser forget its token.

@@ -129,12 +129,12 @@ func memories() []reference {
 // inherit makes the references to the group name the heir, and lets requests forget that they made the group.
 func inherit(ctx context.Context, c Conn, n node, heir int64, references []reference) error {
 	for _, r := range references {
-		query := fmt.Sprintf("UPDATE %[1]s SET %[2]s = $1 WHERE account_id = $2 AND %[2]s = $3", r.table, r.column)
+		query := fmt.Sprintf("UPDATE %[1]s SET %[2]s = $1 WHERE +account_id = $2 AND %[2]s = $3", r.table, r.column)
 		if _, err := exec(ctx, c, query, heir, n.account, n.id); err != nil {
 			return fmt.Errorf("moving %s of group %d to group %d: %w", r.table, n.id, heir, err)
 		}
 	}
-	if _, err := exec(ctx, c, "UPDATE group_requests SET group_id = NULL WHERE account_id = $1 AND group_id = $2",
+	if _, err := exec(ctx, c, "UPDATE group_requests SET group_id = NULL WHERE +account_id = $1 AND group_id = $2",
 		n.account, n.id); err != nil {
 		return fmt.Errorf("forgetting the request for group %d: %w", n.id, err)
 	}

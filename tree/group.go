@@ -170,8 +170,8 @@ func isEmpty(ctx context.Context, c Conn, n node) (bool, error) {
 	var empty bool
 	_, err := one(ctx, c, []any{&empty}, `SELECT
 		NOT EXISTS (SELECT 1 FROM groups WHERE account_id = $1 AND parent_id = $2) AND
-		NOT EXISTS (SELECT 1 FROM users WHERE account_id = $1 AND home_group_id = $2 AND status <> 'DELETED') AND
-		NOT EXISTS (SELECT 1 FROM contacts WHERE account_id = $1 AND group_id = $2)`, n.account, n.id)
+		NOT EXISTS (SELECT 1 FROM users WHERE +account_id = $1 AND home_group_id = $2 AND status <> 'DELETED') AND
+		NOT EXISTS (SELECT 1 FROM contacts WHERE +account_id = $1 AND group_id = $2)`, n.account, n.id)
 	if err != nil {
 		return false, fmt.Errorf("looking into group %d: %w", n.id, err)
 	}

@@ -42,10 +42,10 @@ func behind(n node) region {
 
 // change replaces scopes of the region's contacts: those that are in was only are deleted, those in is only inserted.
 func (r region) change(ctx context.Context, c Conn, was, is []int64) error {
-	// CROSS JOIN keeps SQLite to this order; see truth.go.
 	rows := `SELECT s.id, c.box, c.sort_key, c.id
 		FROM groups AS g CROSS JOIN contacts AS c CROSS JOIN ` + idsOf(c, "$1") + ` AS s
-		WHERE c.group_id = g.id AND g.account_id = $2 AND c.account_id = $2 AND g.path >= $3 AND g.path < $4 AND g.wall = $5`
+		WHERE c.group_id = g.id AND g.account_id = $2 AND +c.account_id = $2
+		AND g.path >= $3 AND g.path < $4 AND g.wall = $5`
 	if drop := without(was, is); len(drop) > 0 {
 		query := "DELETE FROM scopes WHERE (scope_id, box, sort_key, contact_id) IN (" + rows + ")"
 		if _, err := exec(ctx, c, query, jsonOf(drop), r.account, r.from, r.to, r.wall); err != nil {

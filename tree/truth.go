@@ -6,8 +6,7 @@ import (
 )
 
 // What the structure should be, as SQL, from the truth alone: parents, visibility, groups of contacts, homes of users,
-// conversations. $1 is the account. A CROSS JOIN keeps SQLite to the order in which it is written; left to choose, it
-// reads all groups of the account for each row of a recursion.
+// conversations. $1 is the account.
 
 // withTree begins a statement on "tree", the account's groups with the path, depth and wall that they should have.
 // Groups in a circle, which cannot be reached from the root, are not in it.

@@ -45,7 +45,10 @@ func (c *accountCreateCommand) Run(ctx context.Context, std streams) error {
 		}
 		fmt.Fprintf(std.out, "Account %s was created. %s <%s> owns it.\n", made.Account.Slug, made.Owner.Name, made.Owner.Email)
 		if password != "" {
-			return d.SetPassword(ctx, directory.SetPassword{Token: made.SetupToken, Password: password})
+			if err := d.SetPassword(ctx, directory.SetPassword{Token: made.SetupToken, Password: password}); err == nil {
+				return nil
+			}
+			fmt.Fprintln(std.err, "canopy: the password could not be set; the owner can set one with the token instead")
 		}
 		fmt.Fprintf(std.out, "One-time token for the mutation setPassword, good for 7 days: %s\n", made.SetupToken)
 		return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"text/tabwriter"
@@ -19,7 +20,8 @@ type demoCommand struct {
 	Listen   string `default:"127.0.0.1:8080" help:"Address to serve on; port 0 takes a free one."`
 	Database string `placeholder:"FILE" help:"File of the demo database; left out, canopy/demo.db in the user's cache directory. A file that this command did not make is left alone."`
 	Reset    bool   `help:"Throw the demo database away and make it anew."`
-	logFlags
+
+	LogLevel slog.Level `default:"warn" help:"Least important lines to log: debug, info, warn or error."`
 }
 
 // Run serves the demo until the context ends.
@@ -36,7 +38,7 @@ func (c *demoCommand) Run(ctx context.Context, std streams) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	log := c.logger(std)
+	log := server.NewLogger(std.err, false, c.LogLevel)
 	services := newServices(db, 30*24*time.Hour, schema.MaxDepth)
 	return host{
 		listen: c.Listen, log: log,

@@ -75,5 +75,5 @@ func run(ctx context.Context, args []string, std streams) int {
 
 // complain writes an error as one line.
 func complain(w io.Writer, err error) {
-	fmt.Fprintln(w, "canopy:", strings.ReplaceAll(err.Error(), "\n", "; "))
+	fmt.Fprintln(w, "canopy:", strings.NewReplacer(":\n", ": ", "\n", "; ", "\t", "").Replace(err.Error()))
 }

@@ -13,7 +13,7 @@ import (
 
 type migrateCommand struct {
 	Up     migrateUpCommand     `cmd:"" help:"Apply the migrations that are pending. Serving does it too."`
-	Status migrateStatusCommand `cmd:"" help:"List the migrations, and change nothing."`
+	Status migrateStatusCommand `cmd:"" help:"List the migrations, and which of them are applied."`
 }
 
 type migrateUpCommand struct{ databaseFlags }

@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"canopy/directory"
 	"canopy/relay"
@@ -26,12 +28,23 @@ func (c *requestListCommand) Run(ctx context.Context, std streams) error {
 			return err
 		}
 		table := tabwriter.NewWriter(std.out, 0, 0, 3, ' ', 0)
-		fmt.Fprintln(table, "ID\tASKED\tNAME\tREASON")
+		fmt.Fprintln(table, "ID\tACCOUNT\tNAME\tBELOW\tASKED\tBY\tREASON")
 		for _, r := range list {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", r.GlobalID(), r.CreatedAt.UTC().Format(time.RFC3339), r.Name, r.Reason)
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.GlobalID(), r.Edges.Account.Slug, printable(r.Name),
+				printable(r.Edges.Parent.Name), r.CreatedAt.UTC().Format(time.RFC3339), r.Edges.RequestedBy.Email, printable(r.Reason))
 		}
 		return table.Flush()
 	})
+}
+
+// printable replaces what could move the cursor or end the line: users wrote it.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, s)
 }
 
 // decision is what deciding a request needs.

@@ -209,9 +209,10 @@ func (c *crawler) traverse(e entity) {
 		for _, second := range edges(query) {
 			query, _ := call(e.query(), "Query"+first)
 			further, _ := call(query, "Query"+second)
-			c.only(all(c.T, c.ctx, further), e.name+".Query"+first+".Query"+second)
-			if n, err := call(further, "Count", c.ctx); err != nil || int(n.Int()) > len(c.visible[e.name])*len(c.all[e.name]) && n.Int() > 0 {
-				c.Errorf("%s counts %d behind %s.%s.%s (%v)", c.who, n.Int(), e.name, first, second, err)
+			rows := all(c.T, c.ctx, further)
+			c.only(rows, e.name+".Query"+first+".Query"+second)
+			if n, err := call(further, "Count", c.ctx); err != nil || int(n.Int()) != len(rows) {
+				c.Errorf("%s counts %d of %d behind %s.%s.%s (%v)", c.who, n.Int(), len(rows), e.name, first, second, err)
 			}
 		}
 	}

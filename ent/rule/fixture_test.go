@@ -133,7 +133,7 @@ func (c *company) people(ctx context.Context, tx *ent.Tx) {
 		}
 		return g
 	}
-	expired, coming, revoked := at("acme/AGENT", ""), at("acme/Caretaker", ""), at("acme/DASHBOARD_ADMINISTRATOR", "")
+	expired, coming, revoked := at("acme/AGENT", ""), at("acme/Caretaker", ""), at("acme/AGENT", "city")
 	expired.ValidUntil, revoked.RevokedAt = &noon, &noon
 	coming.ValidFrom = noon.Add(time.Microsecond)
 	c.user(ctx, tx, "acme", "owner", "root", grants{at("acme/OWNER", "")})

@@ -8,7 +8,6 @@ import (
 	"canopy/authz"
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/role"
-	"canopy/ent/generated/user"
 	"canopy/refusal"
 
 	"entgo.io/ent/dialect/sql"
@@ -48,7 +47,7 @@ func check(ctx context.Context, v *authz.Viewer, m mutation) error {
 		if account, _ := m.Field("account_id"); account != v.AccountID {
 			return refusal.NotFound("account")
 		}
-		return checkEdges(ctx, v, m)
+		return checkEdges(ctx, m)
 	}
 	m.WhereP(of(ctx, m.Type()))
 	if m.Op().Is(ent.OpUpdateOne) && !changesColumns(m) {
@@ -58,7 +57,7 @@ func check(ctx context.Context, v *authz.Viewer, m mutation) error {
 			return err
 		}
 	}
-	return checkEdges(ctx, v, m)
+	return checkEdges(ctx, m)
 }
 
 func changesColumns(m ent.Mutation) bool {
@@ -66,15 +65,11 @@ func changesColumns(m ent.Mutation) bool {
 }
 
 // checkEdges sees to it that a row comes to point only at rows of its account. Where an edge is a column of the row
-// itself the database does that: store widens every foreign key by the account. It cannot for accounts and for the
-// roles that a role may give; and an edge kept in rows of another table would change those unseen.
-func checkEdges(ctx context.Context, v *authz.Viewer, m mutation) error {
+// itself the database does that: store widens every foreign key by the account. It cannot for the roles that a role
+// may give; and an edge kept in rows of another table would change those unseen.
+func checkEdges(ctx context.Context, m mutation) error {
 	for _, edge := range slices.Concat(m.AddedEdges(), m.RemovedEdges(), m.ClearedEdges()) {
 		switch {
-		case m.Type() == ent.TypeAccount && edge == "primary_owner":
-			if err := checkPrimaryOwner(ctx, v, m); err != nil {
-				return err
-			}
 		case isColumn(m, edge):
 		case m.Type() == ent.TypeRole && (edge == role.EdgeMayGive || edge == role.EdgeGivenBy):
 			if err := checkRoles(ctx, m, edge); err != nil {
@@ -91,19 +86,6 @@ func checkEdges(ctx context.Context, v *authz.Viewer, m mutation) error {
 func isColumn(m ent.Mutation, edge string) bool {
 	_, set := m.Field(edge + "_id")
 	return set || m.FieldCleared(edge+"_id")
-}
-
-func checkPrimaryOwner(ctx context.Context, v *authz.Viewer, m mutation) error {
-	id, set := m.Field("primary_owner_id")
-	if !set {
-		return nil
-	}
-	found, err := m.Client().User.Query().
-		Where(user.ID(id.(int64)), user.AccountID(v.AccountID)).Exist(authz.Trusted(ctx))
-	if err == nil && !found {
-		return refusal.NotFound("user")
-	}
-	return err
 }
 
 // checkRoles wants every role at the other end to be visible.

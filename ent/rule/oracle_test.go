@@ -13,7 +13,6 @@ type oracle struct {
 	v        *authz.Viewer
 	places   map[int64]authz.Place
 	homes    map[int64]int64 // of users
-	parents  map[int64]int64 // groups of requests
 	contacts map[int64]*ent.Contact
 	talks    map[int64]int64 // contacts of conversations
 	heldBy   map[int64]map[int64]bool

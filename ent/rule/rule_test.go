@@ -82,7 +82,7 @@ func TestServingFollowsStatusTimeAndCustomRoles(t *testing.T) {
 		if got := ofAcme(rule.Serving(noon)); !slices.Equal(got, serving) {
 			t.Errorf("at noon %v serve", got)
 		}
-		// At noon the grant of "nobody" ended; a moment before it had not.
+		// At noon a grant of "nobody" ended and another one was revoked; a moment before, the first had not ended.
 		if got := ofAcme(rule.Serving(noon.Add(-1e3))); !slices.Contains(got, "nobody") {
 			t.Errorf("a microsecond before noon %v serve", got)
 		}
@@ -177,19 +177,21 @@ func TestEveryRowIsMadeInTheViewersAccount(t *testing.T) {
 		crawl := &crawler{T: t, who: "owner", ctx: c.as("owner"), client: c.db.Read, all: rows,
 			visible: newOracle(c.viewer("owner"), rows).visible(rows)}
 		for _, e := range entities(c.db.Read) {
-			for _, row := range rows[e.name] {
+			for _, bulk := range []bool{false, true} {
 				err := crawl.try(c, "creating", func(client *ent.Client) error {
-					create := copyOf(client, e, row, nil)
+					create := copyOf(client, e, rows[e.name][anyOf(crawl.visible[e.name])], nil)
 					if set := create.MethodByName("SetAccountID"); set.IsValid() {
 						set.Call([]reflect.Value{reflect.ValueOf(c.accounts["rival"])})
+					}
+					if bulk {
+						create = on(client, e).MethodByName("CreateBulk").Call([]reflect.Value{create})[0]
 					}
 					_, err := call(create, "Save", crawl.ctx)
 					return err
 				})
 				if !errors.Is(err, refusal.NotFound("")) {
-					t.Errorf("creating a %s in another account ends as %v", e.name, err)
+					t.Errorf("creating a %s in another account (in bulk: %t) ends as %v", e.name, bulk, err)
 				}
-				break
 			}
 		}
 	})

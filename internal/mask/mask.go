@@ -38,13 +38,12 @@ func countryCode(digits string) string {
 	return digits[:3]
 }
 
-// Email keeps the first letter of the mailbox and the top-level domain: "a••••@••••.com".
+// Email keeps the first letter of the mailbox, and the domain: "a•••@example.com". Of what is no address nothing stays.
 func Email(address string) string {
-	box, domain, _ := strings.Cut(address, "@")
-	_, size := utf8.DecodeRuneInString(box)
-	masked := box[:size] + dots + "@" + dots
-	if i := strings.LastIndexByte(domain, '.'); i >= 0 {
-		masked += domain[i:]
+	at := strings.LastIndexByte(address, '@')
+	if at < 0 {
+		return "•••"
 	}
-	return masked
+	_, size := utf8.DecodeRuneInString(address[:at])
+	return address[:size] + "•••" + address[at:]
 }

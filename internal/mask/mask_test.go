@@ -19,10 +19,12 @@ func TestPhone(t *testing.T) {
 
 func TestEmail(t *testing.T) {
 	for address, want := range map[string]string{
-		"ana@shop.example.com": "a••••@••••.com",
-		"é@x.org":              "é••••@••••.org",
-		"nobody":               "n••••@••••",
-		"":                     "••••@••••",
+		"ana@example.com":     "a•••@example.com",
+		"é@shop.example.com":  "é•••@shop.example.com",
+		"\"a@b\"@example.com": "\"•••@example.com",
+		"@example.com":        "•••@example.com",
+		"nobody":              "•••",
+		"":                    "•••",
 	} {
 		if got := Email(address); got != want {
 			t.Errorf("Email(%q) = %q, want %q", address, got, want)
