@@ -154,4 +154,3 @@ func TestNewWantsWhatItNeeds(t *testing.T) {
 		t.Error("an API without a database is built")
 	}
 }
-

@@ -1,23 +1,45 @@
 package graph
 
 import (
+	"strings"
+
+	"canopy/graph/generated"
+	"github.com/vektah/gqlparser/v2/ast"
+
 	"context"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/executor"
 )
 
-// NewWithoutLookAhead returns an executor in which every field loads for its own object.
+// NewWithoutLookAhead returns an executor in which every field loads for its own object and what is below it.
 func NewWithoutLookAhead(cfg Config) (*executor.Executor, error) {
 	_, e, err := build(cfg)
 	if err != nil {
 		return nil, err
 	}
 	e.AroundFields(func(ctx context.Context, next graphql.Resolver) (any, error) {
-		if graphql.GetFieldContext(ctx).Parent.Object != "" {
+		if object := graphql.GetFieldContext(ctx).Object; object != "Query" && object != "Mutation" {
 			return next(ctx)
 		}
 		return next(withAnswers(ctx))
 	})
 	return e, nil
+}
+
+// ObjectFields lists the fields of all objects that a query can ask for, payloads left out.
+func ObjectFields() []string {
+	schema := generated.NewExecutableSchema(generated.Config{}).Schema()
+	var names []string
+	for _, def := range schema.Types {
+		if def.Kind != ast.Object || def.BuiltIn || strings.HasSuffix(def.Name, "Payload") || def == schema.Mutation {
+			continue
+		}
+		for _, field := range def.Fields {
+			if !strings.HasPrefix(field.Name, "__") {
+				names = append(names, def.Name+"."+field.Name)
+			}
+		}
+	}
+	return names
 }

@@ -25,7 +25,7 @@ var update = flag.Bool("update", false, "write the answers of the scenarios anew
 var personas = map[string]string{
 	"owner":         "owner",
 	"administrator": "administrator",
-	"supervisor":    "supervisor",
+	"supervisor":    "supervisor.north",
 	"agent":         "agent",
 	"station agent": "agent.station",
 	"billing":       "billing",
