@@ -65,10 +65,7 @@ func (j *job) successor(ctx context.Context, leaver *ent.User, method string, ag
 	if err != nil {
 		return receiver{}, err
 	}
-	if to.conflict == nil && agentID == leaver.ID {
-		to.conflict = errNotServing()
-	}
-	return to, to.conflict
+	return to, to.conflict // the leaver too serves no more
 }
 
 // openWith locks the contacts that the leaver serves in an open conversation, in the order of their ids, and returns

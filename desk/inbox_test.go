@@ -94,6 +94,14 @@ func TestUnderCutsToASubtreeAndShowsPrivateBranchesToWhoReachesThem(t *testing.T
 				t.Errorf("the queue of %s under %s is %q; want %q", c.who, c.under, got, c.want)
 			}
 		}
+		// Seeing a private group is not reaching into it.
+		w.role("Mapper", authz.Pair{Permission: authz.GroupsView, Scope: authz.ScopeAccount})
+		w.user("rolf", "root", authz.RoleDashboardAdministrator, "Mapper")
+		for under, want := range map[string]string{"region": "q-region q-plain", "secret": "", "deeper": ""} {
+			if got := w.box("rolf", desk.BoxQueue, w.at(under)); got != want {
+				t.Errorf("the queue of rolf under %s is %q; want %q", under, got, want)
+			}
+		}
 		nowhere := int64(0)
 		for who, under := range map[string]*int64{"rita": w.at("secret"), "sid": w.at("deeper"), "ana": w.at("sales"), "olga": &nowhere} {
 			_, err := w.desk.Inbox(w.as(who), desk.Query{Box: desk.BoxQueue, Under: under, First: 1})
@@ -124,6 +132,18 @@ func TestTheNewestMessageComesFirstAndTheLongestWaitToo(t *testing.T) {
 		ok(t, err)
 		if got := names(page); got != "one four three two" {
 			t.Errorf("the contacts are %q", got)
+		}
+	})
+}
+
+func TestAClosedContactThatWaitsIsListedByItsLastActivity(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		one, two, three := w.served("one", "ana"), w.writes("two", "north"), w.served("three", "ana")
+		w.closes(one)
+		w.closes(three)
+		w.closes(two)
+		if got := w.box("sue", desk.BoxClosed, nil); got != "two three one" {
+			t.Errorf("CLOSED is %q", got)
 		}
 	})
 }

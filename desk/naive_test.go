@@ -88,10 +88,14 @@ func (w *world) chaos(r *rand.Rand) (users []string) {
 		w.role(fmt.Sprint("role ", i), pairs...)
 		roles = append(roles, fmt.Sprint("role ", i))
 	}
+	w.role("Mapper", authz.Pair{Permission: authz.GroupsView, Scope: authz.ScopeAccount})
 	users = []string{"olga"}
 	for i := range 10 {
 		name := fmt.Sprint("user", i)
 		w.user(name, pick(r, groups))
+		if i%2 == 0 { // sees every group, and in it only what the other grants reach
+			w.grant(name, "Mapper", "")
+		}
 		users = append(users, name)
 		for range 1 + r.IntN(3) {
 			w.grant(name, pick(r, roles), pick(r, append(groups, "")))

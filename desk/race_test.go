@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+	"time"
 
 	"canopy/authz"
 	"canopy/desk"
@@ -135,6 +136,46 @@ func TestNobodyEndsUpServedByAnAgentWhoLeftMeanwhile(t *testing.T) {
 		if err != nil || n != 0 {
 			t.Errorf("ana has left and serves %d open contacts, %v", n, err)
 		}
+	})
+}
+
+func TestNothingComesToAnAgentWhoseDeactivationIsUnderWay(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		waiting, closed := w.writes("kim", "north"), w.served("lee", "ana")
+		w.closes(closed)
+		ana, olga := w.as("ana"), w.as("olga")
+		err := w.db.Write(w.as("adam"), func(ctx context.Context, tx *ent.Tx) error {
+			u, err := tx.User.UpdateOneID(w.users["ana"]).SetStatus(user.StatusDEACTIVATED).Save(authz.Trusted(ctx))
+			if err != nil {
+				return err
+			}
+			if _, err := w.desk.HandOver(ctx, tx, u, desk.HandOverToQueue, 0); err != nil {
+				return err
+			}
+			// These wait for the transaction, and give up before it ends.
+			for i, err := range together(3, func(i int) (err error) {
+				soon, cancel := context.WithTimeout([]context.Context{ana, olga, olga}[i], 200*time.Millisecond)
+				defer cancel()
+				switch i {
+				case 0:
+					_, err = w.desk.ClaimContact(soon, desk.ClaimContact{ContactID: waiting})
+				case 1:
+					_, err = w.desk.AssignContact(soon, desk.AssignContact{ContactID: waiting, AgentID: w.id("ana")})
+				case 2:
+					_, err = w.desk.ReceiveMessage(soon, desk.ReceiveMessage{Channel: "test", Address: "lee", Text: "Hello", ExternalID: "again"})
+				}
+				return err
+			}) {
+				if err == nil {
+					t.Errorf("%d did not wait", i)
+				}
+			}
+			return nil
+		})
+		ok(t, err)
+		w.waitsIn(waiting, "north")
+		w.says("lee", nil)
+		w.waitsIn(closed, "north")
 	})
 }
 

@@ -118,6 +118,10 @@ func TestGroupsOnRequest(t *testing.T) {
 		w.group("LATE", w.north)
 		_, err = w.s.ApproveGroupRequest(operator, directory.DecideGroupRequest{RequestID: late.ID})
 		refuses(t, err, refusal.ConflictCode, refusal.NameTaken)
+		w.plan(account.PlanSTARTER)
+		_, err = w.s.ApproveGroupRequest(operator, directory.DecideGroupRequest{RequestID: orphan.ID})
+		refuses(t, err, refusal.ConflictCode, refusal.PlanLimit)
+		w.plan(account.PlanPRO)
 		_, err = w.s.RevokeRole(w.as(w.owner), directory.RevokeRole{GrantID: w.grantOf(w.supervisor).ID})
 		w.must(err)
 		_, err = w.s.ApproveGroupRequest(operator, directory.DecideGroupRequest{RequestID: orphan.ID})
@@ -149,21 +153,40 @@ func TestMoveGroup(t *testing.T) {
 		allows(t, move(w.north, w.south)) // where it is already
 		w.intact()
 
-		// The permission is needed at all three places.
-		mover := w.user("Mo Mover", w.root)
+		// The permission is needed at all three places: two of them are not enough.
+		nest := w.group("Nest", w.vault)
 		viewing := w.custom("Viewer", nil, at(authz.ScopeAccount, authz.GroupsView)...)
 		moving := w.custom("Mover", nil, at(authz.ScopeGroup, authz.GroupsView, authz.GroupsMove)...)
-		w.grant(mover, viewing, nil)
-		places := []*ent.Group{w.vault, w.root, w.safe} // the group, its parent, the new parent
-		nest := w.group("Nest", w.vault)
-		places = []*ent.Group{nest, w.vault, w.safe}
-		for _, g := range places {
+		places := []*ent.Group{nest, w.vault, w.safe} // the group, its parent, the new parent
+		for i, missing := range append(places, nil) {
+			mover := w.user("Mo "+string(rune('A'+i)), w.root)
+			w.grant(mover, viewing, nil)
+			for _, g := range places {
+				if g != missing {
+					w.grant(mover, moving, g)
+				}
+			}
 			_, err := w.s.MoveGroup(w.as(mover), directory.MoveGroup{GroupID: nest.ID, ParentID: w.safe.ID})
-			lacks(t, err, authz.GroupsMove)
-			w.grant(mover, moving, g)
+			if missing != nil {
+				lacks(t, err, authz.GroupsMove)
+			} else {
+				allows(t, err)
+			}
 		}
-		_, err := w.s.MoveGroup(w.as(mover), directory.MoveGroup{GroupID: nest.ID, ParentID: w.safe.ID})
-		allows(t, err)
+	})
+}
+
+// TestTheViewerIsJudgedInsideTheTransaction: what was true when the request began may not be true any more.
+func TestTheViewerIsJudgedInsideTheTransaction(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db)
+		ctx := w.as(w.administrator)
+		_, err := w.s.RevokeRole(w.as(w.owner), directory.RevokeRole{GrantID: w.grantOf(w.administrator).ID})
+		w.must(err)
+		_, err = w.s.CreateGroup(ctx, directory.CreateGroup{ParentID: w.root.ID, Name: "Too late"})
+		lacks(t, err, authz.GroupsCreate) // the root is their home
+		_, err = w.s.UpdateUser(ctx, directory.UpdateUser{UserID: w.agent.ID, Name: ptr("Too late")})
+		refuses(t, err, refusal.NotFoundCode, "")
 	})
 }
 
@@ -211,6 +234,12 @@ func TestDeleteGroup(t *testing.T) {
 		refuses(t, remove(w.north, w.north), refusal.ConflictCode, refusal.GroupCycle)
 		w.group("station", w.south)
 		refuses(t, remove(w.north, w.south), refusal.ConflictCode, refusal.NameTaken)
+
+		deleter := w.user("Del Deleter", w.root)
+		w.grant(deleter, w.custom("Viewer", nil, at(authz.ScopeAccount, authz.GroupsView)...), nil)
+		w.grant(deleter, w.custom("Deleter", nil, at(authz.ScopeGroup, authz.GroupsView, authz.GroupsDelete)...), w.safe)
+		_, err := w.s.DeleteGroup(w.as(deleter), directory.DeleteGroup{GroupID: w.safe.ID, SuccessorID: &w.station.ID})
+		lacks(t, err, authz.GroupsDelete)
 
 		w.group("Inner", w.safe)
 		fixed := w.grant(w.agent, w.role(authz.RoleDeveloper), w.safe)

@@ -15,9 +15,9 @@ import (
 const maxSessions = 100
 
 type (
-	accountResolver struct{ *Resolver }
-	viewerResolver  struct{ *Resolver }
-	sessionResolver struct{ *Resolver }
+	accountResolver struct{ *resolver }
+	viewerResolver  struct{ *resolver }
+	sessionResolver struct{ *resolver }
 )
 
 func (r *queryResolver) Viewer(ctx context.Context) (*bind.Viewer, error) {
@@ -25,38 +25,38 @@ func (r *queryResolver) Viewer(ctx context.Context) (*bind.Viewer, error) {
 }
 
 func (r *viewerResolver) User(ctx context.Context, v *bind.Viewer) (*ent.User, error) {
-	return take[*ent.User](ctx, r.Resolver, v)
+	return take[*ent.User](ctx, r.resolver, v)
 }
 
 func (r *viewerResolver) Account(ctx context.Context, v *bind.Viewer) (*ent.Account, error) {
-	return take[*ent.Account](ctx, r.Resolver, v)
+	return take[*ent.Account](ctx, r.resolver, v)
 }
 
 func (r *viewerResolver) Grants(ctx context.Context, v *bind.Viewer) ([]*ent.RoleGrant, error) {
-	return take[[]*ent.RoleGrant](ctx, r.Resolver, v)
+	return take[[]*ent.RoleGrant](ctx, r.resolver, v)
 }
 
 func (r *viewerResolver) Agent(ctx context.Context, v *bind.Viewer) (*bind.Agent, error) {
-	return take[*bind.Agent](ctx, r.Resolver, v)
+	return take[*bind.Agent](ctx, r.resolver, v)
 }
 
 func (r *viewerResolver) Sessions(ctx context.Context, v *bind.Viewer) ([]*ent.Session, error) {
-	return take[[]*ent.Session](ctx, r.Resolver, v)
+	return take[[]*ent.Session](ctx, r.resolver, v)
 }
 
 func (r *accountResolver) PrimaryOwner(ctx context.Context, a *ent.Account) (*ent.User, error) {
-	return take[*ent.User](ctx, r.Resolver, a)
+	return take[*ent.User](ctx, r.resolver, a)
 }
 
 func (r *accountResolver) RootGroup(ctx context.Context, a *ent.Account) (*ent.Group, error) {
-	return take[*ent.Group](ctx, r.Resolver, a)
+	return take[*ent.Group](ctx, r.resolver, a)
 }
 
 func (r *sessionResolver) Current(ctx context.Context, s *ent.Session) (bool, error) {
 	return s.ID == authz.FromContext(ctx).SessionID, nil
 }
 
-func (r *Resolver) viewerLoaders() map[string]anyLoader {
+func (r *resolver) viewerLoaders() map[string]anyLoader {
 	return map[string]anyLoader{
 		"user": ofViewer(func(ctx context.Context, v *authz.Viewer) (*ent.User, error) {
 			return one(ctx, r.DB.Read, userRows, v.UserID, "user")
@@ -79,25 +79,25 @@ func ofViewer[V any](load func(context.Context, *authz.Viewer) (V, error)) loade
 	}}
 }
 
-func (r *Resolver) viewerGrants(ctx context.Context, v *authz.Viewer) ([]*ent.RoleGrant, error) {
+func (r *resolver) viewerGrants(ctx context.Context, v *authz.Viewer) ([]*ent.RoleGrant, error) {
 	grants := nested[*ent.RoleGrant]{list: grantsNewestFirst(), relation: ofUser, narrow: []func(*sql.Selector){inForce(v.At)}}
 	found, err := grants.first(ctx, r.DB.Read, []int64{v.UserID}, maxGrants, func(g *ent.RoleGrant) int64 { return g.UserID })
 	return found[v.UserID], err
 }
 
-func (r *Resolver) viewerAgent(ctx context.Context, v *authz.Viewer) (*bind.Agent, error) {
+func (r *resolver) viewerAgent(ctx context.Context, v *authz.Viewer) (*bind.Agent, error) {
 	found, err := byID(ctx, r.DB.Read, agentRows, []int64{v.UserID})
 	return found[v.UserID], err
 }
 
-func (r *Resolver) viewerSessions(ctx context.Context, v *authz.Viewer) ([]*ent.Session, error) {
+func (r *resolver) viewerSessions(ctx context.Context, v *authz.Viewer) ([]*ent.Session, error) {
 	return sessionRows(ctx, r.DB.Read, func(s *sql.Selector) {
 		s.Where(sql.GT(s.C(session.FieldExpiresAt), v.At))
 		s.OrderBy(sql.Desc(s.C(session.FieldCreatedAt)), sql.Desc(s.C(session.FieldID))).Limit(maxSessions)
 	})
 }
 
-func (r *Resolver) accountLoaders() map[string]anyLoader {
+func (r *resolver) accountLoaders() map[string]anyLoader {
 	return map[string]anyLoader{
 		"primaryOwner": toOne(r, userRows, func(a *ent.Account) *int64 { return a.PrimaryOwnerID }),
 		"rootGroup": loader[*ent.Account, *ent.Group]{numberOfNode[*ent.Account], func(ctx context.Context, accounts []*ent.Account, _ asked) (map[int64]*ent.Group, error) {

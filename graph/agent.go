@@ -13,7 +13,7 @@ import (
 	"entgo.io/ent/dialect/sql"
 )
 
-type agentResolver struct{ *Resolver }
+type agentResolver struct{ *resolver }
 
 func (r *queryResolver) Agent(ctx context.Context, id relay.ID) (*bind.Agent, error) {
 	return one(ctx, r.DB.Read, agentRows, id.As(relay.KindAgent), "agent")
@@ -32,18 +32,18 @@ func (r *queryResolver) Agents(ctx context.Context, under *relay.ID, availabilit
 }
 
 func (r *agentResolver) HomeGroup(ctx context.Context, a *bind.Agent) (*ent.Group, error) {
-	return take[*ent.Group](ctx, r.Resolver, a)
+	return take[*ent.Group](ctx, r.resolver, a)
 }
 
 func (r *agentResolver) Load(ctx context.Context, a *bind.Agent) (int, error) {
-	return take[int](ctx, r.Resolver, a)
+	return take[int](ctx, r.resolver, a)
 }
 
 func (r *agentResolver) Capacity(ctx context.Context, a *bind.Agent) (int, error) {
-	return take[int](ctx, r.Resolver, a)
+	return take[int](ctx, r.resolver, a)
 }
 
-func (r *Resolver) agentLoaders() map[string]anyLoader {
+func (r *resolver) agentLoaders() map[string]anyLoader {
 	return map[string]anyLoader{
 		"homeGroup": toOne(r, groupRows, to(func(a *bind.Agent) int64 { return a.HomeGroupID })),
 		"load":      loader[*bind.Agent, int]{numberOfNode[*bind.Agent], r.agentLoads},
@@ -53,7 +53,7 @@ func (r *Resolver) agentLoaders() map[string]anyLoader {
 
 // agentLoads counts the contacts with an open conversation that each agent serves, also those that the viewer does not
 // see: the number is part of the card.
-func (r *Resolver) agentLoads(ctx context.Context, agents []*bind.Agent, _ asked) (map[int64]int, error) {
+func (r *resolver) agentLoads(ctx context.Context, agents []*bind.Agent, _ asked) (map[int64]int, error) {
 	c := sql.Table(contact.Table)
 	query, args := sql.Dialect(r.DB.Dialect()).Select(c.C(contact.FieldAssignedUserID), sql.Count("*")).From(c).
 		Where(sql.And(in(c.C(contact.FieldAssignedUserID), numbers(agents)), sql.EQ(c.C(contact.FieldBox), int(tree.BoxOf(tree.Open, true))))).
@@ -70,7 +70,7 @@ func (r *Resolver) agentLoads(ctx context.Context, agents []*bind.Agent, _ asked
 }
 
 // agentCapacities are the agents' own, or what their home groups say.
-func (r *Resolver) agentCapacities(ctx context.Context, agents []*bind.Agent, _ asked) (map[int64]int, error) {
+func (r *resolver) agentCapacities(ctx context.Context, agents []*bind.Agent, _ asked) (map[int64]int, error) {
 	var homes []int64
 	for _, a := range agents {
 		if a.Capacity == nil {

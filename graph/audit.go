@@ -18,7 +18,7 @@ import (
 	"entgo.io/ent/dialect/sql"
 )
 
-type auditEventResolver struct{ *Resolver }
+type auditEventResolver struct{ *resolver }
 
 func (r *queryResolver) AuditEvents(ctx context.Context, userID, targetID *relay.ID, action *string, from, until *time.Time, first *int, after *string) (*relay.Connection[*ent.AuditEvent], error) {
 	p, err := r.page(ctx, first, after)
@@ -72,11 +72,11 @@ func about(target relay.ID) func(*sql.Selector) {
 }
 
 func (r *auditEventResolver) User(ctx context.Context, e *ent.AuditEvent) (*ent.User, error) {
-	return take[*ent.User](ctx, r.Resolver, e)
+	return take[*ent.User](ctx, r.resolver, e)
 }
 
 func (r *auditEventResolver) TargetID(ctx context.Context, e *ent.AuditEvent) (*relay.ID, error) {
-	target, err := take[bind.Node](ctx, r.Resolver, e)
+	target, err := take[bind.Node](ctx, r.resolver, e)
 	if err != nil || target == nil {
 		return nil, err
 	}
@@ -85,19 +85,19 @@ func (r *auditEventResolver) TargetID(ctx context.Context, e *ent.AuditEvent) (*
 }
 
 func (r *auditEventResolver) Target(ctx context.Context, e *ent.AuditEvent) (bind.Node, error) {
-	return take[bind.Node](ctx, r.Resolver, e)
+	return take[bind.Node](ctx, r.resolver, e)
 }
 
 // Changes hides what is said about a contact that the viewer does not see.
 func (r *auditEventResolver) Changes(ctx context.Context, e *ent.AuditEvent) ([]*model.AuditChange, error) {
-	target, err := take[bind.Node](ctx, r.Resolver, e)
+	target, err := take[bind.Node](ctx, r.resolver, e)
 	if err != nil || target == nil && aboutContact(targetOf(e)) {
 		return []*model.AuditChange{}, err
 	}
 	return changes(e.Before, e.After)
 }
 
-func (r *Resolver) auditEventLoaders() map[string]anyLoader {
+func (r *resolver) auditEventLoaders() map[string]anyLoader {
 	targets := loader[*ent.AuditEvent, bind.Node]{numberOfNode[*ent.AuditEvent], r.targets}
 	return map[string]anyLoader{
 		"user":     toOne(r, userRows, func(e *ent.AuditEvent) *int64 { return e.UserID }),
@@ -125,7 +125,7 @@ func aboutContact(target relay.ID) bool {
 }
 
 // targets loads what events are about, as far as the viewer sees it.
-func (r *Resolver) targets(ctx context.Context, events []*ent.AuditEvent, _ asked) (map[int64]bind.Node, error) {
+func (r *resolver) targets(ctx context.Context, events []*ent.AuditEvent, _ asked) (map[int64]bind.Node, error) {
 	ids := make([]relay.ID, len(events))
 	for i, e := range events {
 		ids[i] = targetOf(e)

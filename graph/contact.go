@@ -13,8 +13,8 @@ import (
 )
 
 type (
-	contactResolver           struct{ *Resolver }
-	contactAssignmentResolver struct{ *Resolver }
+	contactResolver           struct{ *resolver }
+	contactAssignmentResolver struct{ *resolver }
 )
 
 func (r *queryResolver) Contact(ctx context.Context, id relay.ID) (*ent.Contact, error) {
@@ -97,50 +97,50 @@ func (r *contactResolver) Email(ctx context.Context, c *ent.Contact) (*string, e
 }
 
 func (r *contactResolver) Masked(ctx context.Context, c *ent.Contact) (bool, error) {
-	return take[bool](ctx, r.Resolver, c)
+	return take[bool](ctx, r.resolver, c)
 }
 
 func (r *contactResolver) Group(ctx context.Context, c *ent.Contact) (*ent.Group, error) {
-	return take[*ent.Group](ctx, r.Resolver, c)
+	return take[*ent.Group](ctx, r.resolver, c)
 }
 
 func (r *contactResolver) ArrivalGroup(ctx context.Context, c *ent.Contact) (*ent.Group, error) {
-	return take[*ent.Group](ctx, r.Resolver, c)
+	return take[*ent.Group](ctx, r.resolver, c)
 }
 
 func (r *contactResolver) Agent(ctx context.Context, c *ent.Contact) (*bind.Agent, error) {
-	return take[*bind.Agent](ctx, r.Resolver, c)
+	return take[*bind.Agent](ctx, r.resolver, c)
 }
 
 func (r *contactResolver) Conversation(ctx context.Context, c *ent.Contact) (*ent.Conversation, error) {
-	return take[*ent.Conversation](ctx, r.Resolver, c)
+	return take[*ent.Conversation](ctx, r.resolver, c)
 }
 
 func (r *contactResolver) Conversations(ctx context.Context, c *ent.Contact, _ *int, _ *string) (*relay.Connection[*ent.Conversation], error) {
-	return take[*relay.Connection[*ent.Conversation]](ctx, r.Resolver, c)
+	return take[*relay.Connection[*ent.Conversation]](ctx, r.resolver, c)
 }
 
 func (r *contactResolver) Assignments(ctx context.Context, c *ent.Contact, _ *int, _ *string) (*relay.Connection[*ent.ContactAssignment], error) {
-	return take[*relay.Connection[*ent.ContactAssignment]](ctx, r.Resolver, c)
+	return take[*relay.Connection[*ent.ContactAssignment]](ctx, r.resolver, c)
 }
 
 func (r *contactResolver) ViewerPermissions(ctx context.Context, c *ent.Contact) ([]authz.Permission, error) {
-	return take[[]authz.Permission](ctx, r.Resolver, c)
+	return take[[]authz.Permission](ctx, r.resolver, c)
 }
 
 func (r *contactAssignmentResolver) Contact(ctx context.Context, a *ent.ContactAssignment) (*ent.Contact, error) {
-	return take[*ent.Contact](ctx, r.Resolver, a)
+	return take[*ent.Contact](ctx, r.resolver, a)
 }
 
 func (r *contactAssignmentResolver) Agent(ctx context.Context, a *ent.ContactAssignment) (*bind.Agent, error) {
-	return take[*bind.Agent](ctx, r.Resolver, a)
+	return take[*bind.Agent](ctx, r.resolver, a)
 }
 
 func (r *contactAssignmentResolver) AssignedBy(ctx context.Context, a *ent.ContactAssignment) (*bind.Agent, error) {
-	return take[*bind.Agent](ctx, r.Resolver, a)
+	return take[*bind.Agent](ctx, r.resolver, a)
 }
 
-func (r *Resolver) contactLoaders() map[string]anyLoader {
+func (r *resolver) contactLoaders() map[string]anyLoader {
 	conversations := nested[*ent.Conversation]{list: conversationsNewestFirst(), relation: ofContact}
 	assignments := nested[*ent.ContactAssignment]{list: assignmentsNewestFirst(), relation: ofContact}
 	hidden := loader[*ent.Contact, bool]{numberOfNode[*ent.Contact], r.hiddenAddresses}
@@ -158,7 +158,7 @@ func (r *Resolver) contactLoaders() map[string]anyLoader {
 	}
 }
 
-func (r *Resolver) contactAssignmentLoaders() map[string]anyLoader {
+func (r *resolver) contactAssignmentLoaders() map[string]anyLoader {
 	return map[string]anyLoader{
 		"contact":    toOne(r, contactRows, to(func(a *ent.ContactAssignment) int64 { return a.ContactID })),
 		"agent":      toOne(r, agentRows, to(func(a *ent.ContactAssignment) int64 { return a.UserID })),
@@ -167,7 +167,7 @@ func (r *Resolver) contactAssignmentLoaders() map[string]anyLoader {
 }
 
 // shown returns an address as the viewer may see it.
-func (r *Resolver) shown(ctx context.Context, c *ent.Contact, address *string, masked func(string) string) (*string, error) {
+func (r *resolver) shown(ctx context.Context, c *ent.Contact, address *string, masked func(string) string) (*string, error) {
 	hidden, err := take[bool](ctx, r, c)
 	if err != nil || address == nil || !hidden {
 		return address, err
@@ -194,7 +194,7 @@ func groupsOf(contacts []*ent.Contact) []int64 {
 }
 
 // hiddenAddresses says of which contacts the viewer sees phone and e-mail masked.
-func (r *Resolver) hiddenAddresses(ctx context.Context, contacts []*ent.Contact, _ asked) (map[int64]bool, error) {
+func (r *resolver) hiddenAddresses(ctx context.Context, contacts []*ent.Contact, _ asked) (map[int64]bool, error) {
 	places, err := r.places(ctx, groupsOf(contacts))
 	hidden := make(map[int64]bool, len(contacts))
 	for _, c := range contacts {
@@ -204,7 +204,7 @@ func (r *Resolver) hiddenAddresses(ctx context.Context, contacts []*ent.Contact,
 }
 
 // contactPermissions lists what the viewer holds at each contact, of the permissions that are about contacts.
-func (r *Resolver) contactPermissions(ctx context.Context, contacts []*ent.Contact, _ asked) (map[int64][]authz.Permission, error) {
+func (r *resolver) contactPermissions(ctx context.Context, contacts []*ent.Contact, _ asked) (map[int64][]authz.Permission, error) {
 	places, err := r.places(ctx, groupsOf(contacts))
 	permissions := make(map[int64][]authz.Permission, len(contacts))
 	for _, c := range contacts {
@@ -222,7 +222,7 @@ func (r *Resolver) contactPermissions(ctx context.Context, contacts []*ent.Conta
 }
 
 // lastConversations are the newest conversations of contacts. An open one is always the newest.
-func (r *Resolver) lastConversations(ctx context.Context, contacts []*ent.Contact, _ asked) (map[int64]*ent.Conversation, error) {
+func (r *resolver) lastConversations(ctx context.Context, contacts []*ent.Contact, _ asked) (map[int64]*ent.Conversation, error) {
 	newest := nested[*ent.Conversation]{list: conversationsNewestFirst(), relation: ofContact}
 	found, err := newest.first(ctx, r.DB.Read, numbers(contacts), 1, func(v *ent.Conversation) int64 { return v.ContactID })
 	last := make(map[int64]*ent.Conversation, len(contacts))

@@ -9,8 +9,8 @@ import (
 )
 
 type (
-	conversationResolver struct{ *Resolver }
-	messageResolver      struct{ *Resolver }
+	conversationResolver struct{ *resolver }
+	messageResolver      struct{ *resolver }
 )
 
 func (r *queryResolver) Conversation(ctx context.Context, id relay.ID) (*ent.Conversation, error) {
@@ -18,11 +18,11 @@ func (r *queryResolver) Conversation(ctx context.Context, id relay.ID) (*ent.Con
 }
 
 func (r *conversationResolver) Contact(ctx context.Context, v *ent.Conversation) (*ent.Contact, error) {
-	return take[*ent.Contact](ctx, r.Resolver, v)
+	return take[*ent.Contact](ctx, r.resolver, v)
 }
 
 func (r *conversationResolver) Agent(ctx context.Context, v *ent.Conversation) (*bind.Agent, error) {
-	return take[*bind.Agent](ctx, r.Resolver, v)
+	return take[*bind.Agent](ctx, r.resolver, v)
 }
 
 func (r *conversationResolver) Open(_ context.Context, v *ent.Conversation) (bool, error) {
@@ -30,18 +30,18 @@ func (r *conversationResolver) Open(_ context.Context, v *ent.Conversation) (boo
 }
 
 func (r *conversationResolver) Messages(ctx context.Context, v *ent.Conversation, _ *int, _ *string) (*relay.Connection[*ent.Message], error) {
-	return take[*relay.Connection[*ent.Message]](ctx, r.Resolver, v)
+	return take[*relay.Connection[*ent.Message]](ctx, r.resolver, v)
 }
 
 func (r *messageResolver) Author(ctx context.Context, m *ent.Message) (*bind.Agent, error) {
-	return take[*bind.Agent](ctx, r.Resolver, m)
+	return take[*bind.Agent](ctx, r.resolver, m)
 }
 
 func (r *messageResolver) Conversation(ctx context.Context, m *ent.Message) (*ent.Conversation, error) {
-	return take[*ent.Conversation](ctx, r.Resolver, m)
+	return take[*ent.Conversation](ctx, r.resolver, m)
 }
 
-func (r *Resolver) conversationLoaders() map[string]anyLoader {
+func (r *resolver) conversationLoaders() map[string]anyLoader {
 	messages := nested[*ent.Message]{list: messagesNewestFirst(), relation: inConversation}
 	return map[string]anyLoader{
 		"contact":  toOne(r, contactRows, to(func(v *ent.Conversation) int64 { return v.ContactID })),
@@ -50,7 +50,7 @@ func (r *Resolver) conversationLoaders() map[string]anyLoader {
 	}
 }
 
-func (r *Resolver) messageLoaders() map[string]anyLoader {
+func (r *resolver) messageLoaders() map[string]anyLoader {
 	return map[string]anyLoader{
 		"author":       toOne(r, agentRows, func(m *ent.Message) *int64 { return m.AuthorID }),
 		"conversation": toOne(r, conversationRows, to(func(m *ent.Message) int64 { return m.ConversationID })),

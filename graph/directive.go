@@ -13,7 +13,7 @@ import (
 )
 
 // authenticated is the directive of fields for whoever is logged in.
-func (r *Resolver) authenticated(ctx context.Context, _ any, next graphql.Resolver) (any, error) {
+func (r *resolver) authenticated(ctx context.Context, _ any, next graphql.Resolver) (any, error) {
 	if authz.FromContext(ctx) == nil {
 		return nil, noViewer(ctx)
 	}
@@ -22,7 +22,7 @@ func (r *Resolver) authenticated(ctx context.Context, _ any, next graphql.Resolv
 
 // hasPermission is the directive of fields that need a permission. Everything is found before anything is judged:
 // NOT_FOUND comes before FORBIDDEN.
-func (r *Resolver) hasPermission(ctx context.Context, obj any, next graphql.Resolver, p authz.Permission, at []string, anywhere *bool) (any, error) {
+func (r *resolver) hasPermission(ctx context.Context, obj any, next graphql.Resolver, p authz.Permission, at []string, anywhere *bool) (any, error) {
 	v := authz.FromContext(ctx)
 	if v == nil {
 		return nil, noViewer(ctx)
@@ -47,7 +47,7 @@ func (r *Resolver) hasPermission(ctx context.Context, obj any, next graphql.Reso
 
 // forbidden refuses for the missing permission, unless the arguments of a root field name something that is not there
 // for the viewer.
-func (r *Resolver) forbidden(ctx context.Context, obj any, p authz.Permission, where string) error {
+func (r *resolver) forbidden(ctx context.Context, obj any, p authz.Permission, where string) error {
 	if obj == nil {
 		if err := r.missing(ctx); err != nil {
 			return err
@@ -64,7 +64,7 @@ type place struct {
 
 // placesNamed returns the places that a directive names: the object whose field it is on, or on a root field what the
 // arguments name, or the account.
-func (r *Resolver) placesNamed(ctx context.Context, obj any, at []string) ([]place, error) {
+func (r *resolver) placesNamed(ctx context.Context, obj any, at []string) ([]place, error) {
 	if obj != nil {
 		p, err := placeOfObject(obj)
 		return []place{p}, err
@@ -87,7 +87,7 @@ func placeOfObject(obj any) (place, error) {
 }
 
 // permitted returns the objects whose field the viewer may ask for, so that nothing is looked ahead for the others.
-func (r *Resolver) permitted(ctx context.Context, objects []any, field *ast.FieldDefinition) []any {
+func (r *resolver) permitted(ctx context.Context, objects []any, field *ast.FieldDefinition) []any {
 	directive := field.Directives.ForName("hasPermission")
 	if directive == nil {
 		return objects

@@ -29,7 +29,7 @@ const (
 // present is the one place where an error becomes what a client sees. A refusal shows what it says. Errors about the
 // document itself keep their code. Everything else is internal: the client sees an id, and the log has the error under
 // that id.
-func (r *Resolver) present(ctx context.Context, err error) *gqlerror.Error {
+func (r *resolver) present(ctx context.Context, err error) *gqlerror.Error {
 	shown := &gqlerror.Error{Path: graphql.GetPath(ctx)}
 	var of *gqlerror.Error
 	if errors.As(err, &of) {
@@ -80,7 +80,7 @@ func explain(ctx context.Context, shown *gqlerror.Error, refused *refusal.Refusa
 }
 
 // internal hides the error behind an id.
-func (r *Resolver) internal(ctx context.Context, shown *gqlerror.Error, err error) *gqlerror.Error {
+func (r *resolver) internal(ctx context.Context, shown *gqlerror.Error, err error) *gqlerror.Error {
 	raw := make([]byte, 8)
 	_, _ = rand.Read(raw) // never fails
 	id := hex.EncodeToString(raw)

@@ -1,15 +1,14 @@
 package graph
 
 import (
+	"context"
 	"strings"
 
 	"canopy/graph/generated"
-	"github.com/vektah/gqlparser/v2/ast"
-
-	"context"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/executor"
+	"github.com/vektah/gqlparser/v2/ast"
 )
 
 // NewWithoutLookAhead returns an executor in which every field loads for its own object and what is below it.

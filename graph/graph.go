@@ -61,11 +61,11 @@ func New(cfg Config) (*executor.Executor, error) {
 }
 
 // build makes everything but the look-ahead.
-func build(cfg Config) (*Resolver, *executor.Executor, error) {
+func build(cfg Config) (*resolver, *executor.Executor, error) {
 	if cfg.DB == nil || cfg.Directory == nil || cfg.Desk == nil || cfg.Now == nil {
 		return nil, nil, errors.New("graph: DB, Directory, Desk and Now must be set")
 	}
-	r := &Resolver{DB: cfg.DB, Directory: cfg.Directory, Desk: cfg.Desk, Now: cfg.Now,
+	r := &resolver{DB: cfg.DB, Directory: cfg.Directory, Desk: cfg.Desk, Now: cfg.Now,
 		logIns: cfg.LogIns, log: cmp.Or(cfg.Log, slog.Default())}
 	r.loaders = r.allLoaders()
 	r.kinds = nodeKinds(cfg.DB.Read)
@@ -91,7 +91,7 @@ func build(cfg Config) (*Resolver, *executor.Executor, error) {
 }
 
 // learn reads from the schema what the look-ahead and the directives need to know of it.
-func (r *Resolver) learn(schema *ast.Schema) {
+func (r *resolver) learn(schema *ast.Schema) {
 	r.satisfies, r.inputs = map[string][]string{}, map[string]ast.FieldList{}
 	for name, def := range schema.Types {
 		switch def.Kind {

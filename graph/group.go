@@ -21,7 +21,7 @@ import (
 	"entgo.io/ent/dialect/sql"
 )
 
-type groupResolver struct{ *Resolver }
+type groupResolver struct{ *resolver }
 
 func (r *queryResolver) RootGroup(ctx context.Context) (*ent.Group, error) { return r.rootGroup(ctx) }
 
@@ -42,39 +42,39 @@ func (r *queryResolver) Groups(ctx context.Context, under *relay.ID, search *str
 }
 
 func (r *groupResolver) Parent(ctx context.Context, g *ent.Group) (*ent.Group, error) {
-	return take[*ent.Group](ctx, r.Resolver, g)
+	return take[*ent.Group](ctx, r.resolver, g)
 }
 
 func (r *groupResolver) Ancestors(ctx context.Context, g *ent.Group) ([]*ent.Group, error) {
-	return take[[]*ent.Group](ctx, r.Resolver, g)
+	return take[[]*ent.Group](ctx, r.resolver, g)
 }
 
 func (r *groupResolver) Children(ctx context.Context, g *ent.Group, _ *int, _ *string) (*relay.Connection[*ent.Group], error) {
-	return take[*relay.Connection[*ent.Group]](ctx, r.Resolver, g)
+	return take[*relay.Connection[*ent.Group]](ctx, r.resolver, g)
 }
 
 func (r *groupResolver) Descendants(ctx context.Context, g *ent.Group, _ *int, _ *int, _ *string) (*relay.Connection[*ent.Group], error) {
-	return take[*relay.Connection[*ent.Group]](ctx, r.Resolver, g)
+	return take[*relay.Connection[*ent.Group]](ctx, r.resolver, g)
 }
 
 func (r *groupResolver) ChildCount(ctx context.Context, g *ent.Group) (int, error) {
-	return take[int](ctx, r.Resolver, g)
+	return take[int](ctx, r.resolver, g)
 }
 
 func (r *groupResolver) DescendantCount(ctx context.Context, g *ent.Group) (int, error) {
-	return take[int](ctx, r.Resolver, g)
+	return take[int](ctx, r.resolver, g)
 }
 
 func (r *groupResolver) Settings(ctx context.Context, g *ent.Group) (*bind.GroupSettings, error) {
-	return take[*bind.GroupSettings](ctx, r.Resolver, g)
+	return take[*bind.GroupSettings](ctx, r.resolver, g)
 }
 
 func (r *groupResolver) Users(ctx context.Context, g *ent.Group, _ *int, _ *string) (*relay.Connection[*ent.User], error) {
-	return take[*relay.Connection[*ent.User]](ctx, r.Resolver, g)
+	return take[*relay.Connection[*ent.User]](ctx, r.resolver, g)
 }
 
 func (r *groupResolver) Agents(ctx context.Context, g *ent.Group, _ *int, _ *string) (*relay.Connection[*bind.Agent], error) {
-	return take[*relay.Connection[*bind.Agent]](ctx, r.Resolver, g)
+	return take[*relay.Connection[*bind.Agent]](ctx, r.resolver, g)
 }
 
 func (r *groupResolver) ViewerPermissions(ctx context.Context, g *ent.Group) ([]authz.Permission, error) {
@@ -82,7 +82,7 @@ func (r *groupResolver) ViewerPermissions(ctx context.Context, g *ent.Group) ([]
 }
 
 func (r *groupResolver) Totals(ctx context.Context, g *ent.Group) (*model.GroupTotals, error) {
-	return take[*model.GroupTotals](ctx, r.Resolver, g)
+	return take[*model.GroupTotals](ctx, r.resolver, g)
 }
 
 func placeOf(g *ent.Group) authz.Place {
@@ -90,7 +90,7 @@ func placeOf(g *ent.Group) authz.Place {
 }
 
 // rootGroup returns nil when the viewer does not see the root.
-func (r *Resolver) rootGroup(ctx context.Context) (*ent.Group, error) {
+func (r *resolver) rootGroup(ctx context.Context) (*ent.Group, error) {
 	roots, err := groupRows(ctx, r.DB.Read, func(s *sql.Selector) { s.Where(sql.IsNull(s.C(group.FieldParentID))) })
 	if err != nil || len(roots) == 0 {
 		return nil, err
@@ -123,7 +123,7 @@ type branch struct {
 }
 
 // under returns the branch of a visible group.
-func (r *Resolver) under(ctx context.Context, id *relay.ID) (branch, error) {
+func (r *resolver) under(ctx context.Context, id *relay.ID) (branch, error) {
 	if id == nil {
 		return branch{}, nil
 	}
@@ -168,7 +168,7 @@ func searched(search *string, columns ...string) func(*sql.Selector) {
 }
 
 // groupLoaders are the fields of Group that are loaded for many groups at once.
-func (r *Resolver) groupLoaders() map[string]anyLoader {
+func (r *resolver) groupLoaders() map[string]anyLoader {
 	children := nested[*ent.Group]{list: groupsByName(), relation: inParent}
 	users := nested[*ent.User]{list: usersByName(), relation: inHome}
 	agents := nested[*bind.Agent]{list: agentsByName(), relation: inHome}
@@ -189,7 +189,7 @@ func (r *Resolver) groupLoaders() map[string]anyLoader {
 func groupKey(g *ent.Group) int64 { return g.ID }
 
 // ancestors reads the ids of all the groups above out of the paths.
-func (r *Resolver) ancestors(ctx context.Context, groups []*ent.Group, _ asked) (map[int64][]*ent.Group, error) {
+func (r *resolver) ancestors(ctx context.Context, groups []*ent.Group, _ asked) (map[int64][]*ent.Group, error) {
 	var ids []int64
 	for _, g := range groups {
 		ids = append(ids, above(g)...)
@@ -228,7 +228,7 @@ func subtreeOf(g *ent.Group, levels int) []any {
 
 // descendants finds the groups of all the pages with one statement. A group can be on several of them, so each page
 // takes its part out of the whole, which is in the order of the tree.
-func (r *Resolver) descendants(ctx context.Context, groups []*ent.Group, a asked) (map[int64]*relay.Connection[*ent.Group], error) {
+func (r *resolver) descendants(ctx context.Context, groups []*ent.Group, a asked) (map[int64]*relay.Connection[*ent.Group], error) {
 	p, err := a.page()
 	if err != nil {
 		return nil, err
@@ -279,17 +279,17 @@ func pageOf(rows []*ent.Group, g *ent.Group, levels, most int) []*ent.Group {
 	return of
 }
 
-func (r *Resolver) childCounts(ctx context.Context, groups []*ent.Group, _ asked) (map[int64]int, error) {
+func (r *resolver) childCounts(ctx context.Context, groups []*ent.Group, _ asked) (map[int64]int, error) {
 	return r.groupCounts(ctx, groups, inParent, func(n tree.Counters) int64 { return n.Children })
 }
 
-func (r *Resolver) descendantCounts(ctx context.Context, groups []*ent.Group, _ asked) (map[int64]int, error) {
+func (r *resolver) descendantCounts(ctx context.Context, groups []*ent.Group, _ asked) (map[int64]int, error) {
 	return r.groupCounts(ctx, groups, inSubtree, func(n tree.Counters) int64 { return n.Descendants })
 }
 
 // groupCounts takes the counters of groups of whose subtree the viewer sees everything, and counts the visible groups
 // of the others.
-func (r *Resolver) groupCounts(ctx context.Context, groups []*ent.Group, related relation, counter func(tree.Counters) int64) (map[int64]int, error) {
+func (r *resolver) groupCounts(ctx context.Context, groups []*ent.Group, related relation, counter func(tree.Counters) int64) (map[int64]int, error) {
 	counts := make(map[int64]int, len(groups))
 	known, rest, err := r.countersWhereCertain(ctx, groups, authz.GroupsView)
 	if err != nil {
@@ -315,7 +315,7 @@ func (r *Resolver) groupCounts(ctx context.Context, groups []*ent.Group, related
 // countersWhereCertain returns the counters of those groups of whose subtree the permission reaches everything, and
 // the groups of which that is not certain: the permission does not reach them with what is below, or a wall stands
 // somewhere below.
-func (r *Resolver) countersWhereCertain(ctx context.Context, groups []*ent.Group, p authz.Permission) (map[int64]tree.Counters, []*ent.Group, error) {
+func (r *resolver) countersWhereCertain(ctx context.Context, groups []*ent.Group, p authz.Permission) (map[int64]tree.Counters, []*ent.Group, error) {
 	reach := authz.FromContext(ctx).Reach(p)
 	var candidates, rest []*ent.Group
 	for _, g := range groups {
@@ -359,7 +359,7 @@ func numbers[T bind.Node](list []T) []int64 {
 	return ids
 }
 
-func (r *Resolver) groupSettings(ctx context.Context, groups []*ent.Group, _ asked) (map[int64]*bind.GroupSettings, error) {
+func (r *resolver) groupSettings(ctx context.Context, groups []*ent.Group, _ asked) (map[int64]*bind.GroupSettings, error) {
 	resolved, err := tree.SettingsOf(ctx, r.DB.Read, groups)
 	if err != nil {
 		return nil, err
@@ -386,7 +386,7 @@ func settingOf[T any](g *ent.Group, s tree.Setting[T]) bind.Setting[T] {
 
 // groupTotals takes the counters of groups of whose subtree DASHBOARDS_VIEW reaches everything, and counts what it
 // reaches of the others.
-func (r *Resolver) groupTotals(ctx context.Context, groups []*ent.Group, _ asked) (map[int64]*model.GroupTotals, error) {
+func (r *resolver) groupTotals(ctx context.Context, groups []*ent.Group, _ asked) (map[int64]*model.GroupTotals, error) {
 	totals := make(map[int64]*model.GroupTotals, len(groups))
 	known, rest, err := r.countersWhereCertain(ctx, groups, authz.DashboardsView)
 	if err != nil {
@@ -413,7 +413,7 @@ const parentNumber = "CAST(p.value->>0 AS BIGINT)"
 
 // dashboards counts, by parent, the rows of a table that are in the groups of the parent's subtree, itself included,
 // that DASHBOARDS_VIEW reaches.
-func (r *Resolver) dashboards(ctx context.Context, ps parents, table, column string) (counted *sql.Selector, rows *sql.SelectTable) {
+func (r *resolver) dashboards(ctx context.Context, ps parents, table, column string) (counted *sql.Selector, rows *sql.SelectTable) {
 	rows = sql.Table(table).As("t")
 	counted = sql.Dialect(r.DB.Dialect()).SelectExpr(sql.Expr(parentNumber), sql.Expr("COUNT(*)")).
 		From(sql.Table(group.Table).As("g")).AppendFromExpr(sql.ExprFunc(ps.source)).AppendFrom(rows).
@@ -423,7 +423,7 @@ func (r *Resolver) dashboards(ctx context.Context, ps parents, table, column str
 	return counted, rows
 }
 
-func (r *Resolver) countUsers(ctx context.Context, ps parents, totals map[int64]*model.GroupTotals) error {
+func (r *resolver) countUsers(ctx context.Context, ps parents, totals map[int64]*model.GroupTotals) error {
 	counted, users := r.dashboards(ctx, ps, "users", "home_group_id")
 	query, args := counted.Where(sql.NEQ(users.C("status"), user.StatusDELETED)).Query()
 	return each(ctx, r.DB.Read, query, args, func(scan func(...any) error) error {
@@ -435,7 +435,7 @@ func (r *Resolver) countUsers(ctx context.Context, ps parents, totals map[int64]
 	})
 }
 
-func (r *Resolver) countContacts(ctx context.Context, ps parents, totals map[int64]*model.GroupTotals) error {
+func (r *resolver) countContacts(ctx context.Context, ps parents, totals map[int64]*model.GroupTotals) error {
 	counted, contacts := r.dashboards(ctx, ps, "contacts", "group_id")
 	query, args := counted.AppendSelect(contacts.C("box")).GroupBy(parentNumber, contacts.C("box")).Query()
 	return each(ctx, r.DB.Read, query, args, func(scan func(...any) error) error {

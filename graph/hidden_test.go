@@ -110,8 +110,8 @@ func (w *world) literal(schema *ast.Schema, name string, typ *ast.Type, path []s
 		return "[" + w.literal(schema, name, typ.Elem, nil, "") + "]"
 	}
 	def := schema.Types[typ.NamedType]
-	switch {
-	case def.Kind == ast.InputObject:
+	switch def.Kind {
+	case ast.InputObject:
 		var fields []string
 		for _, input := range def.Fields {
 			at := len(path) > 1 && path[0] == name && path[1] == input.Name
@@ -124,7 +124,7 @@ func (w *world) literal(schema *ast.Schema, name string, typ *ast.Type, path []s
 			}
 		}
 		return "{" + strings.Join(fields, ", ") + "}"
-	case def.Kind == ast.Enum:
+	case ast.Enum:
 		return def.EnumValues[0].Name
 	}
 	switch typ.NamedType {

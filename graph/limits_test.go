@@ -40,7 +40,7 @@ func TestDocumentsThatAreTooLargeAreRefused(t *testing.T) {
 			if !strings.Contains(answer, `"code":"`+refused.code+`"`) {
 				t.Errorf("got %.400s, want %s", answer, refused.code)
 			}
-			if took := time.Since(began); took > time.Second {
+			if took := time.Since(began); took > 5*time.Second {
 				t.Errorf("refusing took %v", took)
 			}
 		})
@@ -105,7 +105,7 @@ func TestDocumentsWithinTheLimitsAreFast(t *testing.T) {
 		answer := w.run(w.as("olga"), query, nil)
 		took := time.Since(began)
 		t.Logf("%s: %v", name, took)
-		if took > time.Second || !strings.HasPrefix(answer, `{"data"`) {
+		if took > 5*time.Second || !strings.HasPrefix(answer, `{"data"`) {
 			t.Errorf("%s took %v: %.200s", name, took, answer)
 		}
 	}

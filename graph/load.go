@@ -14,7 +14,7 @@ import (
 )
 
 // page reads the page arguments of a root field.
-func (r *Resolver) page(ctx context.Context, first *int, after *string) (page, error) {
+func (r *resolver) page(ctx context.Context, first *int, after *string) (page, error) {
 	return newPage(first, after, r.askedOf(ctx, graphql.GetFieldContext(ctx).Field).total)
 }
 
@@ -34,7 +34,7 @@ func one[T bind.Node](ctx context.Context, c *ent.Client, rows rowsFunc[T], id i
 
 // toOne loads the row that a column of the parent names: null where the column is empty or the viewer may not see the
 // row.
-func toOne[P, V bind.Node](r *Resolver, rows rowsFunc[V], column func(P) *int64) loader[P, V] {
+func toOne[P, V bind.Node](r *resolver, rows rowsFunc[V], column func(P) *int64) loader[P, V] {
 	return loader[P, V]{numberOfNode[P], func(ctx context.Context, parents []P, _ asked) (map[int64]V, error) {
 		var ids []int64
 		for _, p := range parents {
@@ -62,7 +62,7 @@ func to[P any](column func(P) int64) func(P) *int64 {
 }
 
 // toMany loads pages of rows that hang on the parents; owner is the number of a row's parent.
-func toMany[P bind.Node, V any](r *Resolver, n nested[V], owner func(V) int64) loader[P, *relay.Connection[V]] {
+func toMany[P bind.Node, V any](r *resolver, n nested[V], owner func(V) int64) loader[P, *relay.Connection[V]] {
 	return loader[P, *relay.Connection[V]]{numberOfNode[P], func(ctx context.Context, parents []P, a asked) (map[int64]*relay.Connection[V], error) {
 		return n.pages(ctx, r.DB.Read, numbers(parents), a, owner)
 	}}
@@ -79,7 +79,7 @@ func trusted[T any](rows rowsFunc[T]) rowsFunc[T] {
 
 // places returns where groups stand in the tree, whether the viewer sees them or not: it is needed to judge what is in
 // them. A request looks each group up once.
-func (r *Resolver) places(ctx context.Context, ids []int64) (map[int64]authz.Place, error) {
+func (r *resolver) places(ctx context.Context, ids []int64) (map[int64]authz.Place, error) {
 	known := answersFrom(ctx)
 	places, missing := known.placesOf(distinct(ids))
 	if len(missing) == 0 {

@@ -24,7 +24,7 @@ const atViewer = "viewer"
 type locator func(ctx context.Context, ids []relay.ID) ([]place, error)
 
 // locators are the arguments that can name a place, by the last word of their path.
-func (r *Resolver) locators() map[string]locator {
+func (r *resolver) locators() map[string]locator {
 	return map[string]locator{
 		"groupId":        r.locateGroups,
 		"parentId":       r.locateGroups,
@@ -40,7 +40,7 @@ func (r *Resolver) locators() map[string]locator {
 
 // locate returns the places that the paths name in the arguments of the field. An argument that is left out names
 // nothing.
-func (r *Resolver) locate(ctx context.Context, paths []string) ([]place, error) {
+func (r *resolver) locate(ctx context.Context, paths []string) ([]place, error) {
 	field := graphql.GetFieldContext(ctx).Field
 	args := field.ArgumentMap(graphql.GetOperationContext(ctx).Variables)
 	locators := r.locators()
@@ -97,7 +97,7 @@ func idsAt(value any, path []string) []relay.ID {
 
 // missing returns the refusal for the first id in the arguments of the field that names nothing that the viewer sees,
 // nil when there is none. Contacts can be passed to the groups above one's own without seeing them.
-func (r *Resolver) missing(ctx context.Context) error {
+func (r *resolver) missing(ctx context.Context) error {
 	field := graphql.GetFieldContext(ctx).Field
 	args := field.ArgumentMap(graphql.GetOperationContext(ctx).Variables)
 	home := tree.IDs(authz.FromContext(ctx).Home.Path)
@@ -119,7 +119,7 @@ func (r *Resolver) missing(ctx context.Context) error {
 }
 
 // idPaths lists the paths of ids within an argument.
-func (r *Resolver) idPaths(name string, typ *ast.Type) [][]string {
+func (r *resolver) idPaths(name string, typ *ast.Type) [][]string {
 	if typ.Name() == "ID" {
 		return [][]string{{name}}
 	}
@@ -176,7 +176,7 @@ func numbersAs(ids []relay.ID, kinds ...relay.Kind) []int64 {
 	return list
 }
 
-func (r *Resolver) locateGroups(ctx context.Context, ids []relay.ID) ([]place, error) {
+func (r *resolver) locateGroups(ctx context.Context, ids []relay.ID) ([]place, error) {
 	found, err := byID(ctx, r.DB.Read, groupRows, numbersAs(ids, relay.KindGroup))
 	if err != nil {
 		return nil, err
@@ -186,7 +186,7 @@ func (r *Resolver) locateGroups(ctx context.Context, ids []relay.ID) ([]place, e
 	}, relay.KindGroup)
 }
 
-func (r *Resolver) locateUsers(ctx context.Context, ids []relay.ID) ([]place, error) {
+func (r *resolver) locateUsers(ctx context.Context, ids []relay.ID) ([]place, error) {
 	found, err := byID(ctx, r.DB.Read, userRows, numbersAs(ids, relay.KindUser))
 	if err != nil {
 		return nil, err
@@ -201,7 +201,7 @@ func (r *Resolver) locateUsers(ctx context.Context, ids []relay.ID) ([]place, er
 }
 
 // locateAgents takes ids of cards, and of users whose record the viewer sees.
-func (r *Resolver) locateAgents(ctx context.Context, ids []relay.ID) ([]place, error) {
+func (r *resolver) locateAgents(ctx context.Context, ids []relay.ID) ([]place, error) {
 	cards, err := byID(ctx, r.DB.Read, agentRows, numbersAs(ids, relay.KindAgent))
 	if err != nil {
 		return nil, err
@@ -222,7 +222,7 @@ func (r *Resolver) locateAgents(ctx context.Context, ids []relay.ID) ([]place, e
 	}, relay.KindAgent, relay.KindUser)
 }
 
-func (r *Resolver) homes(ctx context.Context, users map[int64]*ent.User) (map[int64]authz.Place, error) {
+func (r *resolver) homes(ctx context.Context, users map[int64]*ent.User) (map[int64]authz.Place, error) {
 	var ids []int64
 	for _, u := range users {
 		ids = append(ids, u.HomeGroupID)
@@ -230,7 +230,7 @@ func (r *Resolver) homes(ctx context.Context, users map[int64]*ent.User) (map[in
 	return r.places(ctx, ids)
 }
 
-func (r *Resolver) locateGrants(ctx context.Context, ids []relay.ID) ([]place, error) {
+func (r *resolver) locateGrants(ctx context.Context, ids []relay.ID) ([]place, error) {
 	found, err := byID(ctx, r.DB.Read, grantRows, numbersAs(ids, relay.KindRoleGrant))
 	if err != nil {
 		return nil, err
@@ -262,7 +262,7 @@ func (r *Resolver) locateGrants(ctx context.Context, ids []relay.ID) ([]place, e
 	}, relay.KindRoleGrant)
 }
 
-func (r *Resolver) locateContacts(ctx context.Context, ids []relay.ID) ([]place, error) {
+func (r *resolver) locateContacts(ctx context.Context, ids []relay.ID) ([]place, error) {
 	found, err := byID(ctx, r.DB.Read, contactRows, numbersAs(ids, relay.KindContact))
 	if err != nil {
 		return nil, err
@@ -274,7 +274,7 @@ func (r *Resolver) locateContacts(ctx context.Context, ids []relay.ID) ([]place,
 	return located(ids, found, "contact", func(c *ent.Contact) place { return places[c.ID] }, relay.KindContact)
 }
 
-func (r *Resolver) locateConversations(ctx context.Context, ids []relay.ID) ([]place, error) {
+func (r *resolver) locateConversations(ctx context.Context, ids []relay.ID) ([]place, error) {
 	found, err := byID(ctx, r.DB.Read, conversationRows, numbersAs(ids, relay.KindConversation))
 	if err != nil {
 		return nil, err
@@ -294,7 +294,7 @@ func (r *Resolver) locateConversations(ctx context.Context, ids []relay.ID) ([]p
 	return located(ids, found, "conversation", func(v *ent.Conversation) place { return places[v.ContactID] }, relay.KindConversation)
 }
 
-func (r *Resolver) placesOfContacts(ctx context.Context, contacts map[int64]*ent.Contact) (map[int64]place, error) {
+func (r *resolver) placesOfContacts(ctx context.Context, contacts map[int64]*ent.Contact) (map[int64]place, error) {
 	var groups []int64
 	for _, c := range contacts {
 		groups = append(groups, c.GroupID)

@@ -118,7 +118,7 @@ func (l loader[P, V]) fetch(ctx context.Context, parents []any, a asked) []any {
 }
 
 // take is the resolver of every field that has a loader: it returns what was looked ahead, or loads it now.
-func take[V, P any](ctx context.Context, r *Resolver, parent P) (V, error) {
+func take[V, P any](ctx context.Context, r *resolver, parent P) (V, error) {
 	fc := graphql.GetFieldContext(ctx)
 	l := r.loaders[fc.Object][fc.Field.Name].(loader[P, V])
 	a := r.askedOf(ctx, fc.Field)
@@ -132,7 +132,7 @@ func take[V, P any](ctx context.Context, r *Resolver, parent P) (V, error) {
 	return value, found.err
 }
 
-func (r *Resolver) askedOf(ctx context.Context, field graphql.CollectedField) asked {
+func (r *resolver) askedOf(ctx context.Context, field graphql.CollectedField) asked {
 	op := graphql.GetOperationContext(ctx)
 	a := asked{field: field.Field, args: field.ArgumentMap(op.Variables)}
 	if typ := field.Definition.Type.Name(); strings.HasSuffix(typ, "Connection") {
@@ -144,7 +144,7 @@ func (r *Resolver) askedOf(ctx context.Context, field graphql.CollectedField) as
 }
 
 // lookAhead runs around every field. Below a root field it loads all that the query asks of the result.
-func (r *Resolver) lookAhead(ctx context.Context, next graphql.Resolver) (any, error) {
+func (r *resolver) lookAhead(ctx context.Context, next graphql.Resolver) (any, error) {
 	fc := graphql.GetFieldContext(ctx)
 	if fc.Object != "Query" && fc.Object != "Mutation" {
 		return next(ctx)
@@ -158,7 +158,7 @@ func (r *Resolver) lookAhead(ctx context.Context, next graphql.Resolver) (any, e
 }
 
 // follow loads a field for the parents, and what is asked below it.
-func (r *Resolver) follow(ctx context.Context, l anyLoader, parents []any, field graphql.CollectedField) {
+func (r *resolver) follow(ctx context.Context, l anyLoader, parents []any, field graphql.CollectedField) {
 	if len(parents) == 0 {
 		return
 	}
@@ -170,7 +170,7 @@ func (r *Resolver) follow(ctx context.Context, l anyLoader, parents []any, field
 
 // descend looks at the values of a field: objects or lists of objects, of the named type or of types that implement
 // it.
-func (r *Resolver) descend(ctx context.Context, typ string, values []any, sel ast.SelectionSet) {
+func (r *resolver) descend(ctx context.Context, typ string, values []any, sel ast.SelectionSet) {
 	objects := flatten(values)
 	if typ != "Node" {
 		r.ahead(ctx, typ, objects, sel)
@@ -187,7 +187,7 @@ func (r *Resolver) descend(ctx context.Context, typ string, values []any, sel as
 }
 
 // ahead loads what the selection asks of objects of one type.
-func (r *Resolver) ahead(ctx context.Context, typ string, objects []any, sel ast.SelectionSet) {
+func (r *resolver) ahead(ctx context.Context, typ string, objects []any, sel ast.SelectionSet) {
 	if len(objects) == 0 {
 		return
 	}

@@ -40,7 +40,7 @@ func (r *queryResolver) Nodes(ctx context.Context, ids []*relay.ID) ([]bind.Node
 }
 
 // things loads whatever the ids name and the viewer sees, with one statement for each kind.
-func (r *Resolver) things(ctx context.Context, ids []relay.ID) (map[relay.ID]bind.Node, error) {
+func (r *resolver) things(ctx context.Context, ids []relay.ID) (map[relay.ID]bind.Node, error) {
 	byKind := map[relay.Kind][]int64{}
 	for _, id := range ids {
 		byKind[id.Kind()] = append(byKind[id.Kind()], id.As(id.Kind()))

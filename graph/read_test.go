@@ -1,16 +1,16 @@
 package graph_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
-	"context"
-
 	"canopy/authz"
 	ent "canopy/ent/generated"
 	"canopy/graph"
+	"canopy/internal/mask"
 	"canopy/internal/testdb"
 	"canopy/relay"
 	"canopy/store"
@@ -110,7 +110,7 @@ func TestPersonasSeeWhatIsTheirs(t *testing.T) {
 		kim := func(masked string) string {
 			phone, email := "+5511912345678", "kim@customers.example"
 			if masked == "true" {
-				phone, email = "+55 •••• 5678", "k••••@••••.example"
+				phone, email = "+55 •••• 5678", mask.Email(email)
 			}
 			return fmt.Sprintf(`"name":"Kim","masked":%s,"phone":"%s","email":"%s"`, masked, phone, email)
 		}
@@ -125,9 +125,9 @@ func TestPersonasSeeWhatIsTheirs(t *testing.T) {
 				t.Errorf("%s: %s", name, got)
 			}
 		}
-		lee := `{"contacts":{"totalCount":2,"nodes":[{"name":"Lee","masked":true,"phone":"+55 •••• 5678","email":"l••••@••••.example","agent":null,"group":{"name":"north"}},` +
+		lee := `{"contacts":{"totalCount":2,"nodes":[{"name":"Lee","masked":true,"phone":"+55 •••• 5678","email":"` + mask.Email("lee@customers.example") + `","agent":null,"group":{"name":"north"}},` +
 			`{` + kim("false") + `,"agent":{"name":"ana"},"group":{"name":"north"}}]}}`
-		same(t, strings.Replace(w.ask("ana", names), "", "", 1), lee)
+		same(t, w.ask("ana", names), lee)
 	})
 }
 
@@ -136,7 +136,7 @@ func TestMaskedForWhoSeesTheContactOnly(t *testing.T) {
 	w.role("Lister", authz.Pair{Permission: authz.ContactsView, Scope: authz.ScopeSubtree})
 	w.user("lisa", "sales", "Lister")
 	same(t, w.ask("lisa", `{ contact(id: "%s") { name phone email masked agent { name } conversation { number } conversations { totalCount } assignments { totalCount } viewerPermissions } }`, w.id(relay.KindContact, "Kim")),
-		`{"contact":{"name":"Kim","phone":"+55 •••• 5678","email":"k••••@••••.example","masked":true,"agent":{"name":"ana"},"conversation":null,"conversations":{"totalCount":0},"assignments":{"totalCount":0},"viewerPermissions":["CONTACTS_VIEW"]}}`)
+		`{"contact":{"name":"Kim","phone":"+55 •••• 5678","email":"`+mask.Email("kim@customers.example")+`","masked":true,"agent":{"name":"ana"},"conversation":null,"conversations":{"totalCount":0},"assignments":{"totalCount":0},"viewerPermissions":["CONTACTS_VIEW"]}}`)
 }
 
 func TestCountersAreUsedWhereTheyTellNothingHidden(t *testing.T) {

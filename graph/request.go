@@ -9,7 +9,7 @@ import (
 	"canopy/relay"
 )
 
-type groupRequestResolver struct{ *Resolver }
+type groupRequestResolver struct{ *resolver }
 
 func (r *queryResolver) GroupRequests(ctx context.Context, status *grouprequest.Status, first *int, after *string) (*relay.Connection[*ent.GroupRequest], error) {
 	p, err := r.page(ctx, first, after)
@@ -20,18 +20,18 @@ func (r *queryResolver) GroupRequests(ctx context.Context, status *grouprequest.
 }
 
 func (r *groupRequestResolver) Parent(ctx context.Context, q *ent.GroupRequest) (*ent.Group, error) {
-	return take[*ent.Group](ctx, r.Resolver, q)
+	return take[*ent.Group](ctx, r.resolver, q)
 }
 
 func (r *groupRequestResolver) RequestedBy(ctx context.Context, q *ent.GroupRequest) (*bind.Agent, error) {
-	return take[*bind.Agent](ctx, r.Resolver, q)
+	return take[*bind.Agent](ctx, r.resolver, q)
 }
 
 func (r *groupRequestResolver) Group(ctx context.Context, q *ent.GroupRequest) (*ent.Group, error) {
-	return take[*ent.Group](ctx, r.Resolver, q)
+	return take[*ent.Group](ctx, r.resolver, q)
 }
 
-func (r *Resolver) groupRequestLoaders() map[string]anyLoader {
+func (r *resolver) groupRequestLoaders() map[string]anyLoader {
 	return map[string]anyLoader{
 		"parent":      toOne(r, groupRows, to(func(q *ent.GroupRequest) int64 { return q.ParentID })),
 		"requestedBy": toOne(r, agentRows, to(func(q *ent.GroupRequest) int64 { return q.RequestedByID })),

@@ -13,9 +13,9 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// Resolver is the root of all resolvers. Reads go to the read-only client, under the row rules; every change goes
+// resolver is the root of all resolvers. Reads go to the read-only client, under the row rules; every change goes
 // through a use-case.
-type Resolver struct {
+type resolver struct {
 	DB        *store.DB
 	Directory *directory.Service
 	Desk      *desk.Service
@@ -31,50 +31,50 @@ type Resolver struct {
 }
 
 type (
-	queryResolver    struct{ *Resolver }
-	mutationResolver struct{ *Resolver }
+	queryResolver    struct{ *resolver }
+	mutationResolver struct{ *resolver }
 )
 
 // Query, Mutation and the others make up generated.ResolverRoot.
 
-func (r *Resolver) Mutation() generated.MutationResolver { return &mutationResolver{r} }
-func (r *Resolver) Query() generated.QueryResolver       { return &queryResolver{r} }
-func (r *Resolver) Account() generated.AccountResolver   { return &accountResolver{r} }
-func (r *Resolver) Agent() generated.AgentResolver       { return &agentResolver{r} }
-func (r *Resolver) Contact() generated.ContactResolver   { return &contactResolver{r} }
-func (r *Resolver) Group() generated.GroupResolver       { return &groupResolver{r} }
-func (r *Resolver) Message() generated.MessageResolver   { return &messageResolver{r} }
-func (r *Resolver) Role() generated.RoleResolver         { return &roleResolver{r} }
-func (r *Resolver) Session() generated.SessionResolver   { return &sessionResolver{r} }
-func (r *Resolver) User() generated.UserResolver         { return &userResolver{r} }
-func (r *Resolver) Viewer() generated.ViewerResolver     { return &viewerResolver{r} }
-func (r *Resolver) RoleGrant() generated.RoleGrantResolver {
+func (r *resolver) Mutation() generated.MutationResolver { return &mutationResolver{r} }
+func (r *resolver) Query() generated.QueryResolver       { return &queryResolver{r} }
+func (r *resolver) Account() generated.AccountResolver   { return &accountResolver{r} }
+func (r *resolver) Agent() generated.AgentResolver       { return &agentResolver{r} }
+func (r *resolver) Contact() generated.ContactResolver   { return &contactResolver{r} }
+func (r *resolver) Group() generated.GroupResolver       { return &groupResolver{r} }
+func (r *resolver) Message() generated.MessageResolver   { return &messageResolver{r} }
+func (r *resolver) Role() generated.RoleResolver         { return &roleResolver{r} }
+func (r *resolver) Session() generated.SessionResolver   { return &sessionResolver{r} }
+func (r *resolver) User() generated.UserResolver         { return &userResolver{r} }
+func (r *resolver) Viewer() generated.ViewerResolver     { return &viewerResolver{r} }
+func (r *resolver) RoleGrant() generated.RoleGrantResolver {
 	return &roleGrantResolver{r}
 }
-func (r *Resolver) AuditEvent() generated.AuditEventResolver {
+func (r *resolver) AuditEvent() generated.AuditEventResolver {
 	return &auditEventResolver{r}
 }
-func (r *Resolver) Conversation() generated.ConversationResolver {
+func (r *resolver) Conversation() generated.ConversationResolver {
 	return &conversationResolver{r}
 }
-func (r *Resolver) GroupRequest() generated.GroupRequestResolver {
+func (r *resolver) GroupRequest() generated.GroupRequestResolver {
 	return &groupRequestResolver{r}
 }
-func (r *Resolver) ContactAssignment() generated.ContactAssignmentResolver {
+func (r *resolver) ContactAssignment() generated.ContactAssignmentResolver {
 	return &contactAssignmentResolver{r}
 }
-func (r *Resolver) BooleanSetting() generated.BooleanSettingResolver {
+func (r *resolver) BooleanSetting() generated.BooleanSettingResolver {
 	return &booleanSettingResolver{r}
 }
-func (r *Resolver) IntSetting() generated.IntSettingResolver {
+func (r *resolver) IntSetting() generated.IntSettingResolver {
 	return &intSettingResolver{r}
 }
-func (r *Resolver) AssignmentModeSetting() generated.AssignmentModeSettingResolver {
+func (r *resolver) AssignmentModeSetting() generated.AssignmentModeSettingResolver {
 	return &assignmentModeSettingResolver{r}
 }
 
 // allLoaders is the list of fields that are loaded for many objects at once.
-func (r *Resolver) allLoaders() map[string]map[string]anyLoader {
+func (r *resolver) allLoaders() map[string]map[string]anyLoader {
 	all := map[string]map[string]anyLoader{
 		"Account":           r.accountLoaders(),
 		"Agent":             r.agentLoaders(),

@@ -19,8 +19,8 @@ import (
 const maxRoles = 200
 
 type (
-	roleResolver      struct{ *Resolver }
-	roleGrantResolver struct{ *Resolver }
+	roleResolver      struct{ *resolver }
+	roleGrantResolver struct{ *resolver }
 )
 
 func (r *queryResolver) Role(ctx context.Context, id relay.ID) (*ent.Role, error) {
@@ -62,7 +62,7 @@ func (r *roleResolver) Pairs(_ context.Context, role *ent.Role) ([]*authz.Pair, 
 }
 
 func (r *roleResolver) MayGive(ctx context.Context, role *ent.Role) ([]*ent.Role, error) {
-	return take[[]*ent.Role](ctx, r.Resolver, role)
+	return take[[]*ent.Role](ctx, r.resolver, role)
 }
 
 func (r *queryResolver) RoleGrants(ctx context.Context, userID, roleID, groupID *relay.ID, first *int, after *string) (*relay.Connection[*ent.RoleGrant], error) {
@@ -107,15 +107,15 @@ func standingAt(groupID int64) func(*sql.Selector) {
 }
 
 func (r *roleGrantResolver) User(ctx context.Context, g *ent.RoleGrant) (*ent.User, error) {
-	return take[*ent.User](ctx, r.Resolver, g)
+	return take[*ent.User](ctx, r.resolver, g)
 }
 
 func (r *roleGrantResolver) Role(ctx context.Context, g *ent.RoleGrant) (*ent.Role, error) {
-	return take[*ent.Role](ctx, r.Resolver, g)
+	return take[*ent.Role](ctx, r.resolver, g)
 }
 
 func (r *roleGrantResolver) Group(ctx context.Context, g *ent.RoleGrant) (*ent.Group, error) {
-	return take[*ent.Group](ctx, r.Resolver, g)
+	return take[*ent.Group](ctx, r.resolver, g)
 }
 
 func (r *roleGrantResolver) FollowsHomeGroup(_ context.Context, g *ent.RoleGrant) (bool, error) {
@@ -129,16 +129,16 @@ func (r *roleGrantResolver) InForce(ctx context.Context, g *ent.RoleGrant) (bool
 }
 
 func (r *roleGrantResolver) GrantedBy(ctx context.Context, g *ent.RoleGrant) (*ent.User, error) {
-	return take[*ent.User](ctx, r.Resolver, g)
+	return take[*ent.User](ctx, r.resolver, g)
 }
 
-func (r *Resolver) roleLoaders() map[string]anyLoader {
+func (r *resolver) roleLoaders() map[string]anyLoader {
 	return map[string]anyLoader{
 		"mayGive": loader[*ent.Role, []*ent.Role]{numberOfNode[*ent.Role], r.mayGive},
 	}
 }
 
-func (r *Resolver) roleGrantLoaders() map[string]anyLoader {
+func (r *resolver) roleGrantLoaders() map[string]anyLoader {
 	return map[string]anyLoader{
 		"user":      toOne(r, userRows, to(func(g *ent.RoleGrant) int64 { return g.UserID })),
 		"role":      toOne(r, trusted(roleRows), to(func(g *ent.RoleGrant) int64 { return g.RoleID })),
@@ -148,7 +148,7 @@ func (r *Resolver) roleGrantLoaders() map[string]anyLoader {
 }
 
 // grantGroups are the groups of fixed grants, and of the others the home groups of their users.
-func (r *Resolver) grantGroups(ctx context.Context, grants []*ent.RoleGrant, _ asked) (map[int64]*ent.Group, error) {
+func (r *resolver) grantGroups(ctx context.Context, grants []*ent.RoleGrant, _ asked) (map[int64]*ent.Group, error) {
 	homes, err := r.homesOf(ctx, grants)
 	if err != nil {
 		return nil, err
@@ -164,7 +164,7 @@ func (r *Resolver) grantGroups(ctx context.Context, grants []*ent.RoleGrant, _ a
 }
 
 // homesOf returns the home groups of those who hold grants that follow them.
-func (r *Resolver) homesOf(ctx context.Context, grants []*ent.RoleGrant) (map[int64]int64, error) {
+func (r *resolver) homesOf(ctx context.Context, grants []*ent.RoleGrant) (map[int64]int64, error) {
 	var holders []int64
 	for _, g := range grants {
 		if g.GroupID == nil {
@@ -180,7 +180,7 @@ func (r *Resolver) homesOf(ctx context.Context, grants []*ent.RoleGrant) (map[in
 }
 
 // mayGive lists, of the roles that the viewer sees, those that holders of each role may give.
-func (r *Resolver) mayGive(ctx context.Context, roles []*ent.Role, _ asked) (map[int64][]*ent.Role, error) {
+func (r *resolver) mayGive(ctx context.Context, roles []*ent.Role, _ asked) (map[int64][]*ent.Role, error) {
 	visible, err := roleRows(ctx, r.DB.Read, builtInFirst)
 	if err != nil {
 		return nil, err

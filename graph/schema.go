@@ -10,7 +10,7 @@ import (
 
 // checkSchema returns an error for every field that does not say by exactly one directive who may ask for it, and for
 // every place that cannot be found: the law is in the schema, and a server with a gap in it does not start.
-func (r *Resolver) checkSchema(schema *ast.Schema) error {
+func (r *resolver) checkSchema(schema *ast.Schema) error {
 	var faults []error
 	for _, def := range schema.Types {
 		if def.BuiltIn || def.Kind != ast.Object && def.Kind != ast.Interface {
@@ -28,7 +28,7 @@ func (r *Resolver) checkSchema(schema *ast.Schema) error {
 	return errors.Join(faults...)
 }
 
-func (r *Resolver) checkField(schema *ast.Schema, def *ast.Definition, field *ast.FieldDefinition) error {
+func (r *resolver) checkField(schema *ast.Schema, def *ast.Definition, field *ast.FieldDefinition) error {
 	var found []string
 	for _, name := range []string{"public", "authenticated", "hasPermission"} {
 		for range field.Directives.ForNames(name) {
@@ -49,7 +49,7 @@ func (r *Resolver) checkField(schema *ast.Schema, def *ast.Definition, field *as
 }
 
 // checkPlaces wants a directive to name places that exist.
-func (r *Resolver) checkPlaces(schema *ast.Schema, def *ast.Definition, field *ast.FieldDefinition, directive *ast.Directive) error {
+func (r *resolver) checkPlaces(schema *ast.Schema, def *ast.Definition, field *ast.FieldDefinition, directive *ast.Directive) error {
 	at := directive.Arguments.ForName("at")
 	if def != schema.Query && def != schema.Mutation {
 		if def.Name != "Group" && def.Name != "Account" || at != nil || directive.Arguments.ForName("anywhere") != nil {
@@ -69,7 +69,7 @@ func (r *Resolver) checkPlaces(schema *ast.Schema, def *ast.Definition, field *a
 }
 
 // checkPath wants a path to lead to an argument of type ID that can be located.
-func (r *Resolver) checkPath(schema *ast.Schema, field *ast.FieldDefinition, path string) error {
+func (r *resolver) checkPath(schema *ast.Schema, field *ast.FieldDefinition, path string) error {
 	if path == atViewer {
 		return nil
 	}

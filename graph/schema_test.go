@@ -20,7 +20,7 @@ import (
 var update = flag.Bool("update", false, "write golden files anew")
 
 func schemaOf() *ast.Schema {
-	return generated.NewExecutableSchema(generated.Config{Resolvers: &Resolver{}}).Schema()
+	return generated.NewExecutableSchema(generated.Config{Resolvers: &resolver{}}).Schema()
 }
 
 // ours are the types of the schema that are not GraphQL's own, in order.
@@ -36,7 +36,7 @@ func ours(schema *ast.Schema) []*ast.Definition {
 }
 
 func TestEveryFieldSaysWhoMayAskForIt(t *testing.T) {
-	if err := (&Resolver{}).checkSchema(schemaOf()); err != nil {
+	if err := (&resolver{}).checkSchema(schemaOf()); err != nil {
 		t.Error(err)
 	}
 }
@@ -67,7 +67,7 @@ func TestSchemaWithAGapIsRefused(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := (&Resolver{}).checkSchema(schema); err == nil || !strings.Contains(err.Error(), fault.says) {
+			if err := (&resolver{}).checkSchema(schema); err == nil || !strings.Contains(err.Error(), fault.says) {
 				t.Errorf("got %v, want %q", err, fault.says)
 			}
 		})
@@ -207,7 +207,7 @@ func TestEveryResolverHasALoader(t *testing.T) {
 		"Conversation.open", "Group.viewerPermissions", "Role.builtIn", "Role.pairs", "RoleGrant.followsHomeGroup",
 		"RoleGrant.inForce", "Session.current",
 	}
-	loaders := (&Resolver{}).allLoaders()
+	loaders := (&resolver{}).allLoaders()
 	for _, name := range resolvedFields(schemaOf()) {
 		typ, field, _ := strings.Cut(name, ".")
 		if _, ok := loaders[typ][field]; !ok && !slices.Contains(computed, name) {

@@ -19,7 +19,7 @@ import (
 // maxGrants is how many grants of one user are shown.
 const maxGrants = 100
 
-type userResolver struct{ *Resolver }
+type userResolver struct{ *resolver }
 
 func (r *queryResolver) User(ctx context.Context, id relay.ID) (*ent.User, error) {
 	return one(ctx, r.DB.Read, userRows, id.As(relay.KindUser), "user")
@@ -51,7 +51,7 @@ func with[T any](column string, value *T) func(*sql.Selector) {
 }
 
 // holding narrows a select of users to those who hold the role by a grant in force.
-func (r *Resolver) holding(ctx context.Context, id *relay.ID) (func(*sql.Selector), error) {
+func (r *resolver) holding(ctx context.Context, id *relay.ID) (func(*sql.Selector), error) {
 	if id == nil {
 		return func(*sql.Selector) {}, nil
 	}
@@ -89,28 +89,28 @@ func lasting(at time.Time) func(*sql.Selector) {
 }
 
 func (r *userResolver) HomeGroup(ctx context.Context, u *ent.User) (*ent.Group, error) {
-	return take[*ent.Group](ctx, r.Resolver, u)
+	return take[*ent.Group](ctx, r.resolver, u)
 }
 
 func (r *userResolver) Grants(ctx context.Context, u *ent.User) ([]*ent.RoleGrant, error) {
 	if err := r.mayViewRoles(ctx, u); err != nil {
 		return nil, err
 	}
-	return take[[]*ent.RoleGrant](ctx, r.Resolver, u)
+	return take[[]*ent.RoleGrant](ctx, r.resolver, u)
 }
 
 func (r *userResolver) Roles(ctx context.Context, u *ent.User) ([]*ent.Role, error) {
 	if err := r.mayViewRoles(ctx, u); err != nil {
 		return nil, err
 	}
-	return take[[]*ent.Role](ctx, r.Resolver, u)
+	return take[[]*ent.Role](ctx, r.resolver, u)
 }
 
 func (r *userResolver) Agent(ctx context.Context, u *ent.User) (*bind.Agent, error) {
-	return take[*bind.Agent](ctx, r.Resolver, u)
+	return take[*bind.Agent](ctx, r.resolver, u)
 }
 
-func (r *Resolver) userLoaders() map[string]anyLoader {
+func (r *resolver) userLoaders() map[string]anyLoader {
 	return map[string]anyLoader{
 		"homeGroup": toOne(r, groupRows, to(func(u *ent.User) int64 { return u.HomeGroupID })),
 		"grants":    loader[*ent.User, []*ent.RoleGrant]{numberOfNode[*ent.User], r.userGrants},
@@ -120,7 +120,7 @@ func (r *Resolver) userLoaders() map[string]anyLoader {
 }
 
 // mayViewRoles asks for ROLES_VIEW at a user who is not the viewer.
-func (r *Resolver) mayViewRoles(ctx context.Context, u *ent.User) error {
+func (r *resolver) mayViewRoles(ctx context.Context, u *ent.User) error {
 	v := authz.FromContext(ctx)
 	if u.ID == v.UserID {
 		return nil
@@ -135,12 +135,12 @@ func (r *Resolver) mayViewRoles(ctx context.Context, u *ent.User) error {
 	return nil
 }
 
-func (r *Resolver) userGrants(ctx context.Context, users []*ent.User, _ asked) (map[int64][]*ent.RoleGrant, error) {
+func (r *resolver) userGrants(ctx context.Context, users []*ent.User, _ asked) (map[int64][]*ent.RoleGrant, error) {
 	return r.grantsOf(ctx, users, lasting(authz.FromContext(ctx).At))
 }
 
 // userRoles returns the roles of the grants in force, each once.
-func (r *Resolver) userRoles(ctx context.Context, users []*ent.User, _ asked) (map[int64][]*ent.Role, error) {
+func (r *resolver) userRoles(ctx context.Context, users []*ent.User, _ asked) (map[int64][]*ent.Role, error) {
 	grants, err := r.grantsOf(ctx, users, inForce(authz.FromContext(ctx).At))
 	if err != nil {
 		return nil, err
@@ -165,7 +165,7 @@ func (r *Resolver) userRoles(ctx context.Context, users []*ent.User, _ asked) (m
 }
 
 // grantsOf loads the visible grants of users, and where the users are at home, which decides whether they are shown.
-func (r *Resolver) grantsOf(ctx context.Context, users []*ent.User, which func(*sql.Selector)) (map[int64][]*ent.RoleGrant, error) {
+func (r *resolver) grantsOf(ctx context.Context, users []*ent.User, which func(*sql.Selector)) (map[int64][]*ent.RoleGrant, error) {
 	homes := make([]int64, len(users))
 	for i, u := range users {
 		homes[i] = u.HomeGroupID

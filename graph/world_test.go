@@ -43,7 +43,6 @@ type world struct {
 	log     *strings.Builder
 	account int64
 	ids     map[string]int64 // of groups, users, contacts, roles, …
-	paths   map[int64]string
 	numbers int64
 }
 
@@ -234,6 +233,37 @@ func (w *world) contact(name, at, agent string) {
 		}
 		w.ids[name+" message"] = m.ID
 		return tree.AddContact(ctx, tx, c.ID)
+	})
+}
+
+// rename gives a user a name that others may have too.
+func (w *world) rename(user, name string) {
+	w.t.Helper()
+	w.write(func(ctx context.Context, tx *ent.Tx) error {
+		return tx.User.UpdateOneID(w.ids[user]).SetName(name).SetNameKey(fold.Key(name)).Exec(ctx)
+	})
+}
+
+// again adds an ended assignment and a closed conversation, both of the moment of all the others.
+func (w *world) again(contact, agent string) {
+	w.t.Helper()
+	w.numbers++
+	w.write(func(ctx context.Context, tx *ent.Tx) error {
+		err := tx.ContactAssignment.Create().SetAccountID(w.account).SetContactID(w.ids[contact]).SetUserID(w.ids[agent]).
+			SetMethod(contactassignment.MethodTRANSFERRED).SetExplanation("Passed on.").SetStartedAt(now).SetEndedAt(now).Exec(ctx)
+		if err != nil {
+			return err
+		}
+		return tx.Conversation.Create().SetAccountID(w.account).SetContactID(w.ids[contact]).SetNumber(w.numbers).SetOpenedAt(now).SetClosedAt(now).Exec(ctx)
+	})
+}
+
+// say adds a message.
+func (w *world) say(conversation string) {
+	w.t.Helper()
+	w.write(func(ctx context.Context, tx *ent.Tx) error {
+		return tx.Message.Create().SetAccountID(w.account).SetConversationID(w.ids[conversation]).SetDirection(message.DirectionINBOUND).
+			SetText("Are you there?").SetSentAt(now).Exec(ctx)
 	})
 }
 

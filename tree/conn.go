@@ -79,11 +79,7 @@ func collect(ctx context.Context, c Conn, scan func(*sql.Rows) error, query stri
 	return rows.Err()
 }
 
-// one runs a query of one row and says whether there was a row.
-func one(ctx context.Context, c Conn, dest []any, query string, args ...any) (found bool, err error) {
-	err = collect(ctx, c, func(rows *sql.Rows) error {
-		found = true
-		return rows.Scan(dest...)
-	}, query, args...)
-	return found, err
+// one runs a query of one row.
+func one(ctx context.Context, c Conn, dest []any, query string, args ...any) error {
+	return collect(ctx, c, func(rows *sql.Rows) error { return rows.Scan(dest...) }, query, args...)
 }

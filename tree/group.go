@@ -110,7 +110,7 @@ func insert(ctx context.Context, c Conn, n *node, g NewGroup) error {
 	if g.Restricted {
 		visibility = "RESTRICTED"
 	}
-	_, err := one(ctx, c, []any{&n.id}, `INSERT INTO groups
+	err := one(ctx, c, []any{&n.id}, `INSERT INTO groups
 		(account_id, parent_id, name, name_key, path, depth, wall, visibility, created_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id`,
 		g.AccountID, g.ParentID, g.Name, g.NameKey, n.path, n.depth, n.wall, visibility, g.Now.UTC().Truncate(time.Microsecond))
@@ -168,7 +168,7 @@ func Delete(ctx context.Context, c Conn, accountID, groupID int64) error {
 
 func isEmpty(ctx context.Context, c Conn, n node) (bool, error) {
 	var empty bool
-	_, err := one(ctx, c, []any{&empty}, `SELECT
+	err := one(ctx, c, []any{&empty}, `SELECT
 		NOT EXISTS (SELECT 1 FROM groups WHERE account_id = $1 AND parent_id = $2) AND
 		NOT EXISTS (SELECT 1 FROM users WHERE +account_id = $1 AND home_group_id = $2 AND status <> 'DELETED') AND
 		NOT EXISTS (SELECT 1 FROM contacts WHERE +account_id = $1 AND group_id = $2)`, n.account, n.id)

@@ -294,3 +294,19 @@ func TestBoxes(t *testing.T) {
 		}
 	}
 }
+
+// TestDropAccount: no list of the account is left, and nothing of another one is gone.
+func TestDropAccount(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *store.DB) {
+		serial := &atomic.Int64{}
+		w, other := newBystander(t, db, serial), newBystander(t, db, serial)
+		before := other.stored(t)
+		w.must(t, func(ctx context.Context, tx *ent.Tx) error { return tree.DropAccount(ctx, tx, w.account) })
+		if left := w.stored(t).scopes; len(left) > 0 {
+			t.Errorf("%d scope rows are left", len(left))
+		}
+		if diff := other.stored(t).difference(before); diff != "" {
+			t.Error(diff)
+		}
+	})
+}

@@ -79,7 +79,7 @@ func lockContact(ctx context.Context, c Conn, contactID int64, groupIDs ...int64
 // deepest group. The caller holds the account's exclusive lock.
 func lockBranch(ctx context.Context, c Conn, n node) (deepest int, err error) {
 	from, to := Range(n.path)
-	_, err = one(ctx, c, []any{&deepest}, `SELECT MAX(depth) FROM (
+	err = one(ctx, c, []any{&deepest}, `SELECT MAX(depth) FROM (
 		SELECT depth FROM groups WHERE account_id = $1 AND path >= $2 AND path < $3 ORDER BY id`+
 		// Not the weaker FOR NO KEY UPDATE: whoever has just inserted a contact holds a foreign key's lock on its
 		// group and is about to ask for a stronger one; each would wait for the other.

@@ -76,7 +76,7 @@ func (f *family) contactGone(ctx context.Context, tx *ent.Tx) error {
 }
 
 func (f *family) userAtC(ctx context.Context, tx *ent.Tx) error {
-	_, err := f.world.addUser(ctx, tx, f.c)
+	_, err := f.addUser(ctx, tx, f.c)
 	return err
 }
 

@@ -37,7 +37,7 @@ func Rebuild(ctx context.Context, c Conn, accountID int64) error {
 // lockAll waits for whoever is writing users or contacts, and keeps others from beginning to.
 func lockAll(ctx context.Context, c Conn, accountID int64) error {
 	var n int
-	_, err := one(ctx, c, []any{&n}, "SELECT COUNT(*) FROM (SELECT 1 FROM groups WHERE account_id = $1 ORDER BY id"+
+	err := one(ctx, c, []any{&n}, "SELECT COUNT(*) FROM (SELECT 1 FROM groups WHERE account_id = $1 ORDER BY id"+
 		locking(c, "FOR UPDATE")+") AS account_groups", accountID)
 	if err != nil {
 		return fmt.Errorf("locking the groups of account %d: %w", accountID, err)

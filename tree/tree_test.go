@@ -104,7 +104,7 @@ func (r *machine) do(t *rapid.T, want error, fn func(ctx context.Context, tx *en
 	t.Helper()
 	err := r.write(fn)
 	switch {
-	case want == errTaken && store.UniqueViolation(err, "group_sibling_name"):
+	case errors.Is(want, errTaken) && store.UniqueViolation(err, "group_sibling_name"):
 	case !errors.Is(err, want):
 		t.Fatalf("got %v, want %v", err, want)
 	}

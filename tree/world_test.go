@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sort"
-	"strings"
 	"sync/atomic"
-	"testing"
 	"time"
 
 	ent "canopy/ent/generated"
@@ -279,7 +277,3 @@ func names(n int) []string {
 	}
 	return list
 }
-
-func joined(lines []string) string { return strings.Join(lines, "\n") }
-
-var _ fataler = (*testing.T)(nil)

@@ -15,28 +15,56 @@ import (
 // Node is everything that has an id.
 type Node interface{ GlobalID() relay.ID }
 
-// The connections and edges of the schema.
 type (
-	GroupConnection             = relay.Connection[*ent.Group]
-	GroupEdge                   = relay.Edge[*ent.Group]
-	GroupRequestConnection      = relay.Connection[*ent.GroupRequest]
-	GroupRequestEdge            = relay.Edge[*ent.GroupRequest]
-	UserConnection              = relay.Connection[*ent.User]
-	UserEdge                    = relay.Edge[*ent.User]
-	AgentConnection             = relay.Connection[*Agent]
-	AgentEdge                   = relay.Edge[*Agent]
-	RoleGrantConnection         = relay.Connection[*ent.RoleGrant]
-	RoleGrantEdge               = relay.Edge[*ent.RoleGrant]
-	ContactConnection           = relay.Connection[*ent.Contact]
-	ContactEdge                 = relay.Edge[*ent.Contact]
+	// GroupConnection is a page of groups.
+	GroupConnection = relay.Connection[*ent.Group]
+	// GroupEdge is one group of a page.
+	GroupEdge = relay.Edge[*ent.Group]
+
+	// GroupRequestConnection is a page of requests for groups.
+	GroupRequestConnection = relay.Connection[*ent.GroupRequest]
+	// GroupRequestEdge is one request of a page.
+	GroupRequestEdge = relay.Edge[*ent.GroupRequest]
+
+	// UserConnection is a page of users.
+	UserConnection = relay.Connection[*ent.User]
+	// UserEdge is one user of a page.
+	UserEdge = relay.Edge[*ent.User]
+
+	// AgentConnection is a page of agent cards.
+	AgentConnection = relay.Connection[*Agent]
+	// AgentEdge is one card of a page.
+	AgentEdge = relay.Edge[*Agent]
+
+	// RoleGrantConnection is a page of grants.
+	RoleGrantConnection = relay.Connection[*ent.RoleGrant]
+	// RoleGrantEdge is one grant of a page.
+	RoleGrantEdge = relay.Edge[*ent.RoleGrant]
+
+	// ContactConnection is a page of contacts.
+	ContactConnection = relay.Connection[*ent.Contact]
+	// ContactEdge is one contact of a page.
+	ContactEdge = relay.Edge[*ent.Contact]
+
+	// ContactAssignmentConnection is a page of assignments.
 	ContactAssignmentConnection = relay.Connection[*ent.ContactAssignment]
-	ContactAssignmentEdge       = relay.Edge[*ent.ContactAssignment]
-	ConversationConnection      = relay.Connection[*ent.Conversation]
-	ConversationEdge            = relay.Edge[*ent.Conversation]
-	MessageConnection           = relay.Connection[*ent.Message]
-	MessageEdge                 = relay.Edge[*ent.Message]
-	AuditEventConnection        = relay.Connection[*ent.AuditEvent]
-	AuditEventEdge              = relay.Edge[*ent.AuditEvent]
+	// ContactAssignmentEdge is one assignment of a page.
+	ContactAssignmentEdge = relay.Edge[*ent.ContactAssignment]
+
+	// ConversationConnection is a page of conversations.
+	ConversationConnection = relay.Connection[*ent.Conversation]
+	// ConversationEdge is one conversation of a page.
+	ConversationEdge = relay.Edge[*ent.Conversation]
+
+	// MessageConnection is a page of messages.
+	MessageConnection = relay.Connection[*ent.Message]
+	// MessageEdge is one message of a page.
+	MessageEdge = relay.Edge[*ent.Message]
+
+	// AuditEventConnection is a page of recorded changes.
+	AuditEventConnection = relay.Connection[*ent.AuditEvent]
+	// AuditEventEdge is one change of a page.
+	AuditEventEdge = relay.Edge[*ent.AuditEvent]
 )
 
 // Agent is the card of a user who serves contacts: what colleagues and supervisors see of them. Its number is the
@@ -92,10 +120,12 @@ type Setting[T any] struct {
 	SetByID int64
 }
 
-// The settings of the schema.
 type (
-	BooleanSetting        = Setting[bool]
-	IntSetting            = Setting[int]
+	// BooleanSetting is on or off.
+	BooleanSetting = Setting[bool]
+	// IntSetting is a number or a time in seconds.
+	IntSetting = Setting[int]
+	// AssignmentModeSetting says what happens with arriving contacts.
 	AssignmentModeSetting = Setting[group.AssignmentMode]
 )
 

@@ -11,12 +11,14 @@ import (
 )
 
 // Name returns s as people mean it: in NFC, without white space around it, and with one space for each run of white
-// space within. Name(Name(s)) equals Name(s).
-func Name(s string) string { return squeeze(norm.NFC.String(s)) }
+// space within; bytes that are not UTF-8, which PostgreSQL refuses, become U+FFFD. Name(Name(s)) equals Name(s).
+func Name(s string) string { return squeeze(norm.NFC.String(valid(s))) }
 
-// Key returns what s is compared by: its compatibility form (NFKC) with full case folding, its white space treated as
-// by Name. Key(Name(s)) and Key(Key(s)) equal Key(s). A key can be longer than its name: up to 11 times its bytes.
+// Key returns what s is compared by: its compatibility form (NFKC) with full case folding, its white space and its
+// invalid bytes treated as by Name. Key(Name(s)) and Key(Key(s)) equal Key(s). A key can be longer than its name: up to
+// 11 times its bytes.
 func Key(s string) string {
+	s = valid(s)
 	fold := cases.Fold()
 	// Folding can undo the normal form and the normal form can bring up letters that fold, so each runs twice, as
 	// Unicode defines NFKC_Casefold.
@@ -25,5 +27,7 @@ func Key(s string) string {
 	}
 	return squeeze(s)
 }
+
+func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
 func squeeze(s string) string { return strings.Join(strings.Fields(s), " ") }

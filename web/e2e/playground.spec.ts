@@ -93,7 +93,7 @@ test('the session outlives a reload, and ends by logging out', async ({ page }) 
 
 test('a wrong password is refused where it was typed', async ({ page }) => {
   await page.goto('/')
-  await page.getByText('Somebody else').click()
+  await page.getByText('Somebody else', { exact: true }).click()
   await page.getByLabel('E-mail').fill('nobody@example.com')
   await page.getByLabel('Password').fill('not the password')
   await page.getByLabel('Password').press('Enter')

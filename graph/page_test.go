@@ -1,0 +1,216 @@
+package graph_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"canopy/authz"
+	"canopy/internal/testdb"
+	"canopy/relay"
+	"canopy/store"
+)
+
+// lists are the connections of the schema: where they are, and how a page of one is asked for.
+func (w *world) lists() map[string]string {
+	return map[string]string{
+		"groups":                `groups(%s)`,
+		"groupRequests":         `groupRequests(%s)`,
+		"users":                 `users(%s)`,
+		"agents":                `agents(%s)`,
+		"roleGrants":            `roleGrants(%s)`,
+		"contacts":              `contacts(%s)`,
+		"inbox":                 `inbox(box: TEAMMATES, %s)`,
+		"queue":                 `inbox(box: QUEUE, %s)`,
+		"auditEvents":           `auditEvents(%s)`,
+		"Group.children":        `group(id: "` + w.id(relay.KindGroup, "sales") + `") { children(%s)`,
+		"Group.descendants":     `group(id: "` + w.id(relay.KindGroup, "root") + `") { descendants(%s)`,
+		"Group.users":           `group(id: "` + w.id(relay.KindGroup, "root") + `") { users(%s)`,
+		"Group.agents":          `group(id: "` + w.id(relay.KindGroup, "north") + `") { agents(%s)`,
+		"Contact.conversations": `contact(id: "` + w.id(relay.KindContact, "Kim") + `") { conversations(%s)`,
+		"Contact.assignments":   `contact(id: "` + w.id(relay.KindContact, "Kim") + `") { assignments(%s)`,
+		"Conversation.messages": `conversation(id: "` + w.id(relay.KindConversation, "Kim conversation") + `") { messages(%s)`,
+	}
+}
+
+type pageOfIDs struct {
+	TotalCount int
+	Nodes      []struct{ ID string }
+	Edges      []struct{ Cursor string }
+	PageInfo   struct {
+		HasNextPage, HasPreviousPage bool
+		StartCursor, EndCursor       *string
+	}
+}
+
+// page asks for one page of a list and finds it in the answer, however deep.
+func (w *world) page(viewer, list, args string) pageOfIDs {
+	w.t.Helper()
+	query := "{ " + fmt.Sprintf(list, args) + ` { totalCount nodes { id } edges { cursor } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } ` + strings.Repeat("}", strings.Count(list, "{")) + " }"
+	var at map[string]json.RawMessage
+	raw := []byte(w.ask(viewer, "%s", query))
+	for {
+		if err := json.Unmarshal(raw, &at); err != nil {
+			w.t.Fatalf("%s: %s", query, raw)
+		}
+		if _, found := at["pageInfo"]; found || len(at) != 1 {
+			break
+		}
+		for _, value := range at {
+			raw = value
+		}
+		at = nil
+	}
+	var p pageOfIDs
+	if err := json.Unmarshal(raw, &p); err != nil {
+		w.t.Fatal(err)
+	}
+	return p
+}
+
+// TestPagesMakeUpTheList walks every list with pages of one, two and three entries.
+func TestPagesMakeUpTheList(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *store.DB) {
+		w := company(t, db)
+		w.eventful()
+		w.crowd()
+		for name, list := range w.lists() {
+			whole := w.page("olga", list, "first: 200")
+			if len(whole.Nodes) != whole.TotalCount || len(whole.Nodes) < 2 || whole.PageInfo.HasNextPage || whole.PageInfo.HasPreviousPage {
+				t.Errorf("%s has %d entries, counts %d, %+v", name, len(whole.Nodes), whole.TotalCount, whole.PageInfo)
+			}
+			for size := 1; size <= 3; size++ {
+				if got := w.walk("olga", list, size); !slices.Equal(got, idsOf(whole)) {
+					t.Errorf("%s by %d:\n%v\nwant\n%v", name, size, got, idsOf(whole))
+				}
+			}
+		}
+	})
+}
+
+func idsOf(p pageOfIDs) []string {
+	var ids []string
+	for _, n := range p.Nodes {
+		ids = append(ids, n.ID)
+	}
+	return ids
+}
+
+// walk goes from page to page and checks what each says of itself.
+func (w *world) walk(viewer, list string, size int) []string {
+	w.t.Helper()
+	var ids []string
+	args := fmt.Sprintf("first: %d", size)
+	for first := true; ; first = false {
+		p := w.page(viewer, list, args)
+		ids = append(ids, idsOf(p)...)
+		if n := len(p.Edges); n == 0 || *p.PageInfo.StartCursor != p.Edges[0].Cursor || *p.PageInfo.EndCursor != p.Edges[n-1].Cursor {
+			w.t.Errorf("%s: the cursors are wrong: %+v", list, p)
+		}
+		if p.PageInfo.HasPreviousPage == first || p.PageInfo.HasNextPage && len(p.Nodes) != size {
+			w.t.Errorf("%s: %+v", list, p)
+		}
+		if !p.PageInfo.HasNextPage || len(ids) > 1000 {
+			return ids
+		}
+		args = fmt.Sprintf("first: %d, after: %q", size, *p.PageInfo.EndCursor)
+	}
+}
+
+// crowd gives every list more entries, some of them equal in what they are sorted by.
+func (w *world) crowd() {
+	w.t.Helper()
+	w.groups("sales", false, "east", "west", "Zoo")
+	for i := range 4 {
+		w.user(fmt.Sprint("twin ", i), "north", authz.RoleAgent)
+		w.rename(fmt.Sprint("twin ", i), "twin")
+		w.user(fmt.Sprint("root user ", i), "root", authz.RoleDeveloper)
+		w.contact(fmt.Sprint("guest ", i), "north", []string{"", "bruno"}[i%2])
+		w.again("Kim", "bruno")
+		w.say("Kim conversation")
+	}
+}
+
+func TestSizesOfPages(t *testing.T) {
+	w := company(t, testdb.SQLite(t))
+	for name, list := range w.lists() {
+		if p := w.page("olga", list, "first: null"); len(p.Nodes) > 25 {
+			t.Errorf("%s: a page without size has %d entries", name, len(p.Nodes))
+		}
+		for _, args := range []string{"first: 0", "first: -1", "first: 201"} {
+			query := "{ " + fmt.Sprintf(list, args) + " { totalCount } " + strings.Repeat("}", strings.Count(list, "{")) + " }"
+			if got := w.refused(w.as("olga"), query, nil); got["code"] != "BAD_USER_INPUT" || got["field"] != "first" {
+				t.Errorf("%s(%s): %v", name, args, got)
+			}
+		}
+	}
+	if got := w.refused(w.as("olga"), `{ groups(first: 3000000000) { totalCount } }`, nil); got["code"] != "BAD_USER_INPUT" || got["field"] != "first" {
+		t.Errorf("an Int of more than 32 bits: %v", got)
+	}
+	if got := w.refused(w.as("olga"), `{ rootGroup { descendants(maxDepth: 0) { totalCount } } }`, nil); got["code"] != "BAD_USER_INPUT" || got["field"] != "maxDepth" {
+		t.Errorf("no levels: %v", got)
+	}
+}
+
+// TestCursorsAreOfTheirList gives every list cursors that are not its own.
+func TestCursorsAreOfTheirList(t *testing.T) {
+	w := company(t, testdb.SQLite(t))
+	w.eventful()
+	byName, byTime := relay.Position{Order: 'n', Text: "a", ID: 1}.Cursor(), relay.Position{Order: 't', Number: 1, ID: 1}.Cursor()
+	for name, list := range w.lists() {
+		own := w.page("olga", list, "first: 1")
+		refused := []string{"", "x", "bm90IGEgY3Vyc29y", byName, byTime}
+		if len(own.Edges) > 0 {
+			refused = slices.DeleteFunc(refused, func(c string) bool { return strings.HasPrefix(c, own.Edges[0].Cursor[:1]) })
+		}
+		for _, cursor := range refused {
+			query := "{ " + fmt.Sprintf(list, fmt.Sprintf("after: %q", cursor)) + " { totalCount } " + strings.Repeat("}", strings.Count(list, "{")) + " }"
+			if got := w.refused(w.as("olga"), query, nil); got["code"] != "BAD_USER_INPUT" || got["field"] != "after" {
+				t.Errorf("%s after %q: %v", name, cursor, got)
+			}
+		}
+	}
+}
+
+// TestCursorsTellNothingHidden: the cursor of a hidden group is no cursor, and a cursor names no group above.
+func TestCursorsTellNothingHidden(t *testing.T) {
+	w := company(t, testdb.SQLite(t))
+	cellar := relay.Position{Order: 'p', ID: w.ids["cellar"]}.Cursor()
+	invented := relay.Position{Order: 'p', ID: 1 << 40}.Cursor()
+	query := func(cursor string) string { return fmt.Sprintf(`{ groups(after: %q) { nodes { name } } }`, cursor) }
+	if hidden, none := w.run(w.as("sue"), query(cellar), nil), w.run(w.as("sue"), query(invented), nil); hidden != none || !strings.Contains(hidden, "BAD_USER_INPUT") {
+		t.Errorf("hidden   %s\ninvented %s", hidden, none)
+	}
+	want := relay.Position{Order: 'p', ID: w.ids["north"]}.Cursor()
+	if got := w.page("sue", `groups(%s)`, "first: 2"); got.Edges[1].Cursor != want {
+		t.Errorf("the cursor of a group tells more than its number")
+	}
+}
+
+// TestHiddenRowsTakeNoPlaceOnPages: what the viewer does not see does not shorten a page, does not count, and is no
+// next page.
+func TestHiddenRowsTakeNoPlaceOnPages(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *store.DB) {
+		w := company(t, db)
+		w.groups("root", true, "a1", "a2", "a3")
+		w.user("rita", "root", authz.RoleDashboardAdministrator)
+		same(t, w.ask("rita", `{ rootGroup { children(first: 2) { totalCount pageInfo { hasNextPage } nodes { name } } descendants(first: 4) { totalCount pageInfo { hasNextPage } nodes { name } } } }`),
+			`{"rootGroup":{"children":{"totalCount":2,"pageInfo":{"hasNextPage":false},"nodes":[{"name":"sales"},{"name":"support"}]},"descendants":{"totalCount":4,"pageInfo":{"hasNextPage":false},"nodes":[{"name":"sales"},{"name":"north"},{"name":"south"},{"name":"support"}]}}}`)
+	})
+}
+
+func TestTotalsEndAtMoreThanAThousand(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db)
+		w.user("olga", "root", authz.RoleOwner)
+		var names []string
+		for i := range 1005 {
+			names = append(names, fmt.Sprint("group ", i))
+		}
+		w.groups("root", false, names...)
+		same(t, w.ask("olga", `{ groups(first: 1) { totalCount } rootGroup { childCount children(first: 1) { totalCount } descendants(first: 1) { totalCount } } }`),
+			`{"groups":{"totalCount":1001},"rootGroup":{"childCount":1005,"children":{"totalCount":1001},"descendants":{"totalCount":1001}}}`)
+	})
+}
