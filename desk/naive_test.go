@@ -135,18 +135,18 @@ func (w *world) naive(v *authz.Viewer, box desk.Box, under *ent.Group) []*ent.Co
 			return v.Can(p, authz.AtContact(authz.Place{GroupID: g.ID, Path: g.Path, Wall: g.Wall}, agent))
 		}
 		visible := can(authz.ConversationsView) || can(authz.ContactsView) || agent == 0 && can(authz.QueueView)
+		listed := visible
 		switch state := tree.Box(c.Box).State(); box {
 		case desk.BoxYou:
-			return !(visible && state == tree.Open && agent == v.UserID)
+			listed = visible && state == tree.Open && agent == v.UserID
 		case desk.BoxTeammates:
-			return !(can(authz.ConversationsView) && state == tree.Open && agent != 0 && agent != v.UserID)
+			listed = can(authz.ConversationsView) && state == tree.Open && agent != 0 && agent != v.UserID
 		case desk.BoxClosed:
-			return !(can(authz.ConversationsView) && state == tree.Closed)
+			listed = can(authz.ConversationsView) && state == tree.Closed
 		case desk.BoxQueue:
-			return !(agent == 0 && can(authz.QueueView))
-		default:
-			return !visible
+			listed = agent == 0 && can(authz.QueueView)
 		}
+		return !listed
 	})
 	slices.SortFunc(contacts, func(a, b *ent.Contact) int {
 		order := cmp.Or(cmp.Compare(a.SortKey, b.SortKey), cmp.Compare(a.ID, b.ID))

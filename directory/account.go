@@ -28,7 +28,7 @@ type UpdateAccount struct {
 
 // UpdateAccount changes settings of the viewer's account. Custom roles that are switched off stay, and give nothing.
 func (s *Service) UpdateAccount(ctx context.Context, in UpdateAccount) (*ent.Account, error) {
-	return s.changeAccount(ctx, func(ctx context.Context, d *doing) (*ent.AccountUpdateOne, audit.Event, error) {
+	return s.changeAccount(ctx, func(_ context.Context, d *doing) (*ent.AccountUpdateOne, audit.Event, error) {
 		update, event := d.tx.Account.UpdateOneID(d.account.ID), audit.Event{Action: "ACCOUNT_UPDATED"}
 		if err := d.may(authz.SettingsEdit, authz.Target{}, "on the account"); err != nil {
 			return nil, event, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"canopy/authz"
 	"canopy/directory"
@@ -25,7 +26,16 @@ func TestByKindOfViewer(t *testing.T) {
 		for _, c := range w.useCases() {
 			t.Run(c.name, func(t *testing.T) {
 				for _, v := range viewers {
-					t.Run(v.kind, func(t *testing.T) { c.want[v.kind].check(t, c.run(v.ctx)) })
+					t.Run(v.kind, func(t *testing.T) {
+						_, before := w.last()
+						c.want[v.kind].check(t, c.run(v.ctx))
+						e, after := w.last()
+						if done := c.want[v.kind] == (answer{}); done != (after > before) {
+							t.Errorf("%d events were recorded", after-before)
+						} else if done && (e.UserID == nil || *e.UserID != authz.FromContext(v.ctx).UserID || !e.At.Equal(e.At.Truncate(time.Microsecond))) {
+							t.Errorf("recorded %+v", e)
+						}
+					})
 				}
 			})
 		}

@@ -35,10 +35,13 @@ type anyLoader interface {
 
 // asked is what a query asks of a field: its arguments, and of a connection whether it wants the total.
 type asked struct {
-	field *ast.Field
-	args  map[string]any
-	total bool
+	field     *ast.Field
+	variables map[string]any
+	total     bool
 }
+
+// args are the arguments by name; those that were left out have their defaults.
+func (a asked) args() map[string]any { return a.field.ArgumentMap(a.variables) }
 
 // answer is what a field of one parent has, with the error that its resolver reports.
 type answer struct {
@@ -81,6 +84,14 @@ func (s *answers) put(k answerKey, a answer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fields[k] = a
+}
+
+// forget drops what was loaded to judge a mutation: it may be true no more.
+func (s *answers) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.fields)
+	clear(s.places)
 }
 
 func (l loader[P, V]) fetch(ctx context.Context, parents []any, a asked) []any {
@@ -134,7 +145,7 @@ func take[V, P any](ctx context.Context, r *resolver, parent P) (V, error) {
 
 func (r *resolver) askedOf(ctx context.Context, field graphql.CollectedField) asked {
 	op := graphql.GetOperationContext(ctx)
-	a := asked{field: field.Field, args: field.ArgumentMap(op.Variables)}
+	a := asked{field: field.Field, variables: op.Variables}
 	if typ := field.Definition.Type.Name(); strings.HasSuffix(typ, "Connection") {
 		for _, f := range graphql.CollectFields(op, field.Selections, r.satisfies[typ]) {
 			a.total = a.total || f.Name == "totalCount"
@@ -151,6 +162,9 @@ func (r *resolver) lookAhead(ctx context.Context, next graphql.Resolver) (any, e
 	}
 	ctx = withAnswers(ctx)
 	result, err := next(ctx)
+	if fc.Object == "Mutation" {
+		answersFrom(ctx).forget()
+	}
 	if err == nil && !strings.HasPrefix(fc.Field.Name, "__") {
 		r.descend(ctx, fc.Field.Definition.Type.Name(), []any{result}, fc.Field.Selections)
 	}

@@ -40,7 +40,7 @@ func (a asked) page() (page, error) {
 		return page{}, err
 	}
 	var after *string
-	if text, ok := a.args["after"].(string); ok {
+	if text, ok := a.args()["after"].(string); ok {
 		after = &text
 	}
 	return newPage(first, after, a.total)
@@ -48,7 +48,7 @@ func (a asked) page() (page, error) {
 
 // int returns an argument of type Int, nil when it was left out.
 func (a asked) int(name string) (*int, error) {
-	raw, ok := a.args[name]
+	raw, ok := a.args()[name]
 	if !ok || raw == nil {
 		return nil, nil
 	}

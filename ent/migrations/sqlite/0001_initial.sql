@@ -291,3 +291,57 @@ CREATE TABLE `group_counters` (
   `waiting` integer NOT NULL DEFAULT 0,
   `closed` integer NOT NULL DEFAULT 0
 );
+
+-- Statistics for the planner, of an account that has much of everything. Without any, SQLite takes every index that
+-- begins with account_id for equally good, also to check a foreign key, and reads whole accounts. They are written by
+-- hand rather than measured, so that plans do not depend on how much was there when somebody measured.
+ANALYZE;
+DELETE FROM `sqlite_stat1`;
+INSERT INTO `sqlite_stat1` (`tbl`, `idx`, `stat`) VALUES
+  ('accounts', 'accounts_slug_key', '1000000 1'),
+  ('audit_events', 'auditevent_account_id_user_id', '1000000 100000 100'),
+  ('audit_events', 'auditevent_account_id_target_kind_target_id', '1000000 100000 33333 2'),
+  ('audit_events', 'auditevent_account_id_at', '1000000 100000 2'),
+  ('audit_events', 'auditevent_account_id_id', '1000000 100000 1'),
+  ('contact_assignments', 'contactassignment_taken_from_group_id', '1000000 1000'),
+  ('contact_assignments', 'contactassignment_user_id_started_at', '1000000 100 2'),
+  ('contact_assignments', 'contactassignment_contact_id_started_at', '1000000 5 2'),
+  ('contact_assignments', 'assignment_one_current', '1000000 1'),
+  ('contact_assignments', 'contactassignment_account_id_id', '1000000 100000 1'),
+  ('contacts', 'contact_address', '1000000 100000 2 1'),
+  ('contacts', 'contact_account_id_phone', '1000000 100000 2'),
+  ('contacts', 'contact_arrival_group_id', '1000000 1000'),
+  ('contacts', 'contact_assigned_user_id_box_sort_key', '1000000 100 33 2'),
+  ('contacts', 'contact_group_id_box_sort_key', '1000000 1000 333 2'),
+  ('contacts', 'contact_account_id_id', '1000000 100000 1'),
+  ('conversations', 'conversation_number', '1000000 100000 1'),
+  ('conversations', 'conversation_contact_id_opened_at', '1000000 5 2'),
+  ('conversations', 'conversation_one_open', '1000000 1'),
+  ('conversations', 'conversation_account_id_id', '1000000 100000 1'),
+  ('group_requests', 'grouprequest_group_id', '1000000 1000'),
+  ('group_requests', 'grouprequest_parent_id', '1000000 20'),
+  ('group_requests', 'grouprequest_account_id_status', '1000000 100000 33333'),
+  ('group_requests', 'grouprequest_account_id_id', '1000000 100000 1'),
+  ('groups', 'group_one_root', '1000000 1'),
+  ('groups', 'group_sibling_name', '1000000 100000 20 1'),
+  ('groups', 'group_tree', '1000000 100000 2 2 2 2'),
+  ('groups', 'group_account_id_id', '1000000 100000 1'),
+  ('messages', 'message_external_id', '1000000 100000 1'),
+  ('messages', 'message_conversation_id_sent_at', '1000000 20 2'),
+  ('messages', 'message_account_id_id', '1000000 100000 1'),
+  ('role_grants', 'rolegrant_group_id', '1000000 1000'),
+  ('role_grants', 'rolegrant_role_id', '1000000 1000'),
+  ('role_grants', 'rolegrant_user_id', '1000000 100'),
+  ('role_grants', 'rolegrant_account_id_id', '1000000 100000 1'),
+  ('roles', 'role_key', '1000000 100000 1'),
+  ('roles', 'role_name', '1000000 100000 1'),
+  ('roles', 'role_account_id_id', '1000000 100000 1'),
+  ('sessions', 'session_user_id', '1000000 100'),
+  ('sessions', 'session_account_id_id', '1000000 100000 1'),
+  ('sessions', 'sessions_token_hash_key', '1000000 1'),
+  ('users', 'user_setup_token_hash', '1000000 1'),
+  ('users', 'user_home_group_id_name_key', '1000000 100 2'),
+  ('users', 'user_login', '1000000 2'),
+  ('users', 'user_email', '1000000 100000 1'),
+  ('users', 'user_account_id_id', '1000000 100000 1'),
+  ('scopes', 'scopes', '1000000 1000 300 2 1');
