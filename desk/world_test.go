@@ -55,6 +55,7 @@ type world struct {
 // each runs the test in a new world on every database.
 func each(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
+	t.Parallel() // most of a test is waiting for a PostgreSQL database to be made
 	testdb.Each(t, func(t *testing.T, db *store.DB) {
 		w := newWorld(t, db)
 		w.build()

@@ -13,8 +13,19 @@ import (
 	"canopy/relay"
 )
 
+// maxWaiting is how many requests of one account wait for a decision at most.
+const maxWaiting = 200
+
 // requestGroup turns a creation into a request, where groups are created ON_REQUEST.
 func (d *doing) requestGroup(ctx context.Context, parent *ent.Group, name, reason string) (*ent.GroupRequest, error) {
+	waiting, err := d.tx.GroupRequest.Query().Where(grouprequest.AccountID(d.account.ID), grouprequest.StatusEQ(grouprequest.StatusPENDING)).
+		Count(authz.Trusted(ctx))
+	if err != nil {
+		return nil, fmt.Errorf("directory: counting requests for groups: %w", err)
+	}
+	if waiting >= maxWaiting {
+		return nil, refusal.Conflict("", "%d requests for groups wait for a decision already. Wait until some are decided.", waiting)
+	}
 	r, err := d.tx.GroupRequest.Create().SetAccountID(d.account.ID).SetParentID(parent.ID).SetName(name).
 		SetRequestedByID(d.viewer.UserID).SetReason(reason).SetCreatedAt(d.at).Save(ctx)
 	if err != nil {
