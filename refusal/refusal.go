@@ -18,7 +18,6 @@ const (
 	BadUserInput    Code = "BAD_USER_INPUT"
 	ConflictCode    Code = "CONFLICT"
 	RateLimited     Code = "RATE_LIMITED"
-	Unavailable     Code = "UNAVAILABLE"
 )
 
 // Reason is the finer word of a refusal, `extensions.reason`: a client may switch on it.
@@ -27,7 +26,6 @@ type Reason string
 // The reasons of the domain.
 const (
 	AccessPaused       Reason = "ACCESS_PAUSED"
-	AccountRequired    Reason = "ACCOUNT_REQUIRED"
 	AlreadyAssigned    Reason = "ALREADY_ASSIGNED"
 	AlreadyDeactivated Reason = "ALREADY_DEACTIVATED"
 	AlreadyDecided     Reason = "ALREADY_DECIDED"
