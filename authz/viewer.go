@@ -244,6 +244,34 @@ func (v *Viewer) Holding(at Place) Holding {
 	return h
 }
 
+// Covers says whether the viewer holds at least what the pair gives to whoever is granted it at the place. ASSIGNED and
+// SELF are not bound to a group (ruling 2): for them it is enough to hold the permission anywhere.
+func (v *Viewer) Covers(pair Pair, at Place) bool {
+	for i := range v.Grants {
+		if v.Grants[i].covers(pair, at) {
+			return true
+		}
+	}
+	return false
+}
+
+func (g *Grant) covers(pair Pair, at Place) bool {
+	p := pair.Permission
+	if g.Pairs[ScopeAccount].Has(p) {
+		return true
+	}
+	below := g.Pairs[ScopeSubtree].Has(p) && at.under(g.Place) && at.openTo(g.Place)
+	switch pair.Scope {
+	case ScopeAccount:
+		return false
+	case ScopeSubtree:
+		return below
+	case ScopeAssigned, ScopeSelf:
+		return g.Pairs.Permissions().Has(p)
+	}
+	return below || at.GroupID == g.Place.GroupID && g.Pairs.Cover(pair)
+}
+
 type contextKey struct{ name string }
 
 var (

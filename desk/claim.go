@@ -2,10 +2,14 @@ package desk
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"time"
 
 	"canopy/authz"
 	"canopy/ent/generated/contact"
 	"canopy/ent/generated/contactassignment"
+	"canopy/ent/generated/rolegrant"
 	"canopy/refusal"
 )
 
@@ -67,8 +71,25 @@ func (j *job) mayClaim(ctx context.Context, h *held) error {
 	if err != nil {
 		return err
 	}
-	if !j.viewer.Can(authz.QueueClaim, authz.AtContact(waitedIn, 0)) {
+	then, err := j.viewerAt(ctx, current.StartedAt)
+	if err != nil {
+		return err
+	}
+	if !then.Can(authz.QueueClaim, authz.AtContact(waitedIn, 0)) {
 		return refusal.NotFound("contact")
 	}
 	return refusal.Conflict(refusal.AlreadyAssigned, "Somebody else was faster: the contact is assigned already.")
+}
+
+// viewerAt is the viewer with those of their grants only that were in force already at the moment: a queue that somebody
+// got access to later tells them nothing about what had left it before.
+func (j *job) viewerAt(ctx context.Context, at time.Time) (*authz.Viewer, error) {
+	ids, err := j.tx.RoleGrant.Query().
+		Where(rolegrant.UserID(j.viewer.UserID), rolegrant.ValidFromLTE(at), rolegrant.CreatedAtLTE(at)).IDs(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("desk: loading the viewer's earlier grants: %w", err)
+	}
+	then := *j.viewer
+	then.Grants = slices.DeleteFunc(slices.Clone(j.viewer.Grants), func(g authz.Grant) bool { return !slices.Contains(ids, g.ID) })
+	return &then, nil
 }

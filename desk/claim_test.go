@@ -102,6 +102,17 @@ func TestWhoDidNotLoseTheClaimToTheCurrentAssignmentHearsNotFound(t *testing.T) 
 	})
 }
 
+func TestWhoGotTheQueueAfterTheClaimHearsNotFound(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		c := w.writes("kim", "sales")
+		_, err := w.claims("ana", c)
+		ok(t, err)
+		w.user("late", "sales", authz.RoleAgent)
+		_, err = w.claims("late", c)
+		refused(t, err, refusal.NotFoundCode, "")
+	})
+}
+
 func TestAnAssignmentBySomebodyElseBeatsAClaimToo(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		c := w.writes("kim", "sales")

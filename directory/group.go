@@ -275,7 +275,7 @@ func (d *doing) endGrantsAt(ctx context.Context, g *ent.Group) (*endedGrants, er
 	if err != nil {
 		return nil, err
 	}
-	if err := giving.rank(live); err != nil {
+	if err := d.rank(ctx, giving, live); err != nil {
 		return nil, err
 	}
 	ended := &endedGrants{ids: []string{}}

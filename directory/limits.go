@@ -7,6 +7,7 @@ import (
 
 	"canopy/authz"
 	ent "canopy/ent/generated"
+	"canopy/ent/generated/group"
 	"canopy/ent/generated/predicate"
 	"canopy/ent/generated/role"
 	"canopy/ent/generated/rolegrant"
@@ -156,19 +157,68 @@ func (d *doing) outranks(ctx context.Context, g *giving, userID int64) error {
 	if err != nil {
 		return err
 	}
-	return g.rank(grants)
+	return d.rank(ctx, g, grants)
 }
 
-// rank refuses when the grants hold a permission that the viewer neither holds nor may give.
-func (g *giving) rank(grants []*ent.RoleGrant) error {
-	own := g.viewer.Permissions() | g.pairs.Permissions()
+// rank refuses when the grants hold something that the viewer neither holds nor may give there, as far: who could
+// reset the password of a user with a wider reach would have that reach.
+func (d *doing) rank(ctx context.Context, g *giving, grants []*ent.RoleGrant) error {
+	places, err := d.placesOfGrants(ctx, grants)
+	if err != nil {
+		return err
+	}
 	for _, grant := range grants {
-		if !pairsOf(g.roles[grant.RoleID]).Permissions().Within(own) {
-			return refusal.Limit(refusal.Rank, "This concerns a user with permissions that you neither hold nor may give. "+
-				"Ask somebody who holds them.")
+		at := places[grant.ID]
+		assigns := d.viewer.Can(authz.RolesAssign, authz.AtGroup(at))
+		for _, pair := range pairsOf(g.roles[grant.RoleID]).List() {
+			if !(assigns && g.pairs.Cover(pair)) && !d.viewer.Covers(pair, at) {
+				return refusal.Limit(refusal.Rank, "This concerns a user with permissions that you neither hold nor may give. "+
+					"Ask somebody who holds them.")
+			}
 		}
 	}
 	return nil
+}
+
+// placesOfGrants returns where each grant stands, by its id: at its own group, or at the home group of its user.
+func (d *doing) placesOfGrants(ctx context.Context, grants []*ent.RoleGrant) (map[int64]authz.Place, error) {
+	var followers []int64
+	for _, grant := range grants {
+		if grant.GroupID == nil {
+			followers = append(followers, grant.UserID)
+		}
+	}
+	users, err := d.tx.User.Query().Where(user.IDIn(followers...), user.AccountID(d.account.ID)).All(authz.Trusted(ctx))
+	if err != nil {
+		return nil, fmt.Errorf("directory: loading the holders of grants: %w", err)
+	}
+	homes := map[int64]int64{}
+	for _, u := range users {
+		homes[u.ID] = u.HomeGroupID
+	}
+	stands := map[int64]int64{}
+	var ids []int64
+	for _, grant := range grants {
+		at := homes[grant.UserID]
+		if grant.GroupID != nil {
+			at = *grant.GroupID
+		}
+		stands[grant.ID] = at
+		ids = append(ids, at)
+	}
+	found, err := d.places(ctx, d.tx.Group.Query().Where(group.AccountID(d.account.ID), group.IDIn(ids...)))
+	if err != nil {
+		return nil, err
+	}
+	byGroup := map[int64]authz.Place{}
+	for _, p := range found {
+		byGroup[p.GroupID] = p
+	}
+	places := map[int64]authz.Place{}
+	for id, at := range stands {
+		places[id] = byGroup[at]
+	}
+	return places, nil
 }
 
 // grants returns those that are in force or to come and meet the condition, whether or not the viewer sees them, in

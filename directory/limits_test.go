@@ -233,6 +233,24 @@ func TestLimit_Rank(t *testing.T) {
 		w.grant(w.administrator, deleter, nil)
 		refuses(t, w.s.DeleteUser(w.as(w.administrator), directory.DeleteUser{UserID: left.ID}), refusal.ForbiddenCode, refusal.Rank)
 
+		// A permission that is held, or may be given, in one branch does not outrank the same one elsewhere: taking over
+		// the user would take the viewer there.
+		manager := w.custom("Branch Manager", []*ent.Role{w.role(authz.RoleAgent)}, at(authz.ScopeSubtree,
+			authz.GroupsView, authz.UsersView, authz.UsersEdit, authz.UsersDeactivate, authz.RolesAssign)...)
+		local := w.user("Max Manager", w.north)
+		w.grant(local, manager, nil)
+		private := w.wall(w.group("Private", w.north))
+		both := w.user("Bea Both", w.north, authz.RoleAgent)
+		_, err = w.s.ResetPassword(w.as(local), directory.ResetPassword{UserID: both.ID})
+		allows(t, err)
+		w.grant(both, w.role(authz.RoleAgent), private)
+		_, err = w.s.ResetPassword(w.as(local), directory.ResetPassword{UserID: both.ID})
+		refuses(t, err, refusal.ForbiddenCode, refusal.Rank)
+		wide := w.user("Wim Wide", w.north)
+		w.grant(wide, w.custom("Reader of all", nil, at(authz.ScopeAccount, authz.ConversationsView)...), nil)
+		_, err = w.s.ResetPassword(ctx, directory.ResetPassword{UserID: wide.ID})
+		refuses(t, err, refusal.ForbiddenCode, refusal.Rank)
+
 		// What they may give, they outrank, though they do not hold it.
 		_, err = w.s.ResetPassword(ctx, directory.ResetPassword{UserID: w.agent.ID})
 		allows(t, err)
@@ -556,8 +574,9 @@ func TestLimit_MovingUsersTakesTheRightToGiveWhatTravelsAlong(t *testing.T) {
 			_, err := w.s.MoveUser(w.as(by), directory.MoveUser{UserID: who.ID, HomeGroupID: to.ID})
 			return err
 		}
-		// Outranks agents, and may edit users everywhere; from here on more is added.
+		// Outranks agents of the south, and may edit users everywhere; from here on more is added.
 		mover := w.user("Mo Mover", w.root, authz.RoleAgent)
+		w.grant(mover, w.role(authz.RoleAgent), w.south)
 		editing := at(authz.ScopeAccount, authz.GroupsView, authz.UsersView, authz.UsersEdit)
 		w.grant(mover, w.custom("Editor", nil, editing...), nil)
 		dan := w.user("Dan", w.south, authz.RoleAgent)

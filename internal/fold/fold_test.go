@@ -15,7 +15,8 @@ func TestKeyFindsNamesEqual(t *testing.T) {
 		{"ﬁnance", "FINANCE"},
 		{"Nº 1", "no 1"},
 		{"ᾳ", "ᾼ", "αι"},
-		{"", " ", "\u3000"},
+		{"", " ", "\u3000", "\u200b"},
+		{"Online", "On\u200bline", "\u2060online", "\ufeffOnline", "on\u00adline"},
 	} {
 		for _, name := range names[1:] {
 			if Key(name) != Key(names[0]) {
