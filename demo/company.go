@@ -152,7 +152,7 @@ func acaciaCast() []person {
 		{"neighbour", "Nils Barrowby", "Quay Sales", []string{agent}, "Agent with a second place", "Nils Barrowby is agent of Quay Sales, and dashboard administrator of Saltmere Lighthouse by a grant that stays there"},
 		{"standin", "Stina Copperfield-Moss", "Station Service", []string{agent}, "Stand-in", "Stina Copperfield-Moss is agent, and dashboard administrator of Larkmoor Station until 2031"},
 		{"coach", "Cosmo Winterbourne", "People", nil, "Custom role", "Cosmo Winterbourne is Quality Coach, a custom role: reads conversations in the Southern Region"},
-		{"billing", "Bianca Pennyworth", "Finance", []string{billing}, "Billing manager", "Bianca Pennyworth sees plan and invoices, and nothing else"},
+		{"billing", "Bianca Pennyworth", "Finance", []string{billing}, "Billing manager", "Bianca Pennyworth may change the plan, and sees nothing else"},
 		{"developer", "Dexter Cogsworth", "Head Office", []string{developer}, "Developer", "Dexter Cogsworth connects other systems, and sees no contact"},
 		{loginGateway, "Channel Gateway", "", []string{developer}, "", ""},
 		{"paused", "Primrose Haltwell", "Gate Sales", []string{agent}, "Paused agent", "Primrose Haltwell's access is paused: she is refused everything"},

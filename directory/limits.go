@@ -171,7 +171,8 @@ func (d *doing) rank(ctx context.Context, g *giving, grants []*ent.RoleGrant) er
 		at := places[grant.ID]
 		assigns := d.viewer.Can(authz.RolesAssign, authz.AtGroup(at))
 		for _, pair := range pairsOf(g.roles[grant.RoleID]).List() {
-			if !(assigns && g.pairs.Cover(pair)) && !d.viewer.Covers(pair, at) {
+			mayGive := assigns && g.pairs.Cover(pair)
+			if !mayGive && !d.viewer.Covers(pair, at) {
 				return refusal.Limit(refusal.Rank, "This concerns a user with permissions that you neither hold nor may give. "+
 					"Ask somebody who holds them.")
 			}

@@ -80,7 +80,7 @@ func ofViewer[V any](load func(context.Context, *authz.Viewer) (V, error)) loade
 }
 
 func (r *resolver) viewerGrants(ctx context.Context, v *authz.Viewer) ([]*ent.RoleGrant, error) {
-	grants := nested[*ent.RoleGrant]{list: grantsNewestFirst(), relation: ofUser, narrow: []func(*sql.Selector){inForce(v.At)}}
+	grants := nested[*ent.RoleGrant]{list: grantsNewestFirst(), relation: ofUser, narrow: []func(*sql.Selector){inForce(r.now())}}
 	found, err := grants.first(ctx, r.DB.Read, []int64{v.UserID}, maxGrants, func(g *ent.RoleGrant) int64 { return g.UserID })
 	return found[v.UserID], err
 }
@@ -90,9 +90,9 @@ func (r *resolver) viewerAgent(ctx context.Context, v *authz.Viewer) (*bind.Agen
 	return found[v.UserID], err
 }
 
-func (r *resolver) viewerSessions(ctx context.Context, v *authz.Viewer) ([]*ent.Session, error) {
+func (r *resolver) viewerSessions(ctx context.Context, _ *authz.Viewer) ([]*ent.Session, error) {
 	return sessionRows(ctx, r.DB.Read, func(s *sql.Selector) {
-		s.Where(sql.GT(s.C(session.FieldExpiresAt), v.At))
+		s.Where(sql.GT(s.C(session.FieldExpiresAt), r.now()))
 		s.OrderBy(sql.Desc(s.C(session.FieldCreatedAt)), sql.Desc(s.C(session.FieldID))).Limit(maxSessions)
 	})
 }

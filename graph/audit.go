@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"canopy/authz"
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/auditevent"
 	"canopy/graph/bind"
@@ -88,22 +90,31 @@ func (r *auditEventResolver) Target(ctx context.Context, e *ent.AuditEvent) (bin
 	return take[bind.Node](ctx, r.resolver, e)
 }
 
-// Changes hides what is said about a contact that the viewer does not see.
 func (r *auditEventResolver) Changes(ctx context.Context, e *ent.AuditEvent) ([]*model.AuditChange, error) {
-	target, err := take[bind.Node](ctx, r.resolver, e)
-	if err != nil || target == nil && aboutContact(targetOf(e)) {
+	shown, err := take[bool](ctx, r.resolver, e)
+	if err != nil || !shown {
 		return []*model.AuditChange{}, err
 	}
 	return changes(e.Before, e.After)
 }
 
+func (r *auditEventResolver) Reason(ctx context.Context, e *ent.AuditEvent) (string, error) {
+	shown, err := take[bool](ctx, r.resolver, e)
+	if err != nil || !shown {
+		return "", err
+	}
+	return e.Reason, nil
+}
+
 func (r *resolver) auditEventLoaders() map[string]anyLoader {
 	targets := loader[*ent.AuditEvent, bind.Node]{numberOfNode[*ent.AuditEvent], r.targets}
+	details := loader[*ent.AuditEvent, bool]{numberOfNode[*ent.AuditEvent], r.detailed}
 	return map[string]anyLoader{
 		"user":     toOne(r, userRows, func(e *ent.AuditEvent) *int64 { return e.UserID }),
 		"target":   targets,
 		"targetId": targets,
-		"changes":  targets,
+		"changes":  details,
+		"reason":   details,
 	}
 }
 
@@ -115,11 +126,36 @@ func targetOf(e *ent.AuditEvent) relay.ID {
 	return relay.NewID(relay.Kind(e.TargetKind[0]), e.TargetID)
 }
 
-// aboutContact says whether such a thing belongs to a contact.
-func aboutContact(target relay.ID) bool {
-	switch target.Kind() {
-	case relay.KindContact, relay.KindContactAssignment, relay.KindConversation, relay.KindMessage:
+// detailed says of which events the viewer is shown the changes and the reason: those whose targets they see, and
+// those about a kind of which they see all that there is, so that what is gone can be read too.
+func (r *resolver) detailed(ctx context.Context, events []*ent.AuditEvent, _ asked) (map[int64]bool, error) {
+	shown := make(map[int64]bool, len(events))
+	var rest []*ent.AuditEvent
+	for _, e := range events {
+		if shown[e.ID] = seesAll(authz.FromContext(ctx), targetOf(e).Kind()); !shown[e.ID] {
+			rest = append(rest, e)
+		}
+	}
+	targets, err := r.targets(ctx, rest, asked{})
+	for id := range targets {
+		shown[id] = true
+	}
+	return shown, err
+}
+
+// seesAll says whether the viewer sees all things of a kind that the account has, whatever group they are in.
+func seesAll(v *authz.Viewer, kind relay.Kind) bool {
+	switch kind {
+	case relay.KindAccount:
 		return true
+	case relay.KindGroup, relay.KindGroupRequest:
+		return v.CanAccount(authz.GroupsView)
+	case relay.KindUser, relay.KindSession:
+		return v.CanAccount(authz.UsersView)
+	case relay.KindRole, relay.KindRoleGrant:
+		return v.CanAccount(authz.RolesView)
+	case relay.KindContact, relay.KindContactAssignment, relay.KindConversation, relay.KindMessage:
+		return v.CanAccount(authz.ConversationsView) || v.CanAccount(authz.ContactsView)
 	}
 	return false
 }
@@ -140,7 +176,7 @@ func (r *resolver) targets(ctx context.Context, events []*ent.AuditEvent, _ aske
 	return targets, err
 }
 
-// changes lists the fields of both sides by name.
+// changes lists by name the fields in which the sides differ.
 func changes(before, after json.RawMessage) ([]*model.AuditChange, error) {
 	was, err := fieldsOf(before)
 	if err != nil {
@@ -154,6 +190,9 @@ func changes(before, after json.RawMessage) ([]*model.AuditChange, error) {
 	maps.Copy(names, is)
 	list := make([]*model.AuditChange, 0, len(names))
 	for _, name := range slices.Sorted(maps.Keys(names)) {
+		if b, a := was[name], is[name]; a != nil && b != nil && bytes.Equal(a, b) {
+			continue
+		}
 		list = append(list, &model.AuditChange{Field: name, Before: text(was, name), After: text(is, name)})
 	}
 	return list, nil

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"cmp"
 	"context"
 
 	"canopy/authz"
@@ -30,10 +31,13 @@ func (r *queryResolver) Contacts(ctx context.Context, under *relay.ID, search *s
 	if err != nil {
 		return nil, err
 	}
-	query := desk.ContactsQuery{Under: numberOf(under, relay.KindGroup), After: at, First: p.first}
-	if search != nil {
-		query.Search = *search
+	text, err := searchText(search)
+	if err != nil {
+		// A group that is not there comes before a text that nobody may search for.
+		_, missing := r.under(ctx, under)
+		return nil, cmp.Or(missing, err)
 	}
+	query := desk.ContactsQuery{Under: numberOf(under, relay.KindGroup), Search: text, After: at, First: p.first}
 	found, err := r.Desk.Contacts(ctx, query)
 	if err != nil {
 		return nil, err

@@ -13,7 +13,7 @@ import (
 
 // NewWithoutLookAhead returns an executor in which every field loads for its own object and what is below it.
 func NewWithoutLookAhead(cfg Config) (*executor.Executor, error) {
-	_, e, err := build(cfg)
+	r, e, err := build(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -21,7 +21,7 @@ func NewWithoutLookAhead(cfg Config) (*executor.Executor, error) {
 		if object := graphql.GetFieldContext(ctx).Object; object != "Query" && object != "Mutation" {
 			return next(ctx)
 		}
-		return next(withAnswers(ctx))
+		return next(r.withAnswers(ctx))
 	})
 	return e, nil
 }

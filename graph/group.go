@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"canopy/authz"
 	ent "canopy/ent/generated"
@@ -38,7 +40,11 @@ func (r *queryResolver) Groups(ctx context.Context, under *relay.ID, search *str
 	if err != nil {
 		return nil, err
 	}
-	return groupsOfTree().page(ctx, r.DB.Read, p, hull(authz.FromContext(ctx)), branch.groups, searched(search, "name_key"))
+	text, err := searchText(search)
+	if err != nil {
+		return nil, err
+	}
+	return groupsOfTree().page(ctx, r.DB.Read, p, hull(authz.FromContext(ctx)), branch.groups, searched(text, "name_key"))
 }
 
 func (r *groupResolver) Parent(ctx context.Context, g *ent.Group) (*ent.Group, error) {
@@ -122,14 +128,19 @@ type branch struct {
 	path      string
 }
 
-// under returns the branch of a visible group.
+// under returns the branch of a visible group, which an argument of that name names.
 func (r *resolver) under(ctx context.Context, id *relay.ID) (branch, error) {
 	if id == nil {
 		return branch{}, nil
 	}
-	g, err := one(ctx, r.DB.Read, groupRows, id.As(relay.KindGroup), "group")
+	wanted := id.As(relay.KindGroup)
+	found, err := byID(ctx, r.DB.Read, groupRows, []int64{wanted})
 	if err != nil {
 		return branch{}, err
+	}
+	g, visible := found[wanted]
+	if !visible {
+		return branch{}, refusal.NotFound("group").At("under")
 	}
 	return branch{g.AccountID, g.Path}, nil
 }
@@ -153,15 +164,28 @@ func (b branch) homes(s *sql.Selector) {
 	s.Where(sql.In(s.C("home_group_id"), groups))
 }
 
+// maxSearch is the length of what can be searched for.
+const maxSearch = 100
+
+// searchText returns what to search for, "" for nothing. It is the one check of all arguments of that name.
+func searchText(search *string) (string, error) {
+	text := orEmpty(search)
+	if utf8.RuneCountInString(text) > maxSearch || !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
+		return "", refusal.BadInput("search", "Search for at most %d characters, none of them control characters.", maxSearch)
+	}
+	return text, nil
+}
+
 // searched narrows a select to rows of which a folded column has the text. An empty text narrows nothing.
-func searched(search *string, columns ...string) func(*sql.Selector) {
+func searched(text string, columns ...string) func(*sql.Selector) {
+	key := fold.Key(text)
 	return func(s *sql.Selector) {
-		if search == nil || strings.TrimSpace(*search) == "" {
+		if key == "" {
 			return
 		}
 		var ways []*sql.Predicate
 		for _, column := range columns {
-			ways = append(ways, sql.Contains(s.C(column), fold.Key(*search)))
+			ways = append(ways, sql.Contains(s.C(column), key))
 		}
 		s.Where(sql.Or(ways...))
 	}

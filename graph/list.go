@@ -176,7 +176,7 @@ func usersByName() *list[*ent.User] {
 
 func agentsByName() *list[*bind.Agent] {
 	return &list[*bind.Agent]{
-		table: "users", visible: rule.Cards, rows: agentRows, order: orderByName, by: []string{"name_key", "id"},
+		table: "users", visible: func(ctx context.Context) rule.Predicate { return rule.Cards(judgedNow(ctx)) }, rows: agentRows, order: orderByName, by: []string{"name_key", "id"},
 		position: func(a *bind.Agent) relay.Position { return atName(a.NameKey, a.ID) }, behind: behindName,
 	}
 }

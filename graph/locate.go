@@ -110,12 +110,22 @@ func (r *resolver) missing(ctx context.Context) error {
 			}
 			for _, id := range ids {
 				if found[id] == nil && !slices.Contains(home, id.As(relay.KindGroup)) {
-					return refusal.NotFound(named(path[len(path)-1]))
+					return notFound(path)
 				}
 			}
 		}
 	}
 	return nil
+}
+
+// notFound refuses for an argument that names nothing that the viewer sees, in the words of the resolvers.
+func notFound(path []string) error {
+	argument := path[len(path)-1]
+	missing := refusal.NotFound(named(argument))
+	if argument == "under" {
+		return missing.At(argument)
+	}
+	return missing
 }
 
 // idPaths lists the paths of ids within an argument.

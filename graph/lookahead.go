@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"time"
 
 	"canopy/authz"
 	"canopy/graph/bind"
@@ -63,12 +64,13 @@ type answers struct {
 	mu     sync.Mutex
 	fields map[answerKey]answer
 	places map[int64]authz.Place
+	now    func() time.Time
 }
 
 var answersKey = &contextKey{"answers"}
 
-func withAnswers(ctx context.Context) context.Context {
-	return context.WithValue(ctx, answersKey, &answers{fields: map[answerKey]answer{}, places: map[int64]authz.Place{}})
+func (r *resolver) withAnswers(ctx context.Context) context.Context {
+	return context.WithValue(ctx, answersKey, &answers{fields: map[answerKey]answer{}, places: map[int64]authz.Place{}, now: r.now})
 }
 
 func answersFrom(ctx context.Context) *answers { return ctx.Value(answersKey).(*answers) }
@@ -160,7 +162,7 @@ func (r *resolver) lookAhead(ctx context.Context, next graphql.Resolver) (any, e
 	if fc.Object != "Query" && fc.Object != "Mutation" {
 		return next(ctx)
 	}
-	ctx = withAnswers(ctx)
+	ctx = r.withAnswers(ctx)
 	result, err := next(ctx)
 	if fc.Object == "Mutation" {
 		answersFrom(ctx).forget()

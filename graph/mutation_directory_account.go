@@ -24,7 +24,7 @@ func (r *mutationResolver) ChangePlan(ctx context.Context, input model.ChangePla
 	if err != nil {
 		return nil, err
 	}
-	return &model.ChangePlanPayload{Account: changed}, nil
+	return &model.ChangePlanPayload{Account: changed, Plan: changed.Plan}, nil
 }
 
 // TransferOwnership makes another owner the primary one.

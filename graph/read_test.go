@@ -212,6 +212,33 @@ func TestGrantsToComeAreShownAndGiveNothing(t *testing.T) {
 		`{"viewer":{"user":{"grants":[{"role":{"key":"OWNER"},"inForce":false,"validFrom":"2027-03-01T10:00:00.000000Z"},{"role":{"key":"AGENT"},"inForce":true,"validFrom":"2027-03-01T09:00:00.000000Z"}],"roles":[{"key":"AGENT"}]},"grants":[{"role":{"key":"AGENT"}}],"modules":["SERVICE"]}}`)
 }
 
+// TestGrantsAreJudgedByTheClock asks with a viewer who was loaded before what is judged came into force.
+func TestGrantsAreJudgedByTheClock(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *store.DB) {
+		// A clock may have a zone, and know of more than microseconds.
+		moment := now.Add(time.Hour + time.Microsecond + time.Nanosecond).In(time.FixedZone("", 3600))
+		later := func() time.Time { return moment }
+		w := company(t, db, func(c *graph.Config) { c.Now, c.Directory.Now, c.Desk.Now = later, later, later })
+		same(t, w.ask("olga", `mutation { grantRole(input: {userId: "%s", roleId: "%s"}) { grant { inForce validFrom
+			user { roles { key } grants { inForce } agent { name } } } } }`, w.id(relay.KindUser, "sue"), w.id(relay.KindRole, authz.RoleAgent)),
+			`{"grantRole":{"grant":{"inForce":true,"validFrom":"2027-03-01T10:00:00.000001Z",`+
+				`"user":{"roles":[{"key":"AGENT"},{"key":"DASHBOARD_ADMINISTRATOR"}],"grants":[{"inForce":true},{"inForce":true}],"agent":{"name":"sue"}}}}}`)
+		agents := w.id(relay.KindRole, authz.RoleAgent)
+		same(t, w.ask("olga", `{ users(roleId: "%s", search: "sue") { nodes { name } } agents(under: "%s") { totalCount } }`, agents, w.id(relay.KindGroup, "sales")),
+			`{"users":{"nodes":[{"name":"sue"}]},"agents":{"totalCount":4}}`)
+		w.session("sue") // ends with the first hour
+		same(t, w.ask("sue", `{ viewer { grants { role { key } } sessions { kind } } }`),
+			`{"viewer":{"grants":[{"role":{"key":"AGENT"}},{"role":{"key":"DASHBOARD_ADMINISTRATOR"}}],"sessions":[]}}`)
+		moment = moment.Add(time.Hour)
+		w.write(func(ctx context.Context, tx *ent.Tx) error {
+			return tx.RoleGrant.UpdateOneID(w.ids["ana AGENT"]).SetValidUntil(moment.UTC().Truncate(time.Microsecond)).Exec(ctx)
+		})
+		same(t, w.ask("olga", `{ user(id: "%s") { roles { key } grants { inForce } agent { name } } roleGrants(userId: "%s") { totalCount } node(id: "%s") { ... on RoleGrant { inForce } } }`,
+			w.id(relay.KindUser, "ana"), w.id(relay.KindUser, "ana"), w.id(relay.KindRoleGrant, "ana AGENT")),
+			`{"user":{"roles":[],"grants":[],"agent":null},"roleGrants":{"totalCount":0},"node":{"inForce":false}}`)
+	})
+}
+
 func TestRolesComeInOrder(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db *store.DB) {
 		w := company(t, db)
@@ -246,6 +273,126 @@ func TestFilters(t *testing.T) {
 		if got := w.refused(w.as("ana"), `{ users { totalCount } }`, nil); got["permission"] != "USERS_VIEW" {
 			t.Errorf("got %v", got)
 		}
+	})
+}
+
+// TestUnderIsBlamedEverywhere wants one answer of all lists to a group that is not there for the viewer.
+func TestUnderIsBlamedEverywhere(t *testing.T) {
+	w := company(t, testdb.SQLite(t))
+	for _, list := range []string{"groups", "users", "agents", "contacts", "inbox"} {
+		query := fmt.Sprintf(`query($under: ID!) { %s(under: $under) { totalCount } }`, list)
+		if list == "inbox" {
+			query = `query($under: ID!) { inbox(box: YOU, under: $under) { totalCount } }`
+		}
+		for viewer, under := range map[string]string{"olga": relay.NewID(relay.KindGroup, 1<<40).String(), "ana": w.id(relay.KindGroup, "cellar")} {
+			got := w.refused(w.as(viewer), query, map[string]any{"under": under})
+			if got["code"] != "NOT_FOUND" || got["field"] != "under" {
+				t.Errorf("%s, %s: %v", viewer, list, got)
+			}
+		}
+	}
+}
+
+// TestSearchIsCheckedEverywhere wants one answer of all searches to what nobody may search for.
+func TestSearchIsCheckedEverywhere(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *store.DB) {
+		w := company(t, db)
+		for _, list := range []string{"groups", "users", "contacts"} {
+			query := fmt.Sprintf(`query($search: String!, $under: ID) { %s(search: $search, under: $under) { totalCount } }`, list)
+			for _, text := range []string{"\x00", "a\x00b", "a\tb", "\u0085", strings.Repeat("ã", 101)} {
+				answer := w.run(w.as("olga"), query, map[string]any{"search": text})
+				got := w.refused(w.as("olga"), query, map[string]any{"search": text})
+				if got["code"] != "BAD_USER_INPUT" || got["field"] != "search" || !strings.Contains(answer, "at most 100 characters, none of them control characters.") {
+					t.Errorf("%s, %q: %s", list, text, answer)
+				}
+				nowhere := map[string]any{"search": text, "under": relay.NewID(relay.KindGroup, 1<<40).String()}
+				if got := w.refused(w.as("olga"), query, nowhere); got["code"] != "NOT_FOUND" {
+					t.Errorf("%s, %q below nothing: %v", list, text, got)
+				}
+			}
+			same(t, w.run(w.as("olga"), query, map[string]any{"search": strings.Repeat("ã", 100)}), `{"data":{"`+list+`":{"totalCount":0}}}`)
+		}
+	})
+}
+
+func TestRequestsSayWhoAsks(t *testing.T) {
+	w := company(t, testdb.SQLite(t))
+	w.request("sales", "adam")
+	const query = `{ groupRequests { nodes { requestedBy { name email agent { name } } } } }`
+	for _, name := range []string{"adam", "olga"} {
+		same(t, w.ask(name, query), `{"groupRequests":{"nodes":[{"requestedBy":{"name":"adam","email":"adam@example.com","agent":null}}]}}`)
+	}
+	// A supervisor sees the request and not the directory of users.
+	same(t, w.ask("sue", query), `{"groupRequests":{"nodes":[{"requestedBy":null}]}}`)
+}
+
+// TestChangedPlanIsAnswered asks as a billing manager, who may change the plan and not look at the account's status.
+func TestChangedPlanIsAnswered(t *testing.T) {
+	w := company(t, testdb.SQLite(t))
+	w.user("bill", "root", authz.RoleBillingManager)
+	same(t, w.ask("bill", `mutation { changePlan(input: {plan: STARTER}) { plan account { name } } }`), `{"changePlan":{"plan":"STARTER","account":{"name":"acacia"}}}`)
+	if got := w.refused(w.as("bill"), `mutation { changePlan(input: {plan: PRO}) { account { plan } } }`, nil); got["permission"] != "ACCOUNT_STATUS_VIEW" {
+		t.Errorf("got %v", got)
+	}
+}
+
+// TestAuditTrailGivesDetailsOfWhatTheReaderMaySee records a change of something gone of each kind, and asks as people
+// who see the trail and one thing more.
+func TestAuditTrailGivesDetailsOfWhatTheReaderMaySee(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *store.DB) {
+		w := company(t, db)
+		for _, kind := range allKinds {
+			w.record(string(kind), kind, 1<<40, map[string]any{"text": "secret of " + string(kind)}, nil)
+		}
+		const query = `{ auditEvents(first: 200) { nodes { changes { before } reason target { id } } } }`
+		service := string([]relay.Kind{relay.KindContact, relay.KindContactAssignment, relay.KindConversation, relay.KindMessage})
+		for extra, want := range map[authz.Permission]string{
+			authz.AuditView:         "",
+			authz.GroupsView:        string([]relay.Kind{relay.KindGroup, relay.KindGroupRequest}),
+			authz.UsersView:         string([]relay.Kind{relay.KindUser, relay.KindSession}),
+			authz.RolesView:         string([]relay.Kind{relay.KindRole, relay.KindRoleGrant}),
+			authz.ConversationsView: service,
+			authz.ContactsView:      service,
+			authz.QueueView:         "",
+		} {
+			name := "reader with " + extra.String()
+			w.role("role of "+name, authz.Pair{Permission: authz.AuditView, Scope: authz.ScopeAccount}, authz.Pair{Permission: extra, Scope: authz.ScopeAccount})
+			w.user(name, "root", "role of "+name)
+			answer := w.ask(name, query)
+			for _, kind := range allKinds {
+				shown := kind == relay.KindAccount || strings.ContainsRune(want, rune(kind))
+				if got := strings.Contains(answer, "secret of "+string(kind)+`\`); got != shown {
+					t.Errorf("%s, kind %c: changes are shown: %t", name, kind, got)
+				}
+				if got := strings.Contains(answer, `"reason of `+string(kind)+`"`); got != shown {
+					t.Errorf("%s, kind %c: the reason is shown: %t", name, kind, got)
+				}
+			}
+		}
+	})
+}
+
+// TestAuditTrailGivesDetailsOfABranch asks as somebody who sees the trail, and the groups of a branch.
+func TestAuditTrailGivesDetailsOfABranch(t *testing.T) {
+	w := company(t, testdb.SQLite(t))
+	w.role("reader", authz.Pair{Permission: authz.AuditView, Scope: authz.ScopeAccount}, authz.Pair{Permission: authz.GroupsView, Scope: authz.ScopeSubtree})
+	w.user("rita", "sales", "reader")
+	w.record("gone", relay.KindGroup, 1<<40, map[string]any{"name": "gone"}, nil)
+	w.record("vault", relay.KindGroup, w.ids["vault"], nil, map[string]any{"name": "vault"})
+	w.record("north", relay.KindGroup, w.ids["north"], nil, map[string]any{"name": "north"})
+	same(t, w.ask("rita", `{ auditEvents { nodes { target { ... on Group { name } } changes { field } reason } } }`), `{"auditEvents":{"nodes":[`+
+		`{"target":{"name":"north"},"changes":[{"field":"name"}],"reason":"reason of north"},`+
+		`{"target":null,"changes":[],"reason":""},{"target":null,"changes":[],"reason":""}]}}`)
+}
+
+func TestAuditTrailShowsWhatDiffers(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *store.DB) {
+		w := company(t, db)
+		w.record("about sales", relay.KindGroup, w.ids["sales"],
+			map[string]any{"name": "sales", "pairs": []any{map[string]any{"a": 1, "b": 2}}, "capacity": nil, "closeAfter": 60, "gone": 1},
+			map[string]any{"name": "sales", "pairs": []any{map[string]any{"a": 1, "b": 2}}, "capacity": nil, "closeAfter": nil, "new": "1"})
+		same(t, w.ask("olga", `{ auditEvents { nodes { changes { field before after } } } }`), `{"auditEvents":{"nodes":[{"changes":[`+
+			`{"field":"closeAfter","before":"60","after":"null"},{"field":"gone","before":"1","after":null},{"field":"new","before":null,"after":"\"1\""}]}]}}`)
 	})
 }
 

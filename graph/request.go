@@ -5,7 +5,6 @@ import (
 
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/grouprequest"
-	"canopy/graph/bind"
 	"canopy/relay"
 )
 
@@ -23,8 +22,8 @@ func (r *groupRequestResolver) Parent(ctx context.Context, q *ent.GroupRequest) 
 	return take[*ent.Group](ctx, r.resolver, q)
 }
 
-func (r *groupRequestResolver) RequestedBy(ctx context.Context, q *ent.GroupRequest) (*bind.Agent, error) {
-	return take[*bind.Agent](ctx, r.resolver, q)
+func (r *groupRequestResolver) RequestedBy(ctx context.Context, q *ent.GroupRequest) (*ent.User, error) {
+	return take[*ent.User](ctx, r.resolver, q)
 }
 
 func (r *groupRequestResolver) Group(ctx context.Context, q *ent.GroupRequest) (*ent.Group, error) {
@@ -34,7 +33,7 @@ func (r *groupRequestResolver) Group(ctx context.Context, q *ent.GroupRequest) (
 func (r *resolver) groupRequestLoaders() map[string]anyLoader {
 	return map[string]anyLoader{
 		"parent":      toOne(r, groupRows, to(func(q *ent.GroupRequest) int64 { return q.ParentID })),
-		"requestedBy": toOne(r, agentRows, to(func(q *ent.GroupRequest) int64 { return q.RequestedByID })),
+		"requestedBy": toOne(r, userRows, to(func(q *ent.GroupRequest) int64 { return q.RequestedByID })),
 		"group":       toOne(r, groupRows, func(q *ent.GroupRequest) *int64 { return q.GroupID }),
 	}
 }

@@ -30,6 +30,10 @@ type resolver struct {
 	inputs    map[string]ast.FieldList
 }
 
+// now is the moment at which grants and sessions are judged that are shown. It is not the one at which the viewer was
+// loaded: what a mutation has just given counts in its answer.
+func (r *resolver) now() time.Time { return r.Now().UTC().Truncate(time.Microsecond) }
+
 type (
 	queryResolver    struct{ *resolver }
 	mutationResolver struct{ *resolver }

@@ -70,7 +70,7 @@ func (r *queryResolver) RoleGrants(ctx context.Context, userID, roleID, groupID 
 	if err != nil {
 		return nil, err
 	}
-	conditions := []func(*sql.Selector){lasting(authz.FromContext(ctx).At)}
+	conditions := []func(*sql.Selector){lasting(r.now())}
 	if userID != nil {
 		u, err := one(ctx, r.DB.Read, userRows, userID.As(relay.KindUser), "user")
 		if err != nil {
@@ -122,8 +122,8 @@ func (r *roleGrantResolver) FollowsHomeGroup(_ context.Context, g *ent.RoleGrant
 	return g.GroupID == nil, nil
 }
 
-func (r *roleGrantResolver) InForce(ctx context.Context, g *ent.RoleGrant) (bool, error) {
-	now := authz.FromContext(ctx).At
+func (r *roleGrantResolver) InForce(_ context.Context, g *ent.RoleGrant) (bool, error) {
+	now := r.now()
 	ended := g.ValidUntil != nil && !g.ValidUntil.After(now)
 	return g.RevokedAt == nil && !g.ValidFrom.After(now) && !ended, nil
 }

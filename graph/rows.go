@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 
+	"canopy/authz"
 	ent "canopy/ent/generated"
 	"canopy/ent/rule"
 	"canopy/graph/bind"
@@ -41,12 +42,23 @@ func userRows(ctx context.Context, c *ent.Client, shape func(*entsql.Selector)) 
 }
 
 func agentRows(ctx context.Context, c *ent.Client, shape func(*entsql.Selector)) ([]*bind.Agent, error) {
-	users, err := userRows(rule.AsCards(ctx), c, shape)
+	users, err := userRows(rule.AsCards(judgedNow(ctx)), c, shape)
 	agents := make([]*bind.Agent, len(users))
 	for i, u := range users {
 		agents[i] = bind.NewAgent(u)
 	}
 	return agents, err
+}
+
+// judgedNow returns a context in which whoever serves now has a card, also by a grant that is younger than the request.
+func judgedNow(ctx context.Context) context.Context {
+	v := authz.FromContext(ctx)
+	if v == nil {
+		return ctx
+	}
+	later := *v
+	later.At = answersFrom(ctx).now()
+	return authz.NewContext(ctx, &later)
 }
 
 func sessionRows(ctx context.Context, c *ent.Client, shape func(*entsql.Selector)) ([]*ent.Session, error) {

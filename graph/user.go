@@ -38,7 +38,11 @@ func (r *queryResolver) Users(ctx context.Context, under *relay.ID, search *stri
 	if err != nil {
 		return nil, err
 	}
-	return usersByName().page(ctx, r.DB.Read, p, branch.homes, searched(search, "name_key", "email_key"), with(user.FieldStatus, status), holding)
+	text, err := searchText(search)
+	if err != nil {
+		return nil, err
+	}
+	return usersByName().page(ctx, r.DB.Read, p, branch.homes, searched(text, "name_key", "email_key"), with(user.FieldStatus, status), holding)
 }
 
 // with narrows a select to rows that have the value, if there is one.
@@ -59,14 +63,14 @@ func (r *resolver) holding(ctx context.Context, id *relay.ID) (func(*sql.Selecto
 	if err != nil {
 		return nil, err
 	}
-	v := authz.FromContext(ctx)
-	if !v.CanAccount(authz.RolesView) {
+	if !authz.FromContext(ctx).CanAccount(authz.RolesView) {
 		return nil, refusal.Forbidden(authz.RolesView, "on the account")
 	}
+	now := inForce(r.now())
 	return func(s *sql.Selector) {
 		grants := sql.Dialect(s.Dialect()).Select(rolegrant.FieldUserID).From(sql.Table(rolegrant.Table))
 		grants.Where(sql.EQ(grants.C(rolegrant.FieldRoleID), role.ID))
-		inForce(v.At)(grants)
+		now(grants)
 		s.Where(sql.In(s.C(user.FieldID), grants))
 	}, nil
 }
@@ -136,12 +140,12 @@ func (r *resolver) mayViewRoles(ctx context.Context, u *ent.User) error {
 }
 
 func (r *resolver) userGrants(ctx context.Context, users []*ent.User, _ asked) (map[int64][]*ent.RoleGrant, error) {
-	return r.grantsOf(ctx, users, lasting(authz.FromContext(ctx).At))
+	return r.grantsOf(ctx, users, lasting(r.now()))
 }
 
 // userRoles returns the roles of the grants in force, each once.
 func (r *resolver) userRoles(ctx context.Context, users []*ent.User, _ asked) (map[int64][]*ent.Role, error) {
-	grants, err := r.grantsOf(ctx, users, inForce(authz.FromContext(ctx).At))
+	grants, err := r.grantsOf(ctx, users, inForce(r.now()))
 	if err != nil {
 		return nil, err
 	}

@@ -312,7 +312,8 @@ func (w *world) event(name string) {
 func (w *world) record(name string, kind relay.Kind, target int64, before, after map[string]any) {
 	w.t.Helper()
 	w.write(func(ctx context.Context, tx *ent.Tx) error {
-		create := tx.AuditEvent.Create().SetAccountID(w.account).SetAction("TESTED").SetTargetKind(string(kind)).SetTargetID(target).SetAt(now)
+		create := tx.AuditEvent.Create().SetAccountID(w.account).SetAction("TESTED").SetTargetKind(string(kind)).SetTargetID(target).
+			SetReason("reason of " + name).SetAt(now)
 		for side, set := range map[*map[string]any]func(json.RawMessage) *ent.AuditEventCreate{&before: create.SetBefore, &after: create.SetAfter} {
 			if *side == nil {
 				continue

@@ -16,6 +16,7 @@ import (
 // LogInLimits bound how often somebody may try to log in. Successful attempts count too: whether one succeeds is known
 // only after the work that has to be limited.
 type LogInLimits struct {
+	PerPair    Allowance // for one e-mail address, from one remote address
 	PerEmail   Allowance // for one e-mail address, from anywhere
 	PerAddress Allowance // from one remote address, for anybody
 }
@@ -26,11 +27,13 @@ type Allowance struct {
 	Every time.Duration
 }
 
-// DefaultLogInLimits leave a person room to mistype and an office behind one address room to start the day; a guesser
-// gets 5,760 attempts a day at one e-mail address.
+// DefaultLogInLimits leave a person room to mistype and an office behind one address room to start the day. A guesser
+// gets 5,760 attempts a day at one e-mail address, and cannot use up what others have: to keep somebody out takes
+// fifteen remote addresses at once.
 func DefaultLogInLimits() LogInLimits {
 	return LogInLimits{
-		PerEmail:   Allowance{Burst: 20, Every: 15 * time.Second},
+		PerPair:    Allowance{Burst: 20, Every: 15 * time.Second},
+		PerEmail:   Allowance{Burst: 100, Every: time.Second},
 		PerAddress: Allowance{Burst: 100, Every: time.Second},
 	}
 }
@@ -41,17 +44,21 @@ const remembered = 20_000
 
 // logInLimiter answers graph's question whether somebody may try to log in.
 type logInLimiter struct {
+	pairs     *allowances
 	emails    *allowances
 	addresses *allowances
 }
 
 func newLogInLimiter(l LogInLimits, now func() time.Time) *logInLimiter {
-	return &logInLimiter{emails: newAllowances(l.PerEmail, now), addresses: newAllowances(l.PerAddress, now)}
+	return &logInLimiter{
+		pairs: newAllowances(l.PerPair, now), emails: newAllowances(l.PerEmail, now), addresses: newAllowances(l.PerAddress, now),
+	}
 }
 
 // Allow counts one attempt for the e-mail address and for the remote address of the request.
 func (l *logInLimiter) Allow(ctx context.Context, email string) bool {
-	return l.addresses.take(network(clientOf(ctx))) && l.emails.take(fold.Key(email))
+	from, name := network(clientOf(ctx)), fold.Key(email)
+	return l.addresses.take(from) && l.pairs.take(from+" "+name) && l.emails.take(name)
 }
 
 // network is what is counted as one remote address: of IPv6 the /64, which is the least that anybody is given.

@@ -16,6 +16,7 @@ import (
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/validator"
+	"github.com/vektah/gqlparser/v2/validator/rules"
 
 	"canopy/web"
 )
@@ -292,7 +293,7 @@ func TestStarterTabsFitTheSchema(t *testing.T) {
 		t.Errorf("only %d tabs", len(tabs))
 	}
 	for _, tab := range tabs {
-		document, errs := gqlparser.LoadQuery(schema, tab.Query)
+		document, errs := gqlparser.LoadQueryWithRules(schema, tab.Query, rules.NewDefaultRules())
 		if errs != nil {
 			t.Errorf("%s\n%s", errs, tab.Query)
 			continue
@@ -329,7 +330,7 @@ func TestPlaygroundOperationsFitTheSchema(t *testing.T) {
 		t.Fatalf("found %d operations, want those to look, to log in and to log out", len(operations))
 	}
 	for _, operation := range operations {
-		if _, errs := gqlparser.LoadQuery(schema, operation[1]); errs != nil {
+		if _, errs := gqlparser.LoadQueryWithRules(schema, operation[1], rules.NewDefaultRules()); errs != nil {
 			t.Errorf("%s\n%s", errs, operation[1])
 		}
 	}

@@ -440,6 +440,7 @@ func TestLoggingInIsLimited(t *testing.T) {
 	s := newSite(t, func(c *server.Config) {
 		c.TrustedProxy = true
 		c.LogIns = server.LogInLimits{
+			PerPair:    server.Allowance{Burst: 3, Every: time.Minute},
 			PerEmail:   server.Allowance{Burst: 3, Every: time.Minute},
 			PerAddress: server.Allowance{Burst: 4, Every: time.Minute},
 		}
@@ -467,9 +468,22 @@ func TestLoggingInIsLimited(t *testing.T) {
 	try("six@acacia.example", "2001:db8:1::5", "UNAUTHENTICATED")
 }
 
+func TestOneAddressLocksNobodyOut(t *testing.T) {
+	s := newSite(t, func(c *server.Config) { c.TrustedProxy = true })
+	limited := false
+	for range server.DefaultLogInLimits().PerPair.Burst + 1 {
+		limited = s.ask(t, logIn(email, "wrong wrong wrong", "TOKEN"), "X-Forwarded-For", "192.0.2.1").code() == "RATE_LIMITED"
+	}
+	if !limited {
+		t.Error("one address may try without end")
+	}
+	s.ask(t, logIn(email, password, "TOKEN"), "X-Forwarded-For", "192.0.2.2").want(t, 200, "")
+}
+
 func TestManyAttemptsInOneRequestCountEach(t *testing.T) {
 	s := newSite(t, func(c *server.Config) {
 		c.LogIns = server.LogInLimits{
+			PerPair:    server.Allowance{Burst: 2, Every: time.Minute},
 			PerEmail:   server.Allowance{Burst: 2, Every: time.Minute},
 			PerAddress: server.Allowance{Burst: 100, Every: time.Minute},
 		}

@@ -267,7 +267,10 @@ func TestObserverHearsEveryStatement(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			return rows.Close()
+			defer rows.Close()
+			for rows.Next() {
+			}
+			return rows.Err()
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -92,6 +92,7 @@ type AuditEventResolver interface {
 	TargetID(ctx context.Context, obj *generated.AuditEvent) (*relay.ID, error)
 	Target(ctx context.Context, obj *generated.AuditEvent) (bind.Node, error)
 	Changes(ctx context.Context, obj *generated.AuditEvent) ([]*model.AuditChange, error)
+	Reason(ctx context.Context, obj *generated.AuditEvent) (string, error)
 }
 type BooleanSettingResolver interface {
 	SetBy(ctx context.Context, obj *bind.Setting[bool]) (*generated.Group, error)
@@ -136,7 +137,7 @@ type GroupResolver interface {
 }
 type GroupRequestResolver interface {
 	Parent(ctx context.Context, obj *generated.GroupRequest) (*generated.Group, error)
-	RequestedBy(ctx context.Context, obj *generated.GroupRequest) (*bind.Agent, error)
+	RequestedBy(ctx context.Context, obj *generated.GroupRequest) (*generated.User, error)
 
 	Group(ctx context.Context, obj *generated.GroupRequest) (*generated.Group, error)
 }
@@ -600,9 +601,15 @@ enum Visibility {
 enum AssignmentMode {
   """It waits in the queue until an agent claims it."""
   MANUAL
-  """It goes to the available agent who has waited longest."""
+  """
+  It goes to the available agent who has waited longest. This version has no automatic distribution yet: until it
+  comes contacts wait for a supervisor to assign them, and the queue is closed to agents.
+  """
   ROUND_ROBIN
-  """It is offered to one agent at a time."""
+  """
+  It is offered to one agent at a time. This version has no automatic distribution yet: until it comes contacts wait for
+  a supervisor to assign them, and the queue is closed to agents.
+  """
   RADAR
 }
 
@@ -618,7 +625,10 @@ enum UserStatus {
   DELETED
 }
 
-"""Whether new contacts go to an agent."""
+"""
+Whether new contacts go to an agent: what automatic distribution will look at, which this version does not have yet.
+Claiming, and assigning by hand, do not depend on it.
+"""
 enum Availability {
   """Gets new contacts."""
   AVAILABLE
@@ -646,9 +656,9 @@ enum AssignmentMethod {
   TRANSFERRED
   """Its agent was deactivated."""
   HANDED_OVER
-  """It was the next turn of the agent."""
+  """It was the next turn of the agent. Comes with automatic distribution, which this version does not have yet."""
   ROUND_ROBIN
-  """The agent accepted an offer."""
+  """The agent accepted an offer. Comes with automatic distribution, which this version does not have yet."""
   RADAR
 }
 
@@ -688,7 +698,10 @@ enum HandoverMethod {
   TO_AGENT
   """To the queue of the user's home group."""
   TO_QUEUE
-  """To the user's home group, by its assignment mode."""
+  """
+  To the user's home group, by its assignment mode. This version has no automatic distribution yet: until it comes they
+  wait there, as with TO_QUEUE.
+  """
   BY_METHOD
 }
 
@@ -862,17 +875,32 @@ type GroupTotals {
 type GroupSettings {
   """Whether agents see all contacts of their group."""
   sharedInbox: BooleanSetting! @authenticated
-  """What happens with arriving contacts."""
+  """What happens with arriving contacts; ROUND_ROBIN and RADAR distribute nothing yet."""
   assignmentMode: AssignmentModeSetting! @authenticated
-  """Open conversations that an agent may hold before methods pass them over; -1 is unlimited."""
+  """
+  Open conversations that an agent may hold before methods pass them over; -1 is unlimited.
+  Stored and inherited; it takes effect with automatic distribution, which this version does not have yet.
+  """
   capacity: IntSetting! @authenticated
-  """Seconds that an offer lasts."""
+  """
+  Seconds that an offer lasts.
+  Stored and inherited; it takes effect with automatic distribution, which this version does not have yet.
+  """
   radarWindow: IntSetting! @authenticated
-  """Seconds after which a waiting contact shows in the queue above; -1 is never."""
+  """
+  Seconds after which a waiting contact shows in the queue above; -1 is never.
+  Stored and inherited; it takes effect with automatic distribution, which this version does not have yet.
+  """
   escalateAfter: IntSetting! @authenticated
-  """Seconds within which a returning contact goes back to its last agent; -1 is never."""
+  """
+  Seconds within which a returning contact goes back to its last agent; -1 is never.
+  Stored and inherited; it takes effect with automatic distribution, which this version does not have yet.
+  """
   reassignAfter: IntSetting! @authenticated
-  """Seconds of silence after which a conversation is closed; -1 is never."""
+  """
+  Seconds of silence after which a conversation is closed; -1 is never.
+  Stored and inherited; it takes effect with automatic distribution, which this version does not have yet.
+  """
   closeAfter: IntSetting! @authenticated
 }
 
@@ -914,8 +942,8 @@ type GroupRequest implements Node {
   name: String! @authenticated
   """The group below which it shall be; null when the viewer may not see it."""
   parent: Group @authenticated
-  """Who asks."""
-  requestedBy: Agent @authenticated
+  """Who asks; null when the viewer may not see them."""
+  requestedBy: User @authenticated
   """What for."""
   reason: String! @authenticated
   """What became of it."""
@@ -1010,7 +1038,10 @@ type Agent implements Node {
   accessPaused: Boolean! @authenticated
   """Contacts with an open conversation that are assigned to them."""
   load: Int! @authenticated
-  """Open conversations that they may hold before methods pass them over; -1 is unlimited."""
+  """
+  Open conversations that they may hold before methods pass them over; -1 is unlimited. It takes effect with automatic
+  distribution, which this version does not have yet.
+  """
   capacity: Int! @authenticated
 }
 
@@ -1309,9 +1340,14 @@ type AuditEvent implements Node {
   targetId: ID @authenticated
   """What was changed; null when the viewer may not see it or it is gone."""
   target: Node @authenticated
-  """Before and after, field by field; empty when the viewer may not see the contact that it is about."""
+  """
+  Before and after of each field that changed. Shown to who sees what was changed, or has the permission to see all of
+  its kind on the account, so that what is gone can be read too: for groups and requests for groups GROUPS_VIEW, for
+  users and sessions USERS_VIEW, for roles and grants ROLES_VIEW, for contacts with their assignments, conversations and
+  messages CONVERSATIONS_VIEW or CONTACTS_VIEW; what is about the account, to all who see the event. Empty for others.
+  """
   changes: [AuditChange!]! @authenticated
-  """Why."""
+  """Why; shown to whom the changes are shown, empty for others."""
   reason: String! @authenticated
   """Id of the request, which the log has too."""
   requestId: String! @authenticated
@@ -1406,13 +1442,13 @@ type Query {
   groups(
     """Only this group and those below it."""
     under: ID
-    """Only groups whose name has this text, without regard to case."""
+    """Only groups whose name has this text, without regard to case; 100 characters at most."""
     search: String
     """How many at most, 1 to 200."""
     first: Int = 25
     """Continue after this cursor."""
     after: String
-  ): GroupConnection! @authenticated
+  ): GroupConnection @authenticated
   """Requests for groups, newest first: the own ones, and those below where the viewer may create groups."""
   groupRequests(
     """Only with this status."""
@@ -1421,7 +1457,7 @@ type Query {
     first: Int = 25
     """Continue after this cursor."""
     after: String
-  ): GroupRequestConnection! @authenticated
+  ): GroupRequestConnection @authenticated
   """One user."""
   user(
     """Its id."""
@@ -1431,7 +1467,7 @@ type Query {
   users(
     """Only users whose home group is this one or below it."""
     under: ID
-    """Only users whose name or e-mail address has this text, without regard to case."""
+    """Only users whose name or e-mail address has this text, without regard to case; 100 characters at most."""
     search: String
     """Only with this status."""
     status: UserStatus
@@ -1457,7 +1493,7 @@ type Query {
     first: Int = 25
     """Continue after this cursor."""
     after: String
-  ): AgentConnection! @authenticated
+  ): AgentConnection @authenticated
   """One role."""
   role(
     """Its id."""
@@ -1489,13 +1525,13 @@ type Query {
   contacts(
     """Only contacts of this group and those below it."""
     under: ID
-    """Only contacts whose name has this text, or whose phone or e-mail has it as far as the viewer sees those unmasked."""
+    """Only contacts whose name has this text, or whose phone or e-mail has it as far as the viewer sees those unmasked; 100 characters at most."""
     search: String
     """How many at most, 1 to 200."""
     first: Int = 25
     """Continue after this cursor."""
     after: String
-  ): ContactConnection! @authenticated
+  ): ContactConnection @authenticated
   """A box of the inbox."""
   inbox(
     """Which box."""
@@ -1506,7 +1542,7 @@ type Query {
     first: Int = 25
     """Continue after this cursor."""
     after: String
-  ): ContactConnection! @authenticated
+  ): ContactConnection @authenticated
   """One conversation."""
   conversation(
     """Its id."""
@@ -1853,17 +1889,32 @@ input UpdateGroupSettingsInput {
   groupId: ID!
   """Whether agents see all contacts of their group."""
   sharedInbox: Boolean
-  """What happens with arriving contacts."""
+  """What happens with arriving contacts; ROUND_ROBIN and RADAR distribute nothing yet."""
   assignmentMode: AssignmentMode
-  """Open conversations that an agent may hold, 1 to 10000; -1 is unlimited."""
+  """
+  Open conversations that an agent may hold before methods pass them over, 1 to 10000; -1 is unlimited.
+  Stored and inherited; it takes effect with automatic distribution, which this version does not have yet.
+  """
   capacity: Int
-  """Seconds that an offer lasts, 5 to 86400."""
+  """
+  Seconds that an offer lasts, 5 to 86400.
+  Stored and inherited; it takes effect with automatic distribution, which this version does not have yet.
+  """
   radarWindow: Int
-  """Seconds after which a waiting contact shows in the queue above, 60 to 31536000; -1 is never."""
+  """
+  Seconds after which a waiting contact shows in the queue above, 60 to 31536000; -1 is never.
+  Stored and inherited; it takes effect with automatic distribution, which this version does not have yet.
+  """
   escalateAfter: Int
-  """Seconds within which a returning contact goes back to its last agent, 60 to 31536000; -1 is never."""
+  """
+  Seconds within which a returning contact goes back to its last agent, 60 to 31536000; -1 is never.
+  Stored and inherited; it takes effect with automatic distribution, which this version does not have yet.
+  """
   reassignAfter: Int
-  """Seconds of silence after which a conversation is closed, 60 to 31536000; -1 is never."""
+  """
+  Seconds of silence after which a conversation is closed, 60 to 31536000; -1 is never.
+  Stored and inherited; it takes effect with automatic distribution, which this version does not have yet.
+  """
   closeAfter: Int
 }
 
@@ -1915,7 +1966,7 @@ input DeactivateUserInput {
   userId: ID!
   """Where their open conversations go."""
   handover: HandoverMethod! = TO_QUEUE
-  """The agent who takes over; with TO_AGENT only."""
+  """The agent who takes over; with TO_AGENT only. The id of the card or of the user will do."""
   handoverAgentId: ID
   """Why; the account may require it."""
   reason: String
@@ -1939,11 +1990,14 @@ input DeleteUserInput {
 
 """Input of updateAgentSettings."""
 input UpdateAgentSettingsInput {
-  """The agent."""
+  """The agent. The id of the card or of the user will do."""
   agentId: ID!
   """New availability."""
   availability: Availability
-  """Open conversations that the agent may hold, 1 to 10000; -1 is unlimited; null: as the group says."""
+  """
+  Open conversations that the agent may hold before methods pass them over, 1 to 10000; -1 is unlimited; null: as the
+  group says. It takes effect with automatic distribution, which this version does not have yet.
+  """
   capacity: Int
   """Whether access is paused."""
   accessPaused: Boolean
@@ -2061,7 +2115,7 @@ input ClaimContactInput {
 input AssignContactInput {
   """The contact."""
   contactId: ID!
-  """The agent who shall serve it; this or groupId."""
+  """The agent who shall serve it; this or groupId. The id of the card or of the user will do."""
   agentId: ID
   """The group in which it shall wait; this or agentId."""
   groupId: ID
@@ -2073,7 +2127,7 @@ input AssignContactInput {
 input TransferContactInput {
   """The contact."""
   contactId: ID!
-  """The agent who shall serve it; this or groupId."""
+  """The agent who shall serve it; this or groupId. The id of the card or of the user will do."""
   agentId: ID
   """The group in which it shall wait; this or agentId."""
   groupId: ID
@@ -2177,6 +2231,8 @@ type UpdateAccountPayload {
 
 """What changePlan answers."""
 type ChangePlanPayload {
+  """What is booked now. Other than the account's own field it needs no ACCOUNT_STATUS_VIEW."""
+  plan: Plan! @authenticated
   """The account."""
   account: Account! @authenticated
 }
@@ -2570,6 +2626,8 @@ func (ec *executionContext) childFields_ChangePasswordPayload(ctx context.Contex
 
 func (ec *executionContext) childFields_ChangePlanPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
+	case "plan":
+		return ec.fieldContext_ChangePlanPayload_plan(ctx, field)
 	case "account":
 		return ec.fieldContext_ChangePlanPayload_account(ctx, field)
 	}
@@ -6345,7 +6403,7 @@ func (ec *executionContext) _AuditEvent_reason(ctx context.Context, field graphq
 			return ec.fieldContext_AuditEvent_reason(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Reason, nil
+			return ec.Resolvers.AuditEvent().Reason(ctx, obj)
 		},
 		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
 			directive0 := next
@@ -6369,7 +6427,7 @@ func (ec *executionContext) _AuditEvent_reason(ctx context.Context, field graphq
 	)
 }
 func (ec *executionContext) fieldContext_AuditEvent_reason(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("AuditEvent", field, false, false, errors.New("field of type String does not have child fields"))
+	return graphql.NewScalarFieldContext("AuditEvent", field, true, true, errors.New("field of type String does not have child fields"))
 }
 
 func (ec *executionContext) _AuditEvent_requestId(ctx context.Context, field graphql.CollectedField, obj *generated.AuditEvent) (ret graphql.Marshaler) {
@@ -6811,6 +6869,42 @@ func (ec *executionContext) _ChangePasswordPayload_passwordChanged(ctx context.C
 }
 func (ec *executionContext) fieldContext_ChangePasswordPayload_passwordChanged(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("ChangePasswordPayload", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
+
+func (ec *executionContext) _ChangePlanPayload_plan(ctx context.Context, field graphql.CollectedField, obj *model.ChangePlanPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ChangePlanPayload_plan(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Plan, nil
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Authenticated == nil {
+					var zeroVal account.Plan
+					return zeroVal, errors.New("directive authenticated is not implemented")
+				}
+				return ec.Directives.Authenticated(ctx, obj, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v account.Plan) graphql.Marshaler {
+			return ec.marshalNPlan2canopyᚋentᚋgeneratedᚋaccountᚐPlan(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ChangePlanPayload_plan(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ChangePlanPayload", field, false, false, errors.New("field of type Plan does not have child fields"))
 }
 
 func (ec *executionContext) _ChangePlanPayload_account(ctx context.Context, field graphql.CollectedField, obj *model.ChangePlanPayload) (ret graphql.Marshaler) {
@@ -10672,7 +10766,7 @@ func (ec *executionContext) _GroupRequest_requestedBy(ctx context.Context, field
 
 			directive1 := func(ctx context.Context) (any, error) {
 				if ec.Directives.Authenticated == nil {
-					var zeroVal *bind.Agent
+					var zeroVal *generated.User
 					return zeroVal, errors.New("directive authenticated is not implemented")
 				}
 				return ec.Directives.Authenticated(ctx, obj, directive0)
@@ -10681,8 +10775,8 @@ func (ec *executionContext) _GroupRequest_requestedBy(ctx context.Context, field
 			next = directive1
 			return next
 		},
-		func(ctx context.Context, selections ast.SelectionSet, v *bind.Agent) graphql.Marshaler {
-			return ec.marshalOAgent2ᚖcanopyᚋgraphᚋbindᚐAgent(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *generated.User) graphql.Marshaler {
+			return ec.marshalOUser2ᚖcanopyᚋentᚋgeneratedᚐUser(ctx, selections, v)
 		},
 		true,
 		false,
@@ -10695,7 +10789,7 @@ func (ec *executionContext) fieldContext_GroupRequest_requestedBy(_ context.Cont
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_Agent(ctx, field)
+			return ec.childFields_User(ctx, field)
 		},
 	}
 	return fc, nil
@@ -15804,10 +15898,10 @@ func (ec *executionContext) _Query_groups(ctx context.Context, field graphql.Col
 			return next
 		},
 		func(ctx context.Context, selections ast.SelectionSet, v *relay.Connection[*generated.Group]) graphql.Marshaler {
-			return ec.marshalNGroupConnection2ᚖcanopyᚋrelayᚐConnection(ctx, selections, v)
+			return ec.marshalOGroupConnection2ᚖcanopyᚋrelayᚐConnection(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Query_groups(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -15861,10 +15955,10 @@ func (ec *executionContext) _Query_groupRequests(ctx context.Context, field grap
 			return next
 		},
 		func(ctx context.Context, selections ast.SelectionSet, v *relay.Connection[*generated.GroupRequest]) graphql.Marshaler {
-			return ec.marshalNGroupRequestConnection2ᚖcanopyᚋrelayᚐConnection(ctx, selections, v)
+			return ec.marshalOGroupRequestConnection2ᚖcanopyᚋrelayᚐConnection(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Query_groupRequests(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -16099,10 +16193,10 @@ func (ec *executionContext) _Query_agents(ctx context.Context, field graphql.Col
 			return next
 		},
 		func(ctx context.Context, selections ast.SelectionSet, v *relay.Connection[*bind.Agent]) graphql.Marshaler {
-			return ec.marshalNAgentConnection2ᚖcanopyᚋrelayᚐConnection(ctx, selections, v)
+			return ec.marshalOAgentConnection2ᚖcanopyᚋrelayᚐConnection(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Query_agents(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -16427,10 +16521,10 @@ func (ec *executionContext) _Query_contacts(ctx context.Context, field graphql.C
 			return next
 		},
 		func(ctx context.Context, selections ast.SelectionSet, v *relay.Connection[*generated.Contact]) graphql.Marshaler {
-			return ec.marshalNContactConnection2ᚖcanopyᚋrelayᚐConnection(ctx, selections, v)
+			return ec.marshalOContactConnection2ᚖcanopyᚋrelayᚐConnection(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Query_contacts(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -16484,10 +16578,10 @@ func (ec *executionContext) _Query_inbox(ctx context.Context, field graphql.Coll
 			return next
 		},
 		func(ctx context.Context, selections ast.SelectionSet, v *relay.Connection[*generated.Contact]) graphql.Marshaler {
-			return ec.marshalNContactConnection2ᚖcanopyᚋrelayᚐConnection(ctx, selections, v)
+			return ec.marshalOContactConnection2ᚖcanopyᚋrelayᚐConnection(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Query_inbox(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -23561,10 +23655,43 @@ func (ec *executionContext) _AuditEvent(ctx context.Context, sel ast.SelectionSe
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "reason":
-			out.Values[i] = ec._AuditEvent_reason(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				atomic.AddUint32(&out.Invalids, 1)
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._AuditEvent_reason(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
 			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "requestId":
 			out.Values[i] = ec._AuditEvent_requestId(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -23818,6 +23945,11 @@ func (ec *executionContext) _ChangePlanPayload(ctx context.Context, sel ast.Sele
 		switch field.Name {
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("ChangePlanPayload")
+		case "plan":
+			out.Values[i] = ec._ChangePlanPayload_plan(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		case "account":
 			out.Values[i] = ec._ChangePlanPayload_account(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -27670,7 +27802,7 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 					}
 				}()
 				res = ec._Query_groups(ctx, field)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -27692,7 +27824,7 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 					}
 				}()
 				res = ec._Query_groupRequests(ctx, field)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -27780,7 +27912,7 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 					}
 				}()
 				res = ec._Query_agents(ctx, field)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -27912,7 +28044,7 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 					}
 				}()
 				res = ec._Query_contacts(ctx, field)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -27934,7 +28066,7 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 					}
 				}()
 				res = ec._Query_inbox(ctx, field)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -30645,16 +30777,6 @@ func (ec *executionContext) marshalNContactAssignmentEdge2ᚕcanopyᚋrelayᚐEd
 	return ret
 }
 
-func (ec *executionContext) marshalNContactConnection2ᚖcanopyᚋrelayᚐConnection(ctx context.Context, sel ast.SelectionSet, v *relay.Connection[*generated.Contact]) graphql.Marshaler {
-	if v == nil {
-		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
-			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
-		}
-		return graphql.Null
-	}
-	return ec._ContactConnection(ctx, sel, v)
-}
-
 func (ec *executionContext) marshalNContactEdge2canopyᚋrelayᚐEdge(ctx context.Context, sel ast.SelectionSet, v relay.Edge[*generated.Contact]) graphql.Marshaler {
 	return ec._ContactEdge(ctx, sel, &v)
 }
@@ -30861,16 +30983,6 @@ func (ec *executionContext) marshalNGroupRequest2ᚖcanopyᚋentᚋgeneratedᚐG
 		return graphql.Null
 	}
 	return ec._GroupRequest(ctx, sel, v)
-}
-
-func (ec *executionContext) marshalNGroupRequestConnection2ᚖcanopyᚋrelayᚐConnection(ctx context.Context, sel ast.SelectionSet, v *relay.Connection[*generated.GroupRequest]) graphql.Marshaler {
-	if v == nil {
-		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
-			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
-		}
-		return graphql.Null
-	}
-	return ec._GroupRequestConnection(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalNGroupRequestEdge2canopyᚋrelayᚐEdge(ctx context.Context, sel ast.SelectionSet, v relay.Edge[*generated.GroupRequest]) graphql.Marshaler {
@@ -31849,6 +31961,13 @@ func (ec *executionContext) marshalOAgent2ᚖcanopyᚋgraphᚋbindᚐAgent(ctx c
 	return ec._Agent(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalOAgentConnection2ᚖcanopyᚋrelayᚐConnection(ctx context.Context, sel ast.SelectionSet, v *relay.Connection[*bind.Agent]) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._AgentConnection(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalOAssignContactPayload2ᚖcanopyᚋgraphᚋmodelᚐAssignContactPayload(ctx context.Context, sel ast.SelectionSet, v *model.AssignContactPayload) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
@@ -31973,6 +32092,13 @@ func (ec *executionContext) marshalOContactAssignment2ᚖcanopyᚋentᚋgenerate
 	return ec._ContactAssignment(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalOContactConnection2ᚖcanopyᚋrelayᚐConnection(ctx context.Context, sel ast.SelectionSet, v *relay.Connection[*generated.Contact]) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._ContactConnection(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalOConversation2ᚖcanopyᚋentᚋgeneratedᚐConversation(ctx context.Context, sel ast.SelectionSet, v *generated.Conversation) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
@@ -32057,6 +32183,13 @@ func (ec *executionContext) marshalOGroup2ᚖcanopyᚋentᚋgeneratedᚐGroup(ct
 	return ec._Group(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalOGroupConnection2ᚖcanopyᚋrelayᚐConnection(ctx context.Context, sel ast.SelectionSet, v *relay.Connection[*generated.Group]) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._GroupConnection(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalOGroupCreation2canopyᚋentᚋgeneratedᚋaccountᚐGroupCreation(ctx context.Context, v any) (account.GroupCreation, error) {
 	tmp, err := graphql.UnmarshalString(v)
 	res := account.GroupCreation(tmp)
@@ -32075,6 +32208,13 @@ func (ec *executionContext) marshalOGroupRequest2ᚖcanopyᚋentᚋgeneratedᚐG
 		return graphql.Null
 	}
 	return ec._GroupRequest(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOGroupRequestConnection2ᚖcanopyᚋrelayᚐConnection(ctx context.Context, sel ast.SelectionSet, v *relay.Connection[*generated.GroupRequest]) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._GroupRequestConnection(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalOGroupRequestStatus2ᚖcanopyᚋentᚋgeneratedᚋgrouprequestᚐStatus(ctx context.Context, v any) (*grouprequest.Status, error) {

@@ -24,7 +24,7 @@ import (
 type AssignContactInput struct {
 	// The contact.
 	ContactID relay.ID `json:"contactId"`
-	// The agent who shall serve it; this or groupId.
+	// The agent who shall serve it; this or groupId. The id of the card or of the user will do.
 	AgentID *relay.ID `json:"agentId,omitempty"`
 	// The group in which it shall wait; this or agentId.
 	GroupID *relay.ID `json:"groupId,omitempty"`
@@ -74,6 +74,8 @@ type ChangePlanInput struct {
 
 // What changePlan answers.
 type ChangePlanPayload struct {
+	// What is booked now. Other than the account's own field it needs no ACCOUNT_STATUS_VIEW.
+	Plan account.Plan `json:"plan"`
 	// The account.
 	Account *generated.Account `json:"account"`
 }
@@ -168,7 +170,7 @@ type DeactivateUserInput struct {
 	UserID relay.ID `json:"userId"`
 	// Where their open conversations go.
 	Handover HandoverMethod `json:"handover"`
-	// The agent who takes over; with TO_AGENT only.
+	// The agent who takes over; with TO_AGENT only. The id of the card or of the user will do.
 	HandoverAgentID *relay.ID `json:"handoverAgentId,omitempty"`
 	// Why; the account may require it.
 	Reason *string `json:"reason,omitempty"`
@@ -548,7 +550,7 @@ type StartConversationPayload struct {
 type TransferContactInput struct {
 	// The contact.
 	ContactID relay.ID `json:"contactId"`
-	// The agent who shall serve it; this or groupId.
+	// The agent who shall serve it; this or groupId. The id of the card or of the user will do.
 	AgentID *relay.ID `json:"agentId,omitempty"`
 	// The group in which it shall wait; this or agentId.
 	GroupID *relay.ID `json:"groupId,omitempty"`
@@ -598,11 +600,12 @@ type UpdateAccountPayload struct {
 
 // Input of updateAgentSettings.
 type UpdateAgentSettingsInput struct {
-	// The agent.
+	// The agent. The id of the card or of the user will do.
 	AgentID relay.ID `json:"agentId"`
 	// New availability.
 	Availability *user.Availability `json:"availability,omitempty"`
-	// Open conversations that the agent may hold, 1 to 10000; -1 is unlimited; null: as the group says.
+	// Open conversations that the agent may hold before methods pass them over, 1 to 10000; -1 is unlimited; null: as the
+	// group says. It takes effect with automatic distribution, which this version does not have yet.
 	Capacity graphql.Omittable[*int] `json:"capacity,omitempty"`
 	// Whether access is paused.
 	AccessPaused *bool `json:"accessPaused,omitempty"`
@@ -658,17 +661,22 @@ type UpdateGroupSettingsInput struct {
 	GroupID relay.ID `json:"groupId"`
 	// Whether agents see all contacts of their group.
 	SharedInbox graphql.Omittable[*bool] `json:"sharedInbox,omitempty"`
-	// What happens with arriving contacts.
+	// What happens with arriving contacts; ROUND_ROBIN and RADAR distribute nothing yet.
 	AssignmentMode graphql.Omittable[*group.AssignmentMode] `json:"assignmentMode,omitempty"`
-	// Open conversations that an agent may hold, 1 to 10000; -1 is unlimited.
+	// Open conversations that an agent may hold before methods pass them over, 1 to 10000; -1 is unlimited.
+	// Stored and inherited; it takes effect with automatic distribution, which this version does not have yet.
 	Capacity graphql.Omittable[*int] `json:"capacity,omitempty"`
 	// Seconds that an offer lasts, 5 to 86400.
+	// Stored and inherited; it takes effect with automatic distribution, which this version does not have yet.
 	RadarWindow graphql.Omittable[*int] `json:"radarWindow,omitempty"`
 	// Seconds after which a waiting contact shows in the queue above, 60 to 31536000; -1 is never.
+	// Stored and inherited; it takes effect with automatic distribution, which this version does not have yet.
 	EscalateAfter graphql.Omittable[*int] `json:"escalateAfter,omitempty"`
 	// Seconds within which a returning contact goes back to its last agent, 60 to 31536000; -1 is never.
+	// Stored and inherited; it takes effect with automatic distribution, which this version does not have yet.
 	ReassignAfter graphql.Omittable[*int] `json:"reassignAfter,omitempty"`
 	// Seconds of silence after which a conversation is closed, 60 to 31536000; -1 is never.
+	// Stored and inherited; it takes effect with automatic distribution, which this version does not have yet.
 	CloseAfter graphql.Omittable[*int] `json:"closeAfter,omitempty"`
 }
 
@@ -740,7 +748,8 @@ const (
 	HandoverMethodToAgent HandoverMethod = "TO_AGENT"
 	// To the queue of the user's home group.
 	HandoverMethodToQueue HandoverMethod = "TO_QUEUE"
-	// To the user's home group, by its assignment mode.
+	// To the user's home group, by its assignment mode. This version has no automatic distribution yet: until it comes they
+	// wait there, as with TO_QUEUE.
 	HandoverMethodByMethod HandoverMethod = "BY_METHOD"
 )
 
