@@ -118,7 +118,7 @@ func (j *job) holdGroup(ctx context.Context, id int64) (authz.Place, error) {
 	if err != nil {
 		return authz.Place{}, err
 	}
-	return placeOf(g), nil
+	return rule.PlaceOf(g), nil
 }
 
 // place is where a group of the account stands, whether the viewer sees it or not.
@@ -127,11 +127,7 @@ func (j *job) place(ctx context.Context, groupID int64) (authz.Place, error) {
 	if err != nil {
 		return authz.Place{}, fmt.Errorf("desk: loading group %d: %w", groupID, err)
 	}
-	return placeOf(g), nil
-}
-
-func placeOf(g *ent.Group) authz.Place {
-	return authz.Place{GroupID: g.ID, Path: g.Path, Wall: g.Wall}
+	return rule.PlaceOf(g), nil
 }
 
 // holdUser returns a user of the account, nil if there is none, whether the viewer sees them or not, and keeps them

@@ -9,6 +9,7 @@ import (
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/contact"
 	"canopy/ent/generated/group"
+	"canopy/ent/rule"
 	"canopy/refusal"
 	"canopy/tree"
 
@@ -124,7 +125,7 @@ func (s *Service) begin(ctx context.Context, under *int64) (*authz.Viewer, *auth
 	if err != nil {
 		return nil, nil, err
 	}
-	place := placeOf(g)
+	place := rule.PlaceOf(g)
 	return v, &place, nil
 }
 

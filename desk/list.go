@@ -5,13 +5,12 @@ import (
 	"context"
 	stdsql "database/sql"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
 	"canopy/authz"
 	ent "canopy/ent/generated"
+	"canopy/store"
 	"canopy/tree"
 
 	"entgo.io/ent/dialect"
@@ -130,7 +129,8 @@ func (l *list) read(ctx context.Context, c *ent.Client, after *Position, limit i
 	if b == nil {
 		return nil, nil
 	}
-	err = each(ctx, c, b, func(rows *stdsql.Rows) error {
+	query, args := b.Query()
+	err = store.EachRow(ctx, c, query, args, func(rows *stdsql.Rows) error {
 		var p Position
 		err := rows.Scan(&p.SortKey, &p.ContactID)
 		positions = append(positions, p)
@@ -147,7 +147,8 @@ func (l *list) count(ctx context.Context, c *ent.Client, limit int) (n int, err 
 	}
 	b := builder(c.Dialect())
 	b.WriteString("SELECT COUNT(*) FROM (").Join(inner).WriteString(") AS counted")
-	err = each(ctx, c, b, func(rows *stdsql.Rows) error { return rows.Scan(&n) })
+	query, args := b.Query()
+	err = store.EachRow(ctx, c, query, args, func(rows *stdsql.Rows) error { return rows.Scan(&n) })
 	return n, err
 }
 
@@ -311,20 +312,4 @@ func jsonOf(list any) string {
 		panic(err) // numbers only: it cannot fail
 	}
 	return string(text)
-}
-
-// each runs the query and fn for every row.
-func each(ctx context.Context, c *ent.Client, b *sql.Builder, fn func(*stdsql.Rows) error) (err error) {
-	query, args := b.Query()
-	rows, err := c.QueryContext(ctx, query, args...)
-	if err != nil {
-		return fmt.Errorf("desk: reading a list of contacts: %w", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		if err := fn(rows); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
 }

@@ -13,6 +13,7 @@ import (
 	"canopy/ent/generated/group"
 	"canopy/ent/generated/role"
 	"canopy/ent/generated/user"
+	"canopy/ent/rule"
 	"canopy/refusal"
 	"canopy/relay"
 	"canopy/tree"
@@ -153,7 +154,7 @@ func (d *doing) withHome(ctx context.Context, u *ent.User) (member, error) {
 	if err != nil {
 		return member{}, err
 	}
-	return member{User: u, home: placeOf(home)}, nil
+	return member{User: u, home: rule.PlaceOf(home)}, nil
 }
 
 // anyGroup returns a group of the account whether or not the viewer sees it.

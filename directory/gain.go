@@ -7,6 +7,7 @@ import (
 	"canopy/authz"
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/group"
+	"canopy/ent/rule"
 	"canopy/refusal"
 	"canopy/tree"
 )
@@ -58,7 +59,7 @@ func (d *doing) places(ctx context.Context, query *ent.GroupQuery) ([]authz.Plac
 	}
 	places := make([]authz.Place, len(groups))
 	for i, g := range groups {
-		places[i] = placeOf(g)
+		places[i] = rule.PlaceOf(g)
 	}
 	return places, nil
 }

@@ -11,6 +11,7 @@ import (
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/predicate"
 	"canopy/ent/generated/rolegrant"
+	"canopy/ent/rule"
 	"canopy/refusal"
 	"canopy/relay"
 	"canopy/tree"
@@ -74,7 +75,7 @@ func (d *doing) userAndRole(ctx context.Context, in GrantRole) (member, *ent.Rol
 		return member{}, nil, err
 	}
 	if g != nil {
-		at = authz.AtGroup(placeOf(g))
+		at = authz.AtGroup(rule.PlaceOf(g))
 	}
 	if err := d.mayAssign(m.target(), at); err != nil {
 		return member{}, nil, err
@@ -256,7 +257,7 @@ func (d *doing) targetsOf(ctx context.Context, g *ent.RoleGrant) ([]authz.Target
 	if err != nil {
 		return nil, err
 	}
-	return []authz.Target{m.target(), authz.AtGroup(placeOf(at))}, nil
+	return []authz.Target{m.target(), authz.AtGroup(rule.PlaceOf(at))}, nil
 }
 
 // holds says whether the viewer has a grant, in force or to come, that meets the condition.

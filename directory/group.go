@@ -12,6 +12,7 @@ import (
 	"canopy/ent/generated/group"
 	"canopy/ent/generated/rolegrant"
 	"canopy/ent/generated/user"
+	"canopy/ent/rule"
 	"canopy/internal/fold"
 	"canopy/refusal"
 	"canopy/relay"
@@ -40,7 +41,7 @@ func (s *Service) CreateGroup(ctx context.Context, in CreateGroup) (*CreatedGrou
 		if err != nil {
 			return err
 		}
-		if err := d.may(authz.GroupsCreate, authz.AtGroup(placeOf(parent)), "at the group above"); err != nil {
+		if err := d.may(authz.GroupsCreate, authz.AtGroup(rule.PlaceOf(parent)), "at the group above"); err != nil {
 			return err
 		}
 		name, err := checkName("input.name", in.Name)
@@ -114,7 +115,7 @@ func (s *Service) UpdateGroup(ctx context.Context, in UpdateGroup) (*ent.Group, 
 		if err != nil {
 			return err
 		}
-		if err := d.may(authz.GroupsEdit, authz.AtGroup(placeOf(g)), "at this group"); err != nil {
+		if err := d.may(authz.GroupsEdit, authz.AtGroup(rule.PlaceOf(g)), "at this group"); err != nil {
 			return err
 		}
 		if err := s.setVisibility(ctx, d, g, in.Visibility); err != nil {
@@ -249,13 +250,13 @@ func (d *doing) groupAndHeir(ctx context.Context, in DeleteGroup) (g, heir *ent.
 	if heir, err = d.groupIfNamed(ctx, in.SuccessorID); err != nil {
 		return nil, nil, err
 	}
-	if err := d.may(authz.GroupsDelete, authz.AtGroup(placeOf(g)), "at this group"); err != nil {
+	if err := d.may(authz.GroupsDelete, authz.AtGroup(rule.PlaceOf(g)), "at this group"); err != nil {
 		return nil, nil, err
 	}
 	if heir == nil {
 		return g, nil, nil
 	}
-	return g, heir, d.may(authz.GroupsDelete, authz.AtGroup(placeOf(heir)), "at the successor")
+	return g, heir, d.may(authz.GroupsDelete, authz.AtGroup(rule.PlaceOf(heir)), "at the successor")
 }
 
 // endedGrants are those that end with a group.

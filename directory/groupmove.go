@@ -10,6 +10,7 @@ import (
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/group"
 	"canopy/ent/generated/predicate"
+	"canopy/ent/rule"
 	"canopy/relay"
 	"canopy/tree"
 
@@ -57,7 +58,7 @@ func (d *doing) groupAndParent(ctx context.Context, in MoveGroup) (g, parent *en
 	if parent, err = d.group(ctx, in.ParentID); err != nil {
 		return nil, nil, err
 	}
-	if err := d.may(authz.GroupsMove, authz.AtGroup(placeOf(g)), "at this group"); err != nil {
+	if err := d.may(authz.GroupsMove, authz.AtGroup(rule.PlaceOf(g)), "at this group"); err != nil {
 		return nil, nil, err
 	}
 	if g.ParentID != nil {
@@ -65,11 +66,11 @@ func (d *doing) groupAndParent(ctx context.Context, in MoveGroup) (g, parent *en
 		if err != nil {
 			return nil, nil, err
 		}
-		if err := d.may(authz.GroupsMove, authz.AtGroup(placeOf(present)), "at the present parent"); err != nil {
+		if err := d.may(authz.GroupsMove, authz.AtGroup(rule.PlaceOf(present)), "at the present parent"); err != nil {
 			return nil, nil, err
 		}
 	}
-	return g, parent, d.may(authz.GroupsMove, authz.AtGroup(placeOf(parent)), "at the new parent")
+	return g, parent, d.may(authz.GroupsMove, authz.AtGroup(rule.PlaceOf(parent)), "at the new parent")
 }
 
 // move refuses what would gain access before anything else that stands in the way.

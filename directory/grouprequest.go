@@ -9,6 +9,7 @@ import (
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/group"
 	"canopy/ent/generated/grouprequest"
+	"canopy/ent/rule"
 	"canopy/refusal"
 	"canopy/relay"
 )
@@ -72,7 +73,7 @@ func (s *Service) ApproveGroupRequest(ctx context.Context, in DecideGroupRequest
 		if err != nil {
 			return err
 		}
-		if who.Status != "ACTIVE" || !requester.Can(authz.GroupsCreate, authz.AtGroup(placeOf(parent))) {
+		if who.Status != "ACTIVE" || !requester.Can(authz.GroupsCreate, authz.AtGroup(rule.PlaceOf(parent))) {
 			return &refusal.Refusal{Code: refusal.ForbiddenCode, Permission: authz.GroupsCreate.String(),
 				Message: "Who requested the group may not create groups there any more. Refuse the request."}
 		}

@@ -8,6 +8,7 @@ import (
 	"canopy/authz"
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/group"
+	"canopy/ent/rule"
 	"canopy/internal/optional"
 	"canopy/refusal"
 	"canopy/relay"
@@ -44,7 +45,7 @@ func (s *Service) UpdateGroupSettings(ctx context.Context, in UpdateGroupSetting
 		if err != nil {
 			return err
 		}
-		if err := d.may(authz.InboxSettingsEdit, authz.AtGroup(placeOf(g)), "at this group"); err != nil {
+		if err := d.may(authz.InboxSettingsEdit, authz.AtGroup(rule.PlaceOf(g)), "at this group"); err != nil {
 			return err
 		}
 		if err := in.check(); err != nil {

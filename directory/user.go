@@ -9,6 +9,7 @@ import (
 	"canopy/authz"
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/user"
+	"canopy/ent/rule"
 	"canopy/internal/fold"
 	"canopy/refusal"
 	"canopy/relay"
@@ -84,7 +85,7 @@ func (d *doing) homeAndRoles(ctx context.Context, in InviteUser) (home *ent.Grou
 		}
 		roles = append(roles, r)
 	}
-	at := authz.AtGroup(placeOf(home))
+	at := authz.AtGroup(rule.PlaceOf(home))
 	if err := d.may(authz.UsersInvite, at, "at the home group"); err != nil {
 		return nil, nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"canopy/authz"
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/rolegrant"
+	"canopy/ent/rule"
 	"canopy/relay"
 	"canopy/tree"
 )
@@ -27,7 +28,7 @@ func (s *Service) MoveUser(ctx context.Context, in MoveUser) (*ent.User, error) 
 		if err != nil {
 			return err
 		}
-		if err := d.mayMoveUser(ctx, m, placeOf(to)); err != nil {
+		if err := d.mayMoveUser(ctx, m, rule.PlaceOf(to)); err != nil {
 			return err
 		}
 		reason, err := d.reason(in.Reason)
@@ -66,7 +67,7 @@ func (d *doing) userAndHome(ctx context.Context, in MoveUser) (member, *ent.Grou
 	if err := d.may(authz.UsersEdit, m.target(), "at this user"); err != nil {
 		return member{}, nil, err
 	}
-	return m, to, d.may(authz.UsersEdit, authz.AtGroup(placeOf(to)), "at the new home group")
+	return m, to, d.may(authz.UsersEdit, authz.AtGroup(rule.PlaceOf(to)), "at the new home group")
 }
 
 // mayMoveUser holds the limits on giving access against the move.

@@ -4,21 +4,17 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
 	"canopy/authz"
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/group"
+	"canopy/ent/rule"
 	"canopy/refusal"
+	"canopy/store"
 	"canopy/tree"
 )
-
-// querier runs raw SQL: *ent.Client and *ent.Tx do.
-type querier interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-}
 
 // Authenticate returns who holds the token of a session, with the grants that are in force now, in two statements.
 //
@@ -43,11 +39,11 @@ func (s *Service) Authenticate(ctx context.Context, token string) (*authz.Viewer
 // status, or nil when there is no such user. Called with a transaction it sees what the transaction changed: so a
 // use-case evaluates the access of somebody else, or its viewer's own after a change. It does not ask whether the
 // viewer in the context may see the user.
-func (s *Service) LoadViewer(ctx context.Context, q querier, userID int64) (*authz.Viewer, error) {
+func (s *Service) LoadViewer(ctx context.Context, q store.Querier, userID int64) (*authz.Viewer, error) {
 	return loadViewer(ctx, q, userID, s.now())
 }
 
-func loadViewer(ctx context.Context, q querier, userID int64, at time.Time) (*authz.Viewer, error) {
+func loadViewer(ctx context.Context, q store.Querier, userID int64, at time.Time) (*authz.Viewer, error) {
 	who, err := identify(ctx, q, identityByUser, userID)
 	if who == nil || err != nil {
 		return nil, err
@@ -75,9 +71,9 @@ WHERE u.id = $1`
 )
 
 // identify returns nil when there is nobody.
-func identify(ctx context.Context, q querier, query string, args ...any) (*identity, error) {
+func identify(ctx context.Context, q store.Querier, query string, args ...any) (*identity, error) {
 	var who *identity
-	err := each(ctx, q, query, args, func(rows *sql.Rows) error {
+	err := store.EachRow(ctx, q, query, args, func(rows *sql.Rows) error {
 		who = &identity{}
 		return rows.Scan(&who.accountID, &who.userID, &who.sessionID, &who.homeID, &who.status, &who.paused, &who.customRoles)
 	})
@@ -110,10 +106,10 @@ ORDER BY kind, id`
 
 // viewer gathers the grants. The home group and the grants come from one statement, so they agree with each other
 // also while somebody moves groups.
-func (who *identity) viewer(ctx context.Context, q querier, at time.Time) (*authz.Viewer, error) {
+func (who *identity) viewer(ctx context.Context, q store.Querier, at time.Time) (*authz.Viewer, error) {
 	v := &authz.Viewer{AccountID: who.accountID, UserID: who.userID, SessionID: who.sessionID, At: at}
 	groups := map[int64]*ent.Group{}
-	err := each(ctx, q, grantsInForce, []any{who.homeID, who.userID, at}, func(rows *sql.Rows) error {
+	err := store.EachRow(ctx, q, grantsInForce, []any{who.homeID, who.userID, at}, func(rows *sql.Rows) error {
 		var kind, id, roleID, groupID int64
 		var g ent.Group
 		var key, pairs string
@@ -140,7 +136,7 @@ func (who *identity) viewer(ctx context.Context, q querier, at time.Time) (*auth
 	if home == nil {
 		return nil, fmt.Errorf("directory: the home group of user %d is missing", who.userID)
 	}
-	v.Home = placeOf(home)
+	v.Home = rule.PlaceOf(home)
 	return v, nil
 }
 
@@ -150,7 +146,7 @@ func (who *identity) grant(groups map[int64]*ent.Group, groupID int64, key, pair
 	if err != nil {
 		return authz.Grant{}, err
 	}
-	g := authz.Grant{RoleKey: key, Place: placeOf(groups[groupID]), Pairs: held}
+	g := authz.Grant{RoleKey: key, Place: rule.PlaceOf(groups[groupID]), Pairs: held}
 	var chain []*ent.Group
 	for _, id := range tree.IDs(g.Place.Path) {
 		if groups[id] == nil {
@@ -164,10 +160,6 @@ func (who *identity) grant(groups map[int64]*ent.Group, groupID int64, key, pair
 		}
 	}
 	return g, nil
-}
-
-func placeOf(g *ent.Group) authz.Place {
-	return authz.Place{GroupID: g.ID, Path: g.Path, Wall: g.Wall}
 }
 
 // pairs are what a role holds: a built-in one by its key, a custom one what is stored, unless custom roles are off. A
@@ -193,19 +185,4 @@ func (who *identity) pairs(key, stored string) (authz.Pairs, error) {
 		}
 	}
 	return authz.PairsOf(known), nil
-}
-
-// each runs the query and fn for every row.
-func each(ctx context.Context, q querier, query string, args []any, fn func(*sql.Rows) error) (err error) {
-	rows, err := q.QueryContext(ctx, query, args...)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		if err := fn(rows); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
 }

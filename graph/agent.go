@@ -2,12 +2,14 @@ package graph
 
 import (
 	"context"
+	stdsql "database/sql"
 
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/contact"
 	"canopy/ent/generated/user"
 	"canopy/graph/bind"
 	"canopy/relay"
+	"canopy/store"
 	"canopy/tree"
 
 	"entgo.io/ent/dialect/sql"
@@ -59,10 +61,10 @@ func (r *resolver) agentLoads(ctx context.Context, agents []*bind.Agent, _ asked
 		Where(sql.And(in(c.C(contact.FieldAssignedUserID), numbers(agents)), sql.EQ(c.C(contact.FieldBox), int(tree.BoxOf(tree.Open, true))))).
 		GroupBy(c.C(contact.FieldAssignedUserID)).Query()
 	loads := make(map[int64]int, len(agents))
-	err := each(ctx, r.DB.Read, query, args, func(scan func(...any) error) error {
+	err := store.EachRow(ctx, r.DB.Read, query, args, func(rows *stdsql.Rows) error {
 		var id int64
 		var n int
-		err := scan(&id, &n)
+		err := rows.Scan(&id, &n)
 		loads[id] = n
 		return err
 	})

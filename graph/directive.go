@@ -6,6 +6,7 @@ import (
 
 	"canopy/authz"
 	ent "canopy/ent/generated"
+	"canopy/ent/rule"
 	"canopy/refusal"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -79,7 +80,7 @@ func (r *resolver) placesNamed(ctx context.Context, obj any, at []string) ([]pla
 func placeOfObject(obj any) (place, error) {
 	switch o := obj.(type) {
 	case *ent.Group:
-		return place{authz.AtGroup(placeOf(o)), "at this group"}, nil
+		return place{authz.AtGroup(rule.PlaceOf(o)), "at this group"}, nil
 	case *ent.Account:
 		return place{authz.Target{}, "on the account"}, nil
 	}

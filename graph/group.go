@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	stdsql "database/sql"
 	"slices"
 	"sort"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"canopy/internal/fold"
 	"canopy/refusal"
 	"canopy/relay"
+	"canopy/store"
 	"canopy/tree"
 
 	"entgo.io/ent/dialect/sql"
@@ -84,15 +86,11 @@ func (r *groupResolver) Agents(ctx context.Context, g *ent.Group, _ *int, _ *str
 }
 
 func (r *groupResolver) ViewerPermissions(ctx context.Context, g *ent.Group) ([]authz.Permission, error) {
-	return bind.Spell(authz.FromContext(ctx).Holding(placeOf(g)).All), nil
+	return bind.Spell(authz.FromContext(ctx).Holding(rule.PlaceOf(g)).All), nil
 }
 
 func (r *groupResolver) Totals(ctx context.Context, g *ent.Group) (*model.GroupTotals, error) {
 	return take[*model.GroupTotals](ctx, r.resolver, g)
-}
-
-func placeOf(g *ent.Group) authz.Place {
-	return authz.Place{GroupID: g.ID, Path: g.Path, Wall: g.Wall}
 }
 
 // rootGroup returns nil when the viewer does not see the root.
@@ -450,10 +448,10 @@ func (r *resolver) dashboards(ctx context.Context, ps parents, table, column str
 func (r *resolver) countUsers(ctx context.Context, ps parents, totals map[int64]*model.GroupTotals) error {
 	counted, users := r.dashboards(ctx, ps, "users", "home_group_id")
 	query, args := counted.Where(sql.NEQ(users.C("status"), user.StatusDELETED)).Query()
-	return each(ctx, r.DB.Read, query, args, func(scan func(...any) error) error {
+	return store.EachRow(ctx, r.DB.Read, query, args, func(rows *stdsql.Rows) error {
 		var id int64
 		var n int
-		err := scan(&id, &n)
+		err := rows.Scan(&id, &n)
 		totals[id].Users = n
 		return err
 	})
@@ -462,11 +460,11 @@ func (r *resolver) countUsers(ctx context.Context, ps parents, totals map[int64]
 func (r *resolver) countContacts(ctx context.Context, ps parents, totals map[int64]*model.GroupTotals) error {
 	counted, contacts := r.dashboards(ctx, ps, "contacts", "group_id")
 	query, args := counted.AppendSelect(contacts.C("box")).GroupBy(parentNumber, contacts.C("box")).Query()
-	return each(ctx, r.DB.Read, query, args, func(scan func(...any) error) error {
+	return store.EachRow(ctx, r.DB.Read, query, args, func(rows *stdsql.Rows) error {
 		var id int64
 		var box tree.Box
 		var n int
-		if err := scan(&id, &n, &box); err != nil {
+		if err := rows.Scan(&id, &n, &box); err != nil {
 			return err
 		}
 		sum := totals[id]

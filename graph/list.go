@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	stdsql "database/sql"
 	"errors"
 	"strings"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"canopy/ent/rule"
 	"canopy/graph/bind"
 	"canopy/relay"
+	"canopy/store"
 
 	"entgo.io/ent/dialect/sql"
 )
@@ -135,7 +137,7 @@ func (l *list[T]) count(ctx context.Context, c *ent.Client, conditions []func(*s
 	}
 	query, args := sql.Dialect(c.Dialect()).Select(sql.Count("*")).From(some.As("counted")).Query()
 	var n int
-	err := each(ctx, c, query, args, func(scan func(...any) error) error { return scan(&n) })
+	err := store.EachRow(ctx, c, query, args, func(rows *stdsql.Rows) error { return rows.Scan(&n) })
 	return n, err
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"canopy/authz"
 	ent "canopy/ent/generated"
+	"canopy/ent/rule"
 	"canopy/graph/bind"
 	"canopy/refusal"
 	"canopy/relay"
@@ -87,7 +88,7 @@ func (r *resolver) places(ctx context.Context, ids []int64) (map[int64]authz.Pla
 	}
 	groups, err := byID(ctx, r.DB.Read, trusted(groupRows), missing)
 	for id, g := range groups {
-		places[id] = placeOf(g)
+		places[id] = rule.PlaceOf(g)
 	}
 	known.addPlaces(places)
 	return places, err

@@ -8,6 +8,7 @@ import (
 
 	"canopy/authz"
 	ent "canopy/ent/generated"
+	"canopy/ent/rule"
 	"canopy/refusal"
 	"canopy/relay"
 	"canopy/tree"
@@ -192,7 +193,7 @@ func (r *resolver) locateGroups(ctx context.Context, ids []relay.ID) ([]place, e
 		return nil, err
 	}
 	return located(ids, found, "group", func(g *ent.Group) place {
-		return place{authz.AtGroup(placeOf(g)), "at this group"}
+		return place{authz.AtGroup(rule.PlaceOf(g)), "at this group"}
 	}, relay.KindGroup)
 }
 

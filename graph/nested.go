@@ -2,10 +2,12 @@ package graph
 
 import (
 	"context"
+	stdsql "database/sql"
 
 	"canopy/authz"
 	ent "canopy/ent/generated"
 	"canopy/relay"
+	"canopy/store"
 
 	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql"
@@ -170,10 +172,10 @@ func (n nested[T]) count(ctx context.Context, c *ent.Client, ps parents, limit i
 			b.WriteString("(SELECT COUNT(*) FROM (").Join(some).WriteString(") AS counted)")
 		})).FromExpr(sql.ExprFunc(ps.source)).Query()
 	counts := make(map[int64]int, len(ps))
-	err := each(ctx, c, query, args, func(scan func(...any) error) error {
+	err := store.EachRow(ctx, c, query, args, func(rows *stdsql.Rows) error {
 		var id int64
 		var n int
-		err := scan(&id, &n)
+		err := rows.Scan(&id, &n)
 		counts[id] = n
 		return err
 	})

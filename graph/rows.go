@@ -2,9 +2,7 @@ package graph
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
-	"errors"
 
 	"canopy/authz"
 	ent "canopy/ent/generated"
@@ -168,19 +166,4 @@ func jsonOf(list any) string {
 		panic(err) // numbers and texts only: it cannot fail
 	}
 	return string(text)
-}
-
-// each runs a query and hands every row to read.
-func each(ctx context.Context, c *ent.Client, query string, args []any, read func(scan func(...any) error) error) (err error) {
-	var rows *sql.Rows
-	if rows, err = c.QueryContext(ctx, query, args...); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		if err := read(rows.Scan); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
 }

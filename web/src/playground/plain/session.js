@@ -68,6 +68,7 @@ export function mountSession(header, config, fetcher) {
       refusal.textContent = messageOf(failure)
       refusal.hidden = false
       panel.showPopover()
+      refusal.scrollIntoView({ block: 'nearest' })
     }
     await show()
   }
