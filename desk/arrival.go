@@ -14,6 +14,7 @@ import (
 	"canopy/ent/generated/group"
 	"canopy/ent/generated/message"
 	"canopy/internal/fold"
+	"canopy/internal/mask"
 	"canopy/refusal"
 	"canopy/relay"
 	"canopy/tree"
@@ -116,12 +117,12 @@ func (in ReceiveMessage) check() (person, error) {
 // also to those who may not see addresses.
 func (p *person) nameAs(name *string) (err error) {
 	switch {
-	case name != nil && fold.Name(*name) != "":
+	case name != nil && fold.Key(*name) != "":
 		p.name, err = checkName("input.name", *name)
 	case p.phone != nil:
-		p.name = MaskPhone(*p.phone)
+		p.name = mask.Phone(*p.phone)
 	case p.email != nil:
-		p.name = MaskEmail(*p.email)
+		p.name = mask.Email(*p.email)
 	default:
 		p.name = *p.channel
 	}

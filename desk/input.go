@@ -39,7 +39,8 @@ func plain(s string) bool { return utf8.ValidString(s) && !strings.ContainsFunc(
 // checkName returns a name as it is stored.
 func checkName(field, s string) (string, error) {
 	name := fold.Name(s)
-	if n := length(name); n < 1 || n > maxName || !plain(name) {
+	// What folds to nothing has no letter that is seen.
+	if fold.Key(name) == "" || length(name) > maxName || !plain(name) {
 		return "", refusal.BadInput(field, "A name has 1 to %d characters.", maxName)
 	}
 	return name, nil

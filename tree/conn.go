@@ -9,10 +9,10 @@ import (
 	"entgo.io/ent/dialect"
 )
 
-// SQLite plans without knowing how many rows a value has, and takes every index for equally good that begins with a
-// column that is compared: also one on the account, which may be the whole table. Two things in the statements of this
-// package keep it from that and mean nothing to PostgreSQL: +account_id, which no index serves, and CROSS JOIN, which
-// is done in the order in which it is written.
+// An account may be the whole table, and SQLite has nothing but the statistics of the migrations to know it by: left to
+// itself it can take any index for good that begins with account_id. Two things in the statements of this package do
+// not leave it to that, and mean nothing to PostgreSQL: +account_id, which no index serves, and CROSS JOIN, which is
+// done in the order in which it is written.
 
 // Conn is what the package needs of a database: *ent.Tx for what changes something, *ent.Client or *ent.Tx for what
 // only reads.
