@@ -212,9 +212,10 @@ type part struct {
 
 func (p part) ofScopes(walled []tree.Box) func(*sql.Builder) {
 	return func(b *sql.Builder) {
-		p.write(b, p.list.scopes, walled, func() {
+		p.write(b, func() { p.scopes(b, walled) }, func() {
 			write(b, "SELECT s.sort_key, s.contact_id FROM scopes AS s WHERE s.scope_id = k.place AND s.box = k.box AND ")
 			p.beyond(b, "s.sort_key", "s.contact_id")
+			b.WriteString(notLeaving)
 			if p.list.filter != nil {
 				b.WriteString(" AND EXISTS (SELECT 1 FROM contacts AS c WHERE c.id = s.contact_id AND ")
 				p.list.filter(b)
@@ -227,7 +228,7 @@ func (p part) ofScopes(walled []tree.Box) func(*sql.Builder) {
 
 func (p part) ofContacts(column string, streams []stream, filter func(*sql.Builder)) func(*sql.Builder) {
 	return func(b *sql.Builder) {
-		p.write(b, streams, nil, func() {
+		p.write(b, func() { p.streams(b, streams) }, func() {
 			write(b, "SELECT c.sort_key, c.id AS contact_id FROM contacts AS c WHERE c."+column+" = k.place AND c.box = k.box AND ")
 			p.beyond(b, "c.sort_key", "c.id")
 			if filter != nil {
@@ -241,38 +242,61 @@ func (p part) ofContacts(column string, streams []stream, filter func(*sql.Build
 
 // write runs a limited select for each of the streams k. PostgreSQL has LATERAL for that; on SQLite the rows travel
 // through a JSON array.
-func (p part) write(b *sql.Builder, streams []stream, walled []tree.Box, limited func()) {
+func (p part) write(b *sql.Builder, streams, limited func()) {
 	if b.Dialect() == dialect.Postgres {
-		b.WriteString("SELECT r.sort_key, r.contact_id FROM ")
-		p.streams(b, streams, walled)
-		b.WriteString(" AS k CROSS JOIN LATERAL (")
+		b.WriteString("SELECT r.sort_key, r.contact_id FROM (")
+		streams()
+		b.WriteString(") AS k CROSS JOIN LATERAL (")
 		limited()
 		b.WriteString(") AS r")
 		return
 	}
-	b.WriteString("SELECT r.value->>0 AS sort_key, r.value->>1 AS contact_id FROM ")
-	p.streams(b, streams, walled)
-	b.WriteString(" AS k, json_each((SELECT json_group_array(json_array(sort_key, contact_id)) FROM (")
+	b.WriteString("SELECT r.value->>0 AS sort_key, r.value->>1 AS contact_id FROM (")
+	streams()
+	b.WriteString(") AS k, json_each((SELECT json_group_array(json_array(sort_key, contact_id)) FROM (")
 	limited()
 	b.WriteString("))) AS r")
 }
 
-// streams writes the streams as a table (place, box).
-func (p part) streams(b *sql.Builder, streams []stream, walled []tree.Box) {
-	pairs, numbers, number := "SELECT value->>0 AS place, value->>1 AS box FROM json_each(?)", "json_each(?)", "w.value"
+// streams selects the streams as (place, box).
+func (p part) streams(b *sql.Builder, streams []stream) {
 	if b.Dialect() == dialect.Postgres {
-		pairs = "SELECT CAST(v->>0 AS BIGINT) AS place, CAST(v->>1 AS INTEGER) AS box FROM jsonb_array_elements(CAST(? AS TEXT)::jsonb) AS v"
+		write(b, "SELECT CAST(v->>0 AS BIGINT) AS place, CAST(v->>1 AS INTEGER) AS box FROM jsonb_array_elements(CAST(? AS TEXT)::jsonb) AS v", jsonOf(streams))
+	} else {
+		write(b, "SELECT value->>0 AS place, value->>1 AS box FROM json_each(?)", jsonOf(streams))
+	}
+}
+
+// scopes selects the streams that are scopes as (place, box, leaving). While a branch is being carried to the place that
+// it was moved to, the list of its top group completes a scope that it is entering, and a scope that it is leaving still
+// has rows of it: package tree says how such scopes are to be read.
+func (p part) scopes(b *sql.Builder, walled []tree.Box) {
+	b.WriteString("SELECT k.place, k.box, EXISTS (SELECT 1 FROM detours AS d WHERE d.scope_id = k.place AND NOT d.entering) AS leaving FROM (")
+	p.ownScopes(b, walled)
+	b.WriteString(") AS k UNION ALL SELECT d.group_id, k.box, FALSE FROM (")
+	p.ownScopes(b, walled)
+	b.WriteString(") AS k JOIN detours AS d ON d.scope_id = k.place WHERE d.entering")
+}
+
+// notLeaving continues a condition on a row s of a scope k.
+const notLeaving = ` AND (NOT k.leaving OR NOT EXISTS (
+	SELECT 1 FROM detours AS d JOIN scopes AS top
+	ON top.scope_id = d.group_id AND top.box = s.box AND top.sort_key = s.sort_key AND top.contact_id = s.contact_id
+	WHERE d.scope_id = k.place AND NOT d.entering))`
+
+func (p part) ownScopes(b *sql.Builder, walled []tree.Box) {
+	p.streams(b, p.list.scopes)
+	if len(walled) == 0 {
+		return
+	}
+	numbers, number := "json_each(?)", "w.value"
+	if b.Dialect() == dialect.Postgres {
 		numbers, number = "jsonb_array_elements_text(CAST(? AS TEXT)::jsonb)", "CAST(w.value AS INTEGER)"
 	}
-	b.WriteString("(")
-	write(b, pairs, jsonOf(streams))
-	if len(walled) > 0 {
-		_, to := tree.Range(p.list.under.Path)
-		write(b, " UNION ALL SELECT g.id, "+number+" FROM groups AS g, "+numbers+" AS w"+
-			" WHERE g.account_id = ? AND g.path > ? AND g.path < ? AND g.visibility = 'RESTRICTED'",
-			jsonOf(walled), p.list.viewer.AccountID, p.list.under.Path, to)
-	}
-	b.WriteString(")")
+	_, to := tree.Range(p.list.under.Path)
+	write(b, " UNION ALL SELECT g.id, "+number+" FROM groups AS g, "+numbers+" AS w"+
+		" WHERE g.account_id = ? AND g.path > ? AND g.path < ? AND g.visibility = 'RESTRICTED'",
+		jsonOf(walled), p.list.viewer.AccountID, p.list.under.Path, to)
 }
 
 func (p part) beyond(b *sql.Builder, sortKey, id string) {

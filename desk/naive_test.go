@@ -260,3 +260,80 @@ func (w *world) compareRows(ctx context.Context, v *authz.Viewer) {
 		}
 	}
 }
+
+// TestPagesAreRightWhileBranchesAreCarried moves branches as if each were a big one, changes some contacts meanwhile, and
+// compares before a batch is carried, after some, and at the end.
+func TestPagesAreRightWhileBranchesAreCarried(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *store.DB) {
+		for seed := range uint64(3) {
+			w := newWorldCalled(t, db, fmt.Sprint("account", seed))
+			r := rand.New(rand.NewPCG(seed, 8))
+			users := w.chaos(r)
+			moves := w.moveLater(r, 4)
+			for _, name := range users {
+				w.compare(r, name)
+			}
+			for range 2 {
+				w.disturb(r, 10)
+				for _, id := range moves {
+					w.carry(id, 20)
+				}
+				w.disturb(r, 10)
+				w.compare(r, pick(r, users))
+				w.compare(r, pick(r, users))
+			}
+			for _, id := range moves {
+				for w.carry(id, 1000) {
+				}
+			}
+			faults, err := tree.Check(context.Background(), w.db.Read, w.account)
+			ok(t, err)
+			faults = slices.DeleteFunc(faults, func(f tree.Fault) bool { return f.Kind == tree.WrongBox }) // these contacts have no conversations
+			if len(faults) > 0 {
+				t.Errorf("seed %d: afterwards there are %d faults, the first: %v", seed, len(faults), faults[0])
+			}
+			w.compare(r, pick(r, users))
+		}
+	})
+}
+
+// moveLater moves so many random branches, with all of their scope rows left to carry.
+func (w *world) moveLater(r *rand.Rand, n int) (moves []int64) {
+	w.t.Helper()
+	for attempt := 0; len(moves) < n && attempt < 200; attempt++ {
+		id, to := w.groups[fmt.Sprint("g", r.IntN(14))], w.groups[fmt.Sprint("g", r.IntN(14))]
+		var move int64
+		err := w.db.Write(all(), func(ctx context.Context, tx *ent.Tx) (err error) {
+			move, err = tree.Move(ctx, tx, tree.Moving{AccountID: w.account, GroupID: id, ParentID: to, MaxDepth: 64, AtOnce: -1, Now: w.clock.Now()})
+			return err
+		})
+		if err == nil && move != 0 {
+			moves = append(moves, move)
+		}
+	}
+	if len(moves) < n {
+		w.t.Fatalf("only %d branches could be moved", len(moves))
+	}
+	return moves
+}
+
+func (w *world) carry(moveID int64, rows int) (more bool) {
+	w.t.Helper()
+	w.write(func(ctx context.Context, tx *ent.Tx) (err error) {
+		more, err = tree.Carry(ctx, tx, moveID, rows, w.clock.Now())
+		return err
+	})
+	return more
+}
+
+// disturb moves some contacts about, and changes where others stand in lists.
+func (w *world) disturb(r *rand.Rand, n int) {
+	w.t.Helper()
+	contacts, err := w.db.Read.Contact.Query().Where(contact.AccountID(w.account)).Order(contact.ByID()).All(all())
+	ok(w.t, err)
+	for range n {
+		c := pick(r, contacts)
+		to := tree.Placement{GroupID: w.groups[fmt.Sprint("g", r.IntN(14))], Box: tree.Box(c.Box), SortKey: r.Int64N(30)}
+		w.write(func(ctx context.Context, tx *ent.Tx) error { return tree.UpdateContact(ctx, tx, c.ID, to) })
+	}
+}

@@ -211,7 +211,7 @@ func (w *world) storm(r *rand.Rand, contacts []int64, as map[string]context.Cont
 		return err
 	case 7:
 		return w.db.Write(as["olga"], func(ctx context.Context, tx *ent.Tx) error {
-			err := tree.Move(ctx, tx, w.account, w.groups["north"], w.groups[pick(r, []string{"sales", "support", "root"})], 64)
+			_, err := tree.Move(ctx, tx, tree.Moving{AccountID: w.account, GroupID: w.groups["north"], ParentID: w.groups[pick(r, []string{"sales", "support", "root"})], MaxDepth: 64, AtOnce: tree.AtOnce})
 			return err
 		})
 	}

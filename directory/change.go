@@ -209,6 +209,9 @@ func structural(err error, maxDepth int) error {
 			"A group cannot go under itself or under a group below it. Choose a group outside of its branch.")
 	case errors.Is(err, tree.ErrTooDeep):
 		return tooDeep(maxDepth)
+	case errors.Is(err, tree.ErrUnderWay):
+		return refusal.Conflict(refusal.MoveUnderWay,
+			"A branch here was moved a moment ago and its contacts are still being carried along. Try again when groupMoves shows it as finished.")
 	case errors.Is(err, tree.ErrNotEmpty):
 		return refusal.Conflict(refusal.GroupNotEmpty,
 			"The group has children, users or contacts. Name a successor that takes them over, or move them first.")

@@ -24,20 +24,30 @@ type MoveGroup struct {
 	Reason   string
 }
 
+// MovedGroup is a group at its new place.
+type MovedGroup struct {
+	Group *ent.Group
+	// Carrying is how far the contacts of a big branch are carried to the lists of the groups above; nil when nothing is
+	// left to do.
+	Carrying *ent.GroupMove
+}
+
 // MoveGroup puts a group with its whole subtree under another parent. The permission is needed at the group, at its
-// present parent and at the new one.
-func (s *Service) MoveGroup(ctx context.Context, in MoveGroup) (*ent.Group, error) {
-	var moved *ent.Group
+// present parent and at the new one. Access, the tree and lists go by the new place at once; what a big branch has in
+// lists is rewritten afterwards by CarryMoves.
+func (s *Service) MoveGroup(ctx context.Context, in MoveGroup) (*MovedGroup, error) {
+	moved := &MovedGroup{}
 	err := s.change(ctx, tree.LockExclusive, func(ctx context.Context, d *doing) error {
 		g, parent, err := d.groupAndParent(ctx, in)
 		if err != nil {
 			return err
 		}
 		reason, bad := d.reason(in.Reason)
-		if err := foremost(s.move(ctx, d, g, parent), bad); err != nil {
+		moveID, refused := s.move(ctx, d, g, parent)
+		if err := foremost(refused, bad); err != nil {
 			return err
 		}
-		if moved, err = d.anyGroup(ctx, g.ID); err != nil {
+		if moved, err = d.moved(ctx, g.ID, moveID); err != nil {
 			return err
 		}
 		return d.record(ctx, audit.Event{Action: "GROUP_MOVED", TargetKind: relay.KindGroup, TargetID: g.ID, Reason: reason,
@@ -46,6 +56,17 @@ func (s *Service) MoveGroup(ctx context.Context, in MoveGroup) (*ent.Group, erro
 	})
 	if err != nil {
 		return nil, err
+	}
+	return moved, nil
+}
+
+func (d *doing) moved(ctx context.Context, groupID, moveID int64) (moved *MovedGroup, err error) {
+	moved = &MovedGroup{}
+	if moved.Group, err = d.anyGroup(ctx, groupID); err != nil || moveID == 0 {
+		return moved, err
+	}
+	if moved.Carrying, err = d.tx.GroupMove.Get(authz.Trusted(ctx), moveID); err != nil {
+		return nil, fmt.Errorf("directory: loading move %d: %w", moveID, err)
 	}
 	return moved, nil
 }
@@ -73,26 +94,29 @@ func (d *doing) groupAndParent(ctx context.Context, in MoveGroup) (g, parent *en
 	return g, parent, d.may(authz.GroupsMove, authz.AtGroup(rule.PlaceOf(parent)), "at the new parent")
 }
 
-// move refuses what would gain access before anything else that stands in the way.
-func (s *Service) move(ctx context.Context, d *doing, g, parent *ent.Group) error {
+// move refuses what would gain access before anything else that stands in the way. It returns the number of the move
+// to carry, 0 when nothing is left to do.
+func (s *Service) move(ctx context.Context, d *doing, g, parent *ent.Group) (moveID int64, err error) {
 	before, err := d.holdingsOver(ctx, g)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	taken, err := d.parkNames(ctx, g, parent, group.ID(g.ID))
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if err := tree.Move(ctx, d.tx, d.account.ID, g.ID, parent.ID, s.MaxDepth); err != nil {
-		return structural(err, s.MaxDepth)
+	moveID, err = tree.Move(ctx, d.tx, tree.Moving{AccountID: d.account.ID, GroupID: g.ID, ParentID: parent.ID,
+		MaxDepth: s.MaxDepth, AtOnce: tree.AtOnce, Now: d.at})
+	if err != nil {
+		return 0, structural(err, s.MaxDepth)
 	}
 	if err := s.gained(ctx, d, before, nil); err != nil {
-		return err
+		return 0, err
 	}
 	if taken {
-		return groupNameTaken()
+		return 0, groupNameTaken()
 	}
-	return nil
+	return moveID, nil
 }
 
 // parkNames says whether groups that are about to go under another parent find their names taken there, and gives

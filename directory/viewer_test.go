@@ -377,7 +377,8 @@ func TestAGrantWithoutGroupFollowsTheHomeGroupAndOneWithGroupStays(t *testing.T)
 			t.Errorf("after the user moved home and grants stand at %v", got)
 		}
 		o.write(func(ctx context.Context, tx *ent.Tx) error {
-			return tree.Move(ctx, tx, o.acme, o.groups["north"], o.groups["south"], 64)
+			_, err := tree.Move(ctx, tx, tree.Moving{AccountID: o.acme, GroupID: o.groups["north"], ParentID: o.groups["south"], MaxDepth: 64, AtOnce: tree.AtOnce})
+			return err
 		})
 		if got := at()[2]; got != o.place("north") || !tree.Under(got.Path, o.place("south").Path) {
 			t.Errorf("after the group moved the fixed grant stands at %v", got)

@@ -41,6 +41,7 @@ const (
 	GroupTooDeep       Reason = "GROUP_TOO_DEEP"
 	LastOwner          Reason = "LAST_OWNER"
 	MayNotGive         Reason = "MAY_NOT_GIVE"
+	MoveUnderWay       Reason = "MOVE_UNDER_WAY"
 	NameTaken          Reason = "NAME_TAKEN"
 	NotActive          Reason = "NOT_ACTIVE"
 	NotDeactivated     Reason = "NOT_DEACTIVATED"

@@ -29,6 +29,7 @@ const (
 	KindMessage           Kind = 'M'
 	KindAuditEvent        Kind = 'E'
 	KindGroupRequest      Kind = 'Q'
+	KindGroupMove         Kind = 'B'
 )
 
 // ID is an id as clients see it: base64url of the kind and the number as a varint. It is opaque but not secret.

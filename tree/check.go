@@ -103,11 +103,11 @@ func wrongBoxes(ctx context.Context, c Conn, accountID int64) (faults []Fault, e
 }
 
 func missing(ctx context.Context, c Conn, accountID int64) ([]Fault, error) {
-	return wrongScopes(ctx, c, accountID, ScopeMissing, missingScopes)
+	return wrongScopes(ctx, c, accountID, ScopeMissing, missingScopes+excused(true))
 }
 
 func surplus(ctx context.Context, c Conn, accountID int64) ([]Fault, error) {
-	return wrongScopes(ctx, c, accountID, ScopeSurplus, surplusScopes)
+	return wrongScopes(ctx, c, accountID, ScopeSurplus, surplusScopes+excused(false))
 }
 
 func wrongScopes(ctx context.Context, c Conn, accountID int64, kind FaultKind, query string) (faults []Fault, err error) {

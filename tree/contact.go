@@ -51,6 +51,7 @@ type Placement struct {
 // contact is a contact's row as far as structure is concerned.
 type contact struct {
 	id, account, arrival int64
+	underWay             bool // some branch of the account is being carried
 	Placement
 }
 
@@ -73,7 +74,7 @@ func enter(ctx context.Context, c Conn, contactID, sign int64) error {
 	if sign > 0 {
 		err = k.insertScopes(ctx, c, k.scopes(group))
 	} else {
-		err = k.deleteScopes(ctx, c, k.scopes(group))
+		err = k.leave(ctx, c, group)
 	}
 	if err != nil {
 		return err
@@ -118,6 +119,12 @@ func (k contact) scopes(group node) []int64 { return append(group.scopes(), Acco
 // one statement.
 func changeScopes(ctx context.Context, c Conn, was, is contact, nodes map[int64]node) error {
 	old, now := was.scopes(nodes[was.GroupID]), is.scopes(nodes[is.GroupID])
+	if was.underWay {
+		if err := was.leave(ctx, c, nodes[was.GroupID]); err != nil {
+			return err
+		}
+		return is.insertScopes(ctx, c, now)
+	}
 	if slices.Equal(old, now) {
 		_, err := exec(ctx, c, `UPDATE scopes SET box = $1, sort_key = $2
 			WHERE scope_id IN `+idsOf(c, "$3")+` AND box = $4 AND sort_key = $5 AND contact_id = $6`,
@@ -135,6 +142,19 @@ func changeScopes(ctx context.Context, c Conn, was, is contact, nodes map[int64]
 		return err
 	}
 	return is.insertScopes(ctx, c, add)
+}
+
+// leave deletes all scope rows of the contact, those included that a move under way has left behind.
+func (k contact) leave(ctx context.Context, c Conn, group node) error {
+	scopes := k.scopes(group)
+	if k.underWay {
+		d, err := detourOf(ctx, c, group)
+		if err != nil {
+			return err
+		}
+		scopes = append(scopes, d.leaving...)
+	}
+	return k.deleteScopes(ctx, c, scopes)
 }
 
 func (k contact) insertScopes(ctx context.Context, c Conn, scopes []int64) error {

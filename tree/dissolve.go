@@ -7,7 +7,7 @@ import (
 
 // Dissolve deletes a group and gives its children, users and contacts to a successor. The children of a RESTRICTED
 // group become RESTRICTED themselves, so that what was private stays so. It returns ErrRoot for the root, ErrCycle
-// when the successor is the group itself or below it, ErrTooDeep as Move does, and the violation of the index
+// when the successor is the group itself or below it, ErrTooDeep and ErrUnderWay as Move does, and the violation of the index
 // group_sibling_name when a child's name is taken at the successor. What remembers the group (where a contact arrived
 // or waited, requests for groups under it) remembers the successor from then on. Grants fixed to the group have to be
 // gone: their foreign key refuses it.
@@ -25,6 +25,9 @@ func Dissolve(ctx context.Context, c Conn, accountID, groupID, successorID int64
 		return ErrRoot
 	case Under(heir.path, n.path):
 		return ErrCycle
+	}
+	if err := settled(ctx, c, n); err != nil {
+		return err
 	}
 	deepest, err := lockBranch(ctx, c, n)
 	if err != nil {

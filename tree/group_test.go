@@ -201,10 +201,10 @@ func TestOtherAccountsDoNotExist(t *testing.T) {
 				return err
 			},
 			"Move theirs": func(ctx context.Context, tx *ent.Tx) error {
-				return tree.Move(ctx, tx, w.account, theirs, mine, maxDepth)
+				return moveAtOnce(ctx, tx, w.account, theirs, mine)
 			},
 			"Move there": func(ctx context.Context, tx *ent.Tx) error {
-				return tree.Move(ctx, tx, w.account, mine, theirs, maxDepth)
+				return moveAtOnce(ctx, tx, w.account, mine, theirs)
 			},
 			"SetRestricted": func(ctx context.Context, tx *ent.Tx) error {
 				return tree.SetRestricted(ctx, tx, w.account, theirs, true)

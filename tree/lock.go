@@ -96,8 +96,10 @@ func loadContact(ctx context.Context, c Conn, id int64, lock string) (contact, e
 	found := false
 	err := collect(ctx, c, func(rows *sql.Rows) error {
 		found = true
-		return rows.Scan(&k.account, &k.arrival, &k.GroupID, &k.Box, &k.SortKey)
-	}, "SELECT account_id, arrival_group_id, group_id, box, sort_key FROM contacts WHERE id = $1"+lock, id)
+		return rows.Scan(&k.account, &k.arrival, &k.GroupID, &k.Box, &k.SortKey, &k.underWay)
+	}, `SELECT account_id, arrival_group_id, group_id, box, sort_key,
+		EXISTS (SELECT 1 FROM detours AS d WHERE d.account_id = contacts.account_id)
+		FROM contacts WHERE id = $1`+lock, id)
 	if err != nil {
 		return contact{}, fmt.Errorf("loading contact %d: %w", id, err)
 	}

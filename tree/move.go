@@ -3,64 +3,92 @@ package tree
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
+// Moving is a group to put under another parent.
+type Moving struct {
+	AccountID, GroupID, ParentID int64
+	MaxDepth                     int
+	// AtOnce is how many scope rows the transaction itself may rewrite, AtOnce the constant but for tests. When there
+	// are more, Carry carries them afterwards.
+	AtOnce int
+	Now    time.Time
+}
+
+// AtOnce is as many scope rows as a transaction may rewrite and still be short.
+const AtOnce = 5000
+
 // Move puts a group with its whole subtree under another parent. It returns ErrRoot for the root, ErrCycle when the
-// parent is the group itself or below it, ErrTooDeep when a group would come to lie deeper than maxDepth and deeper
-// than before, and the violation of the index group_sibling_name when the name is taken there. Moving a group to
-// where it is changes nothing.
-func Move(ctx context.Context, c Conn, accountID, groupID, parentID int64, maxDepth int) error {
-	if err := LockExclusive(ctx, c, accountID); err != nil {
-		return err
+// parent is the group itself or below it, ErrTooDeep when a group would come to lie deeper than MaxDepth and deeper
+// than before, ErrUnderWay when an earlier move of the branch, or of one above or within it, is still being carried, and
+// the violation of the index group_sibling_name when the name is taken there. Moving a group to where it is changes
+// nothing. The number is that of the move to carry, 0 when nothing is left to do.
+func Move(ctx context.Context, c Conn, m Moving) (moveID int64, err error) {
+	if err := LockExclusive(ctx, c, m.AccountID); err != nil {
+		return 0, err
 	}
-	nodes, err := loadIn(ctx, c, accountID, groupID, parentID)
+	nodes, err := loadIn(ctx, c, m.AccountID, m.GroupID, m.ParentID)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	n, parent := nodes[groupID], nodes[parentID]
+	n, parent := nodes[m.GroupID], nodes[m.ParentID]
 	switch {
 	case n.parent == 0:
-		return ErrRoot
+		return 0, ErrRoot
 	case Under(parent.path, n.path):
-		return ErrCycle
+		return 0, ErrCycle
 	case n.parent == parent.id:
-		return nil
+		return 0, nil
+	}
+	if err := settled(ctx, c, n); err != nil {
+		return 0, err
 	}
 	deepest, err := lockBranch(ctx, c, n)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	down := parent.depth + 1 - n.depth
-	if tooDeep(deepest, down, maxDepth) {
-		return ErrTooDeep
+	if tooDeep(deepest, down, m.MaxDepth) {
+		return 0, ErrTooDeep
 	}
 	if _, err := exec(ctx, c, "UPDATE groups SET parent_id = $1 WHERE account_id = $2 AND id = $3",
-		parent.id, accountID, n.id); err != nil {
-		return fmt.Errorf("moving group %d: %w", n.id, err)
+		parent.id, m.AccountID, n.id); err != nil {
+		return 0, fmt.Errorf("moving group %d: %w", n.id, err)
 	}
-	if !n.restricted { // what is behind its own wall is seen from nowhere above it, here or there
-		if err := behind(n).change(ctx, c, outer(n), parent.scopes()); err != nil {
-			return err
-		}
+	counters, err := CountersOf(ctx, c, []int64{n.id})
+	if err != nil {
+		return 0, err
+	}
+	if moveID, err = moveScopes(ctx, c, n, parent, m, counters[n.id].Contacts); err != nil {
+		return 0, err
 	}
 	from, to := Range(n.path)
 	r := relocation{from: from, to: to, oldPath: n.path, newPath: parent.path + Label(n.id), down: down,
 		inner: len(parent.path) + LabelSize, outer: parent.wall}
-	if err := r.apply(ctx, c, accountID); err != nil {
-		return err
+	if err := r.apply(ctx, c, m.AccountID); err != nil {
+		return 0, err
 	}
-	return moveCounters(ctx, c, n, parent)
+	return moveID, moveCounters(ctx, c, n, parent, counters[n.id])
+}
+
+// moveScopes lists the contacts of the branch from above its new place instead of from above its old one, or records
+// that it is to be done. It is called while the paths are the old ones.
+func moveScopes(ctx context.Context, c Conn, n, parent node, m Moving, contacts int64) (moveID int64, err error) {
+	if n.restricted { // what is behind its own wall is seen from nowhere above it, here or there
+		return 0, nil
+	}
+	d := detour{leaving: without(outer(n), parent.scopes()), entering: without(parent.scopes(), outer(n))}
+	if int(contacts)*d.size() > m.AtOnce {
+		return d.begin(ctx, c, n, m.Now)
+	}
+	return 0, behind(n).change(ctx, c, outer(n), parent.scopes())
 }
 
 func tooDeep(deepest, down, maxDepth int) bool { return down > 0 && deepest+down > maxDepth }
 
 // moveCounters takes what the branch counts from the groups above the old place to those above the new one.
-func moveCounters(ctx context.Context, c Conn, n, parent node) error {
-	counters, err := CountersOf(ctx, c, []int64{n.id})
-	if err != nil {
-		return err
-	}
-	branch := counters[n.id]
+func moveCounters(ctx context.Context, c Conn, n, parent node, branch Counters) error {
 	branch.Children = 0
 	branch.Descendants++
 	branch.Restricted += toInt(n.restricted)

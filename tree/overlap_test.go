@@ -43,7 +43,7 @@ func newFamily(t *testing.T, db *store.DB, serial *atomic.Int64) *family {
 type step = func(f *family, ctx context.Context, tx *ent.Tx) error
 
 func (f *family) moveB(ctx context.Context, tx *ent.Tx) error {
-	return tree.Move(ctx, tx, f.account, f.b, f.d, maxDepth)
+	return moveAtOnce(ctx, tx, f.account, f.b, f.d)
 }
 
 func (f *family) wallB(ctx context.Context, tx *ent.Tx) error {

@@ -38,7 +38,7 @@ func TestPlans(t *testing.T) {
 			continue
 		}
 		for _, line := range f.plan(t, query) {
-			if whole.MatchString(line) && !strings.Contains(line, "VIRTUAL TABLE") {
+			if whole.MatchString(line) && !strings.Contains(line, "VIRTUAL TABLE") && !few.MatchString(line) {
 				t.Errorf("%s\nis planned as\n%s", query, strings.Join(f.plan(t, query), "\n"))
 				break
 			}
@@ -51,6 +51,8 @@ var (
 	foreignKeys = regexp.MustCompile(`^(INSERT INTO|DELETE FROM) (groups|users|contacts)\b`)
 	// whole matches the lines of a plan that read all of a table or of an account.
 	whole = regexp.MustCompile(`^SCAN (groups|users|contacts|scopes|group_counters|[gucns])\b|\(account_id=\?\)$`)
+	// few matches the indexes over the moves of an account that are under way.
+	few = regexp.MustCompile(`\b(detour_account|groupmove_under_way)\b`)
 )
 
 var parameter = regexp.MustCompile(`\$\d+`)

@@ -120,7 +120,7 @@ func (w *world) disturb(random *rand.Rand, groups, contacts []int64, user int64)
 	return passOver(w.write(func(ctx context.Context, tx *ent.Tx) error {
 		switch dice {
 		case 0, 1:
-			return tree.Move(ctx, tx, w.account, a, b, maxDepth)
+			return moveAtOnce(ctx, tx, w.account, a, b)
 		case 2:
 			return tree.SetRestricted(ctx, tx, w.account, a, restricted)
 		case 4:

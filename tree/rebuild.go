@@ -58,6 +58,8 @@ func rebuilding() []string {
 		withScopes() + " INSERT INTO scopes (scope_id, box, sort_key, contact_id)" + missingScopes,
 		`INSERT INTO group_counters (group_id) SELECT id FROM groups AS g
 			WHERE account_id = $1 AND NOT EXISTS (SELECT 1 FROM group_counters AS n WHERE n.group_id = g.id)`,
+		"DELETE FROM detours WHERE account_id = $1",
+		"UPDATE group_moves SET carried = total, finished_at = CURRENT_TIMESTAMP WHERE account_id = $1 AND finished_at IS NULL",
 		withTotals() + " UPDATE group_counters AS n SET " + strings.Join(sets, ", ") + " FROM total AS t WHERE n.group_id = t.group_id AND " + countersDiffer(),
 	}
 }

@@ -53,7 +53,7 @@ func TestStatementsDoNotDependOnSize(t *testing.T) {
 				counts[what] = append(counts[what], statements.Count())
 			}
 			measure("Move", func(ctx context.Context, tx *ent.Tx) error {
-				return tree.Move(ctx, tx, w.account, top, target, maxDepth)
+				return moveAtOnce(ctx, tx, w.account, top, target)
 			})
 			measure("SetRestricted", func(ctx context.Context, tx *ent.Tx) error {
 				return tree.SetRestricted(ctx, tx, w.account, top, true)

@@ -3,6 +3,7 @@ package tree_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -19,7 +20,23 @@ var errTaken = errors.New("the name is taken")
 // machine runs random operations on a database and on the model alike.
 type machine struct {
 	*world
-	m *model
+	m        *model
+	underWay map[int64]carrying // moves that are not carried to the end, by the group that was moved
+}
+
+type carrying struct {
+	move    int64
+	leaving []int64 // the groups whose lists the branch is leaving
+}
+
+// settled says whether no branch is being carried that holds the group, is held by its branch, or is leaving its list.
+func (r *machine) settled(id int64) bool {
+	for top, c := range r.underWay {
+		if r.m.isUnder(top, id) || r.m.isUnder(id, top) || slices.Contains(c.leaving, id) {
+			return false
+		}
+	}
+	return true
 }
 
 // TestRandomOperations is the promise of the package: whatever is done in whatever order, what is stored equals what
@@ -31,12 +48,14 @@ func TestRandomOperations(t *testing.T) {
 		before := bystander.stored(t)
 		rapid.Check(t, func(t *rapid.T) {
 			w := newWorld(t, db, serial)
-			r := &machine{world: w, m: newModel(w)}
+			r := &machine{world: w, m: newModel(w), underWay: map[int64]carrying{}}
 			t.Repeat(map[string]func(*rapid.T){
 				"create":        r.create,
 				"create more":   r.create,
 				"move":          r.move,
 				"move more":     r.move,
+				"move later":    r.moveLater,
+				"carry":         r.carry,
 				"delete":        r.delete,
 				"dissolve":      r.dissolve,
 				"restrict":      r.restrict,
@@ -48,6 +67,13 @@ func TestRandomOperations(t *testing.T) {
 				"removeContact": r.removeContact,
 				"":              r.compare,
 			})
+			if faults := r.check(t); len(faults) > 0 {
+				t.Fatalf("with %d moves under way Check finds %v", len(r.underWay), faults)
+			}
+			for _, c := range r.underWay {
+				for r.world.carry(t, c.move) {
+				}
+			}
 			r.mustBeSound(t)
 		})
 		if diff := bystander.stored(t).difference(before); diff != "" {
@@ -130,7 +156,34 @@ func (r *machine) create(t *rapid.T) {
 	}
 }
 
-func (r *machine) move(t *rapid.T) {
+func (r *machine) move(t *rapid.T) { r.moveBy(t, moveAtOnce) }
+
+// moveLater moves and leaves the scope rows to carry.
+func (r *machine) moveLater(t *rapid.T) {
+	before := map[int64][]int64{}
+	for id := range r.m.groups {
+		before[id] = r.m.scopes(r.account, id)
+	}
+	var moveID int64
+	id := r.moveBy(t, func(ctx context.Context, tx *ent.Tx, account, group, parent int64) (err error) {
+		moveID, err = moveLater(ctx, tx, account, group, parent)
+		return err
+	})
+	if moveID != 0 {
+		after := r.m.scopes(r.account, id)
+		leaving := slices.DeleteFunc(before[id], func(scope int64) bool { return slices.Contains(after, scope) })
+		r.underWay[id] = carrying{moveID, leaving}
+	}
+}
+
+func (r *machine) carry(t *rapid.T) {
+	id := pick(t, r.underWay, "under way")
+	if !r.world.carry(t, r.underWay[id].move) {
+		delete(r.underWay, id)
+	}
+}
+
+func (r *machine) moveBy(t *rapid.T, move func(ctx context.Context, tx *ent.Tx, account, group, parent int64) error) (id int64) {
 	id, parent := r.group(t, "group"), r.group(t, "to")
 	g := r.m.groups[id]
 	down := r.m.depth(parent) + 1 - r.m.depth(id)
@@ -141,16 +194,17 @@ func (r *machine) move(t *rapid.T) {
 	case r.m.isUnder(parent, id):
 		want = tree.ErrCycle
 	case g.parent == parent:
+	case !r.settled(id):
+		want = tree.ErrUnderWay
 	case down > 0 && r.m.depth(id)+r.m.height(id)+down > maxDepth:
 		want = tree.ErrTooDeep
 	case r.m.taken(parent, g.name):
 		want = errTaken
 	}
-	if r.do(t, want, func(ctx context.Context, tx *ent.Tx) error {
-		return tree.Move(ctx, tx, r.account, id, parent, maxDepth)
-	}) {
+	if r.do(t, want, func(ctx context.Context, tx *ent.Tx) error { return move(ctx, tx, r.account, id, parent) }) {
 		g.parent = parent
 	}
+	return id
 }
 
 func (r *machine) delete(t *rapid.T) {
@@ -164,6 +218,7 @@ func (r *machine) delete(t *rapid.T) {
 	}
 	if r.do(t, want, func(ctx context.Context, tx *ent.Tx) error { return tree.Delete(ctx, tx, r.account, id) }) {
 		delete(r.m.groups, id)
+		delete(r.underWay, id)
 	}
 }
 
@@ -175,6 +230,8 @@ func (r *machine) dissolve(t *rapid.T) {
 		want = tree.ErrRoot
 	case r.m.isUnder(heir, id):
 		want = tree.ErrCycle
+	case !r.settled(id):
+		want = tree.ErrUnderWay
 	case r.m.height(id) > 0 && r.m.depth(heir) > r.m.depth(id) && r.m.depth(heir)+r.m.height(id) > maxDepth:
 		want = tree.ErrTooDeep
 	default:
@@ -193,10 +250,15 @@ func (r *machine) dissolve(t *rapid.T) {
 
 func (r *machine) restrict(t *rapid.T) {
 	id, restricted := r.group(t, "group"), rapid.Bool().Draw(t, "restricted")
-	r.do(t, nil, func(ctx context.Context, tx *ent.Tx) error {
+	var want error
+	if restricted != r.m.groups[id].restricted && !r.settled(id) {
+		want = tree.ErrUnderWay
+	}
+	if r.do(t, want, func(ctx context.Context, tx *ent.Tx) error {
 		return tree.SetRestricted(ctx, tx, r.account, id, restricted)
-	})
-	r.m.groups[id].restricted = restricted
+	}) {
+		r.m.groups[id].restricted = restricted
+	}
 }
 
 func (r *machine) addUser(t *rapid.T) {

@@ -49,6 +49,20 @@ func withScopes() string {
 				AND NOT EXISTS (SELECT 1 FROM accounts AS a WHERE a.id = -s.scope_id))`
 }
 
+// excused are the scope rows of branches that are being carried: those that may still be missing from lists that they
+// enter, or still stand in lists that they leave.
+func excused(entering bool) string {
+	condition := "NOT d.entering"
+	if entering {
+		condition = "d.entering"
+	}
+	return ` EXCEPT SELECT d.scope_id, c.box, c.sort_key, c.id FROM detours AS d
+		JOIN tree AS top ON top.id = d.group_id
+		JOIN tree AS t ON substr(t.path, 1, length(top.path)) = top.path
+		JOIN contacts AS c ON c.group_id = t.id
+		WHERE d.account_id = $1 AND ` + condition
+}
+
 const (
 	missingScopes = " SELECT scope_id, box, sort_key, contact_id FROM due EXCEPT SELECT scope_id, box, sort_key, contact_id FROM stored"
 	surplusScopes = " SELECT scope_id, box, sort_key, contact_id FROM stored EXCEPT SELECT scope_id, box, sort_key, contact_id FROM due"

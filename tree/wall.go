@@ -6,7 +6,7 @@ import (
 )
 
 // SetRestricted raises or opens the wall at a group: it sets the group's visibility, and the walls and scope rows of
-// its subtree up to inner walls.
+// its subtree up to inner walls. It returns ErrUnderWay as Move does.
 func SetRestricted(ctx context.Context, c Conn, accountID, groupID int64, restricted bool) error {
 	if err := LockExclusive(ctx, c, accountID); err != nil {
 		return err
@@ -18,6 +18,9 @@ func SetRestricted(ctx context.Context, c Conn, accountID, groupID int64, restri
 	was := nodes[groupID]
 	if was.restricted == restricted {
 		return nil
+	}
+	if err := settled(ctx, c, was); err != nil {
+		return err
 	}
 	if _, err := lockBranch(ctx, c, was); err != nil {
 		return err

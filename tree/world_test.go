@@ -3,6 +3,7 @@ package tree_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sort"
 	"sync/atomic"
 	"time"
@@ -100,8 +101,29 @@ func (w *world) create(t fataler, parent int64, name string, restricted bool) (i
 
 func (w *world) move(group, parent int64) error {
 	return w.write(func(ctx context.Context, tx *ent.Tx) error {
-		return tree.Move(ctx, tx, w.account, group, parent, maxDepth)
+		return moveAtOnce(ctx, tx, w.account, group, parent)
 	})
+}
+
+func moveAtOnce(ctx context.Context, tx *ent.Tx, account, group, parent int64) error {
+	_, err := tree.Move(ctx, tx, tree.Moving{AccountID: account, GroupID: group, ParentID: parent,
+		MaxDepth: maxDepth, AtOnce: tree.AtOnce, Now: epoch})
+	return err
+}
+
+// moveLater is moveAtOnce for a branch that counts as big however small it is: its scope rows are left to be carried.
+func moveLater(ctx context.Context, tx *ent.Tx, account, group, parent int64) (moveID int64, err error) {
+	return tree.Move(ctx, tx, tree.Moving{AccountID: account, GroupID: group, ParentID: parent, MaxDepth: maxDepth, AtOnce: -1, Now: epoch})
+}
+
+// carry carries one batch of a move, of one contact.
+func (w *world) carry(t fataler, moveID int64) (more bool) {
+	t.Helper()
+	w.must(t, func(ctx context.Context, tx *ent.Tx) (err error) {
+		more, err = tree.Carry(ctx, tx, moveID, 1, epoch)
+		return err
+	})
+	return more
 }
 
 func (w *world) addUser(ctx context.Context, tx *ent.Tx, group int64) (int64, error) {
@@ -196,18 +218,54 @@ func (w *world) stored(t fataler) stored {
 	for _, row := range w.rows(t, "SELECT id, group_id, box, sort_key FROM contacts WHERE account_id = $1") {
 		s.contacts[row[0].(int64)] = fmt.Sprint(row[1:]...)
 	}
-	for _, row := range w.rows(t, `SELECT scope_id, box, sort_key, contact_id FROM scopes
-		WHERE scope_id = -CAST($1 AS BIGINT) OR scope_id IN (SELECT id FROM groups WHERE account_id = $1)
-		OR contact_id IN (SELECT id FROM contacts WHERE account_id = $1)`) {
-		s.scopes = append(s.scopes, fmt.Sprint(row...))
-	}
-	sort.Strings(s.scopes)
+	s.scopes = w.lists(t)
 	counters, err := tree.CountersOf(context.Background(), w.db.Read, ids)
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
 	s.counters = counters
 	return s
+}
+
+// lists are the rows of scopes as readers have to take them: a list that a branch is entering is completed by the list
+// of the branch's top group, and a list that it is leaving does not have what is in that one.
+func (w *world) lists(t fataler) (lines []string) {
+	t.Helper()
+	lists := map[int64]map[string]bool{}
+	for _, row := range w.rows(t, `SELECT scope_id, box, sort_key, contact_id FROM scopes
+		WHERE scope_id = -CAST($1 AS BIGINT) OR scope_id IN (SELECT id FROM groups WHERE account_id = $1)
+		OR contact_id IN (SELECT id FROM contacts WHERE account_id = $1)`) {
+		scope := row[0].(int64)
+		if lists[scope] == nil {
+			lists[scope] = map[string]bool{}
+		}
+		lists[scope][fmt.Sprint(row[1:]...)] = true
+	}
+	kept := map[int64]map[string]bool{}
+	for scope, list := range lists {
+		kept[scope] = maps.Clone(list)
+	}
+	for _, row := range w.rows(t, "SELECT scope_id, group_id, entering FROM detours WHERE account_id = $1") {
+		scope, top := row[0].(int64), row[1].(int64)
+		entering := row[2] == true || row[2] == int64(1)
+		if kept[scope] == nil {
+			kept[scope] = map[string]bool{}
+		}
+		for line := range lists[top] {
+			if entering {
+				kept[scope][line] = true
+			} else {
+				delete(kept[scope], line)
+			}
+		}
+	}
+	for scope, list := range kept {
+		for line := range list {
+			lines = append(lines, fmt.Sprint(scope, " ", line))
+		}
+	}
+	sort.Strings(lines)
+	return lines
 }
 
 func (w *world) rows(t fataler, query string) (all [][]any) {

@@ -30,6 +30,9 @@ func (n *Conversation) GlobalID() relay.ID { return relay.NewID(relay.KindConver
 // GlobalID returns the id of the Group as clients see it.
 func (n *Group) GlobalID() relay.ID { return relay.NewID(relay.KindGroup, n.ID) }
 
+// GlobalID returns the id of the GroupMove as clients see it.
+func (n *GroupMove) GlobalID() relay.ID { return relay.NewID(relay.KindGroupMove, n.ID) }
+
 // GlobalID returns the id of the GroupRequest as clients see it.
 func (n *GroupRequest) GlobalID() relay.ID { return relay.NewID(relay.KindGroupRequest, n.ID) }
 

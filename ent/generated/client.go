@@ -17,6 +17,7 @@ import (
 	"canopy/ent/generated/contactassignment"
 	"canopy/ent/generated/conversation"
 	"canopy/ent/generated/group"
+	"canopy/ent/generated/groupmove"
 	"canopy/ent/generated/grouprequest"
 	"canopy/ent/generated/message"
 	"canopy/ent/generated/role"
@@ -49,6 +50,8 @@ type Client struct {
 	Conversation *ConversationClient
 	// Group is the client for interacting with the Group builders.
 	Group *GroupClient
+	// GroupMove is the client for interacting with the GroupMove builders.
+	GroupMove *GroupMoveClient
 	// GroupRequest is the client for interacting with the GroupRequest builders.
 	GroupRequest *GroupRequestClient
 	// Message is the client for interacting with the Message builders.
@@ -78,6 +81,7 @@ func (c *Client) init() {
 	c.ContactAssignment = NewContactAssignmentClient(c.config)
 	c.Conversation = NewConversationClient(c.config)
 	c.Group = NewGroupClient(c.config)
+	c.GroupMove = NewGroupMoveClient(c.config)
 	c.GroupRequest = NewGroupRequestClient(c.config)
 	c.Message = NewMessageClient(c.config)
 	c.Role = NewRoleClient(c.config)
@@ -182,6 +186,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		ContactAssignment: NewContactAssignmentClient(cfg),
 		Conversation:      NewConversationClient(cfg),
 		Group:             NewGroupClient(cfg),
+		GroupMove:         NewGroupMoveClient(cfg),
 		GroupRequest:      NewGroupRequestClient(cfg),
 		Message:           NewMessageClient(cfg),
 		Role:              NewRoleClient(cfg),
@@ -213,6 +218,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		ContactAssignment: NewContactAssignmentClient(cfg),
 		Conversation:      NewConversationClient(cfg),
 		Group:             NewGroupClient(cfg),
+		GroupMove:         NewGroupMoveClient(cfg),
 		GroupRequest:      NewGroupRequestClient(cfg),
 		Message:           NewMessageClient(cfg),
 		Role:              NewRoleClient(cfg),
@@ -249,7 +255,8 @@ func (c *Client) Close() error {
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
 		c.Account, c.AuditEvent, c.Contact, c.ContactAssignment, c.Conversation,
-		c.Group, c.GroupRequest, c.Message, c.Role, c.RoleGrant, c.Session, c.User,
+		c.Group, c.GroupMove, c.GroupRequest, c.Message, c.Role, c.RoleGrant,
+		c.Session, c.User,
 	} {
 		n.Use(hooks...)
 	}
@@ -260,7 +267,8 @@ func (c *Client) Use(hooks ...Hook) {
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
 		c.Account, c.AuditEvent, c.Contact, c.ContactAssignment, c.Conversation,
-		c.Group, c.GroupRequest, c.Message, c.Role, c.RoleGrant, c.Session, c.User,
+		c.Group, c.GroupMove, c.GroupRequest, c.Message, c.Role, c.RoleGrant,
+		c.Session, c.User,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -281,6 +289,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Conversation.mutate(ctx, m)
 	case *GroupMutation:
 		return c.Group.mutate(ctx, m)
+	case *GroupMoveMutation:
+		return c.GroupMove.mutate(ctx, m)
 	case *GroupRequestMutation:
 		return c.GroupRequest.mutate(ctx, m)
 	case *MessageMutation:
@@ -1416,6 +1426,171 @@ func (c *GroupClient) mutate(ctx context.Context, m *GroupMutation) (Value, erro
 	}
 }
 
+// GroupMoveClient is a client for the GroupMove schema.
+type GroupMoveClient struct {
+	config
+}
+
+// NewGroupMoveClient returns a client for the GroupMove from the given config.
+func NewGroupMoveClient(c config) *GroupMoveClient {
+	return &GroupMoveClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `groupmove.Hooks(f(g(h())))`.
+func (c *GroupMoveClient) Use(hooks ...Hook) {
+	c.hooks.GroupMove = append(c.hooks.GroupMove, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `groupmove.Intercept(f(g(h())))`.
+func (c *GroupMoveClient) Intercept(interceptors ...Interceptor) {
+	c.inters.GroupMove = append(c.inters.GroupMove, interceptors...)
+}
+
+// Create returns a builder for creating a GroupMove entity.
+func (c *GroupMoveClient) Create() *GroupMoveCreate {
+	mutation := newGroupMoveMutation(c.config, OpCreate)
+	return &GroupMoveCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of GroupMove entities.
+func (c *GroupMoveClient) CreateBulk(builders ...*GroupMoveCreate) *GroupMoveCreateBulk {
+	return &GroupMoveCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *GroupMoveClient) MapCreateBulk(slice any, setFunc func(*GroupMoveCreate, int)) *GroupMoveCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &GroupMoveCreateBulk{err: fmt.Errorf("calling to GroupMoveClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*GroupMoveCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &GroupMoveCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for GroupMove.
+func (c *GroupMoveClient) Update() *GroupMoveUpdate {
+	mutation := newGroupMoveMutation(c.config, OpUpdate)
+	return &GroupMoveUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *GroupMoveClient) UpdateOne(_m *GroupMove) *GroupMoveUpdateOne {
+	mutation := newGroupMoveMutation(c.config, OpUpdateOne, withGroupMove(_m))
+	return &GroupMoveUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *GroupMoveClient) UpdateOneID(id int64) *GroupMoveUpdateOne {
+	mutation := newGroupMoveMutation(c.config, OpUpdateOne, withGroupMoveID(id))
+	return &GroupMoveUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for GroupMove.
+func (c *GroupMoveClient) Delete() *GroupMoveDelete {
+	mutation := newGroupMoveMutation(c.config, OpDelete)
+	return &GroupMoveDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *GroupMoveClient) DeleteOne(_m *GroupMove) *GroupMoveDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *GroupMoveClient) DeleteOneID(id int64) *GroupMoveDeleteOne {
+	builder := c.Delete().Where(groupmove.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &GroupMoveDeleteOne{builder}
+}
+
+// Query returns a query builder for GroupMove.
+func (c *GroupMoveClient) Query() *GroupMoveQuery {
+	return &GroupMoveQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeGroupMove},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a GroupMove entity by its id.
+func (c *GroupMoveClient) Get(ctx context.Context, id int64) (*GroupMove, error) {
+	return c.Query().Where(groupmove.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *GroupMoveClient) GetX(ctx context.Context, id int64) *GroupMove {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryAccount queries the account edge of a GroupMove.
+func (c *GroupMoveClient) QueryAccount(_m *GroupMove) *AccountQuery {
+	query := (&AccountClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(groupmove.Table, groupmove.FieldID, id),
+			sqlgraph.To(account.Table, account.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, groupmove.AccountTable, groupmove.AccountColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryGroup queries the group edge of a GroupMove.
+func (c *GroupMoveClient) QueryGroup(_m *GroupMove) *GroupQuery {
+	query := (&GroupClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(groupmove.Table, groupmove.FieldID, id),
+			sqlgraph.To(group.Table, group.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, groupmove.GroupTable, groupmove.GroupColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *GroupMoveClient) Hooks() []Hook {
+	return c.hooks.GroupMove
+}
+
+// Interceptors returns the client interceptors.
+func (c *GroupMoveClient) Interceptors() []Interceptor {
+	return c.inters.GroupMove
+}
+
+func (c *GroupMoveClient) mutate(ctx context.Context, m *GroupMoveMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&GroupMoveCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&GroupMoveUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&GroupMoveUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&GroupMoveDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("generated: unknown GroupMove mutation op: %q", m.Op())
+	}
+}
+
 // GroupRequestClient is a client for the GroupRequest schema.
 type GroupRequestClient struct {
 	config
@@ -2537,11 +2712,11 @@ func (c *UserClient) mutate(ctx context.Context, m *UserMutation) (Value, error)
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		Account, AuditEvent, Contact, ContactAssignment, Conversation, Group,
+		Account, AuditEvent, Contact, ContactAssignment, Conversation, Group, GroupMove,
 		GroupRequest, Message, Role, RoleGrant, Session, User []ent.Hook
 	}
 	inters struct {
-		Account, AuditEvent, Contact, ContactAssignment, Conversation, Group,
+		Account, AuditEvent, Contact, ContactAssignment, Conversation, Group, GroupMove,
 		GroupRequest, Message, Role, RoleGrant, Session, User []ent.Interceptor
 	}
 )

@@ -9,6 +9,7 @@ import (
 	"canopy/ent/generated/contactassignment"
 	"canopy/ent/generated/conversation"
 	"canopy/ent/generated/group"
+	"canopy/ent/generated/groupmove"
 	"canopy/ent/generated/grouprequest"
 	"canopy/ent/generated/message"
 	"canopy/ent/generated/role"
@@ -90,6 +91,7 @@ func checkColumn(t, c string) error {
 			contactassignment.Table: contactassignment.ValidColumn,
 			conversation.Table:      conversation.ValidColumn,
 			group.Table:             group.ValidColumn,
+			groupmove.Table:         groupmove.ValidColumn,
 			grouprequest.Table:      grouprequest.ValidColumn,
 			message.Table:           message.ValidColumn,
 			role.Table:              role.ValidColumn,

@@ -10,6 +10,7 @@ import (
 	"canopy/ent/generated/contactassignment"
 	"canopy/ent/generated/conversation"
 	"canopy/ent/generated/group"
+	"canopy/ent/generated/groupmove"
 	"canopy/ent/generated/grouprequest"
 	"canopy/ent/generated/message"
 	"canopy/ent/generated/predicate"
@@ -43,6 +44,7 @@ const (
 	TypeContactAssignment = "ContactAssignment"
 	TypeConversation      = "Conversation"
 	TypeGroup             = "Group"
+	TypeGroupMove         = "GroupMove"
 	TypeGroupRequest      = "GroupRequest"
 	TypeMessage           = "Message"
 	TypeRole              = "Role"
@@ -7309,6 +7311,1060 @@ func (m *GroupMutation) ResetEdge(name string) error {
 		return nil
 	}
 	return fmt.Errorf("unknown Group edge %s", name)
+}
+
+// GroupMoveMutation represents an operation that mutates the GroupMove nodes in the graph.
+type GroupMoveMutation struct {
+	config
+	op                 Op
+	typ                string
+	id                 *int64
+	total              *int
+	addtotal           *int
+	carried            *int
+	addcarried         *int
+	last_box           *int
+	addlast_box        *int
+	last_sort_key      *int64
+	addlast_sort_key   *int64
+	last_contact_id    *int64
+	addlast_contact_id *int64
+	started_at         *time.Time
+	finished_at        *time.Time
+	clearedFields      map[string]struct{}
+	account            *int64
+	clearedaccount     bool
+	group              *int64
+	clearedgroup       bool
+	done               bool
+	oldValue           func(context.Context) (*GroupMove, error)
+	predicates         []predicate.GroupMove
+}
+
+var _ ent.Mutation = (*GroupMoveMutation)(nil)
+
+// groupmoveOption allows management of the mutation configuration using functional options.
+type groupmoveOption func(*GroupMoveMutation)
+
+// newGroupMoveMutation creates new mutation for the GroupMove entity.
+func newGroupMoveMutation(c config, op Op, opts ...groupmoveOption) *GroupMoveMutation {
+	m := &GroupMoveMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeGroupMove,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withGroupMoveID sets the ID field of the mutation.
+func withGroupMoveID(id int64) groupmoveOption {
+	return func(m *GroupMoveMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *GroupMove
+		)
+		m.oldValue = func(ctx context.Context) (*GroupMove, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().GroupMove.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withGroupMove sets the old GroupMove of the mutation.
+func withGroupMove(node *GroupMove) groupmoveOption {
+	return func(m *GroupMoveMutation) {
+		m.oldValue = func(context.Context) (*GroupMove, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m GroupMoveMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m GroupMoveMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("generated: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of GroupMove entities.
+func (m *GroupMoveMutation) SetID(id int64) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *GroupMoveMutation) ID() (id int64, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *GroupMoveMutation) IDs(ctx context.Context) ([]int64, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int64{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().GroupMove.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetAccountID sets the "account_id" field.
+func (m *GroupMoveMutation) SetAccountID(i int64) {
+	m.account = &i
+}
+
+// AccountID returns the value of the "account_id" field in the mutation.
+func (m *GroupMoveMutation) AccountID() (r int64, exists bool) {
+	v := m.account
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAccountID returns the old "account_id" field's value of the GroupMove entity.
+// If the GroupMove object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GroupMoveMutation) OldAccountID(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAccountID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAccountID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAccountID: %w", err)
+	}
+	return oldValue.AccountID, nil
+}
+
+// ResetAccountID resets all changes to the "account_id" field.
+func (m *GroupMoveMutation) ResetAccountID() {
+	m.account = nil
+}
+
+// SetGroupID sets the "group_id" field.
+func (m *GroupMoveMutation) SetGroupID(i int64) {
+	m.group = &i
+}
+
+// GroupID returns the value of the "group_id" field in the mutation.
+func (m *GroupMoveMutation) GroupID() (r int64, exists bool) {
+	v := m.group
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldGroupID returns the old "group_id" field's value of the GroupMove entity.
+// If the GroupMove object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GroupMoveMutation) OldGroupID(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldGroupID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldGroupID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldGroupID: %w", err)
+	}
+	return oldValue.GroupID, nil
+}
+
+// ResetGroupID resets all changes to the "group_id" field.
+func (m *GroupMoveMutation) ResetGroupID() {
+	m.group = nil
+}
+
+// SetTotal sets the "total" field.
+func (m *GroupMoveMutation) SetTotal(i int) {
+	m.total = &i
+	m.addtotal = nil
+}
+
+// Total returns the value of the "total" field in the mutation.
+func (m *GroupMoveMutation) Total() (r int, exists bool) {
+	v := m.total
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTotal returns the old "total" field's value of the GroupMove entity.
+// If the GroupMove object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GroupMoveMutation) OldTotal(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTotal is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTotal requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTotal: %w", err)
+	}
+	return oldValue.Total, nil
+}
+
+// AddTotal adds i to the "total" field.
+func (m *GroupMoveMutation) AddTotal(i int) {
+	if m.addtotal != nil {
+		*m.addtotal += i
+	} else {
+		m.addtotal = &i
+	}
+}
+
+// AddedTotal returns the value that was added to the "total" field in this mutation.
+func (m *GroupMoveMutation) AddedTotal() (r int, exists bool) {
+	v := m.addtotal
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetTotal resets all changes to the "total" field.
+func (m *GroupMoveMutation) ResetTotal() {
+	m.total = nil
+	m.addtotal = nil
+}
+
+// SetCarried sets the "carried" field.
+func (m *GroupMoveMutation) SetCarried(i int) {
+	m.carried = &i
+	m.addcarried = nil
+}
+
+// Carried returns the value of the "carried" field in the mutation.
+func (m *GroupMoveMutation) Carried() (r int, exists bool) {
+	v := m.carried
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCarried returns the old "carried" field's value of the GroupMove entity.
+// If the GroupMove object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GroupMoveMutation) OldCarried(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCarried is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCarried requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCarried: %w", err)
+	}
+	return oldValue.Carried, nil
+}
+
+// AddCarried adds i to the "carried" field.
+func (m *GroupMoveMutation) AddCarried(i int) {
+	if m.addcarried != nil {
+		*m.addcarried += i
+	} else {
+		m.addcarried = &i
+	}
+}
+
+// AddedCarried returns the value that was added to the "carried" field in this mutation.
+func (m *GroupMoveMutation) AddedCarried() (r int, exists bool) {
+	v := m.addcarried
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetCarried resets all changes to the "carried" field.
+func (m *GroupMoveMutation) ResetCarried() {
+	m.carried = nil
+	m.addcarried = nil
+}
+
+// SetLastBox sets the "last_box" field.
+func (m *GroupMoveMutation) SetLastBox(i int) {
+	m.last_box = &i
+	m.addlast_box = nil
+}
+
+// LastBox returns the value of the "last_box" field in the mutation.
+func (m *GroupMoveMutation) LastBox() (r int, exists bool) {
+	v := m.last_box
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLastBox returns the old "last_box" field's value of the GroupMove entity.
+// If the GroupMove object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GroupMoveMutation) OldLastBox(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLastBox is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLastBox requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLastBox: %w", err)
+	}
+	return oldValue.LastBox, nil
+}
+
+// AddLastBox adds i to the "last_box" field.
+func (m *GroupMoveMutation) AddLastBox(i int) {
+	if m.addlast_box != nil {
+		*m.addlast_box += i
+	} else {
+		m.addlast_box = &i
+	}
+}
+
+// AddedLastBox returns the value that was added to the "last_box" field in this mutation.
+func (m *GroupMoveMutation) AddedLastBox() (r int, exists bool) {
+	v := m.addlast_box
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetLastBox resets all changes to the "last_box" field.
+func (m *GroupMoveMutation) ResetLastBox() {
+	m.last_box = nil
+	m.addlast_box = nil
+}
+
+// SetLastSortKey sets the "last_sort_key" field.
+func (m *GroupMoveMutation) SetLastSortKey(i int64) {
+	m.last_sort_key = &i
+	m.addlast_sort_key = nil
+}
+
+// LastSortKey returns the value of the "last_sort_key" field in the mutation.
+func (m *GroupMoveMutation) LastSortKey() (r int64, exists bool) {
+	v := m.last_sort_key
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLastSortKey returns the old "last_sort_key" field's value of the GroupMove entity.
+// If the GroupMove object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GroupMoveMutation) OldLastSortKey(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLastSortKey is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLastSortKey requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLastSortKey: %w", err)
+	}
+	return oldValue.LastSortKey, nil
+}
+
+// AddLastSortKey adds i to the "last_sort_key" field.
+func (m *GroupMoveMutation) AddLastSortKey(i int64) {
+	if m.addlast_sort_key != nil {
+		*m.addlast_sort_key += i
+	} else {
+		m.addlast_sort_key = &i
+	}
+}
+
+// AddedLastSortKey returns the value that was added to the "last_sort_key" field in this mutation.
+func (m *GroupMoveMutation) AddedLastSortKey() (r int64, exists bool) {
+	v := m.addlast_sort_key
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetLastSortKey resets all changes to the "last_sort_key" field.
+func (m *GroupMoveMutation) ResetLastSortKey() {
+	m.last_sort_key = nil
+	m.addlast_sort_key = nil
+}
+
+// SetLastContactID sets the "last_contact_id" field.
+func (m *GroupMoveMutation) SetLastContactID(i int64) {
+	m.last_contact_id = &i
+	m.addlast_contact_id = nil
+}
+
+// LastContactID returns the value of the "last_contact_id" field in the mutation.
+func (m *GroupMoveMutation) LastContactID() (r int64, exists bool) {
+	v := m.last_contact_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLastContactID returns the old "last_contact_id" field's value of the GroupMove entity.
+// If the GroupMove object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GroupMoveMutation) OldLastContactID(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLastContactID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLastContactID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLastContactID: %w", err)
+	}
+	return oldValue.LastContactID, nil
+}
+
+// AddLastContactID adds i to the "last_contact_id" field.
+func (m *GroupMoveMutation) AddLastContactID(i int64) {
+	if m.addlast_contact_id != nil {
+		*m.addlast_contact_id += i
+	} else {
+		m.addlast_contact_id = &i
+	}
+}
+
+// AddedLastContactID returns the value that was added to the "last_contact_id" field in this mutation.
+func (m *GroupMoveMutation) AddedLastContactID() (r int64, exists bool) {
+	v := m.addlast_contact_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetLastContactID resets all changes to the "last_contact_id" field.
+func (m *GroupMoveMutation) ResetLastContactID() {
+	m.last_contact_id = nil
+	m.addlast_contact_id = nil
+}
+
+// SetStartedAt sets the "started_at" field.
+func (m *GroupMoveMutation) SetStartedAt(t time.Time) {
+	m.started_at = &t
+}
+
+// StartedAt returns the value of the "started_at" field in the mutation.
+func (m *GroupMoveMutation) StartedAt() (r time.Time, exists bool) {
+	v := m.started_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStartedAt returns the old "started_at" field's value of the GroupMove entity.
+// If the GroupMove object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GroupMoveMutation) OldStartedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStartedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStartedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStartedAt: %w", err)
+	}
+	return oldValue.StartedAt, nil
+}
+
+// ResetStartedAt resets all changes to the "started_at" field.
+func (m *GroupMoveMutation) ResetStartedAt() {
+	m.started_at = nil
+}
+
+// SetFinishedAt sets the "finished_at" field.
+func (m *GroupMoveMutation) SetFinishedAt(t time.Time) {
+	m.finished_at = &t
+}
+
+// FinishedAt returns the value of the "finished_at" field in the mutation.
+func (m *GroupMoveMutation) FinishedAt() (r time.Time, exists bool) {
+	v := m.finished_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFinishedAt returns the old "finished_at" field's value of the GroupMove entity.
+// If the GroupMove object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GroupMoveMutation) OldFinishedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFinishedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFinishedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFinishedAt: %w", err)
+	}
+	return oldValue.FinishedAt, nil
+}
+
+// ClearFinishedAt clears the value of the "finished_at" field.
+func (m *GroupMoveMutation) ClearFinishedAt() {
+	m.finished_at = nil
+	m.clearedFields[groupmove.FieldFinishedAt] = struct{}{}
+}
+
+// FinishedAtCleared returns if the "finished_at" field was cleared in this mutation.
+func (m *GroupMoveMutation) FinishedAtCleared() bool {
+	_, ok := m.clearedFields[groupmove.FieldFinishedAt]
+	return ok
+}
+
+// ResetFinishedAt resets all changes to the "finished_at" field.
+func (m *GroupMoveMutation) ResetFinishedAt() {
+	m.finished_at = nil
+	delete(m.clearedFields, groupmove.FieldFinishedAt)
+}
+
+// ClearAccount clears the "account" edge to the Account entity.
+func (m *GroupMoveMutation) ClearAccount() {
+	m.clearedaccount = true
+	m.clearedFields[groupmove.FieldAccountID] = struct{}{}
+}
+
+// AccountCleared reports if the "account" edge to the Account entity was cleared.
+func (m *GroupMoveMutation) AccountCleared() bool {
+	return m.clearedaccount
+}
+
+// AccountIDs returns the "account" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// AccountID instead. It exists only for internal usage by the builders.
+func (m *GroupMoveMutation) AccountIDs() (ids []int64) {
+	if id := m.account; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetAccount resets all changes to the "account" edge.
+func (m *GroupMoveMutation) ResetAccount() {
+	m.account = nil
+	m.clearedaccount = false
+}
+
+// ClearGroup clears the "group" edge to the Group entity.
+func (m *GroupMoveMutation) ClearGroup() {
+	m.clearedgroup = true
+	m.clearedFields[groupmove.FieldGroupID] = struct{}{}
+}
+
+// GroupCleared reports if the "group" edge to the Group entity was cleared.
+func (m *GroupMoveMutation) GroupCleared() bool {
+	return m.clearedgroup
+}
+
+// GroupIDs returns the "group" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// GroupID instead. It exists only for internal usage by the builders.
+func (m *GroupMoveMutation) GroupIDs() (ids []int64) {
+	if id := m.group; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetGroup resets all changes to the "group" edge.
+func (m *GroupMoveMutation) ResetGroup() {
+	m.group = nil
+	m.clearedgroup = false
+}
+
+// Where appends a list predicates to the GroupMoveMutation builder.
+func (m *GroupMoveMutation) Where(ps ...predicate.GroupMove) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the GroupMoveMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *GroupMoveMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.GroupMove, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *GroupMoveMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *GroupMoveMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (GroupMove).
+func (m *GroupMoveMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *GroupMoveMutation) Fields() []string {
+	fields := make([]string, 0, 9)
+	if m.account != nil {
+		fields = append(fields, groupmove.FieldAccountID)
+	}
+	if m.group != nil {
+		fields = append(fields, groupmove.FieldGroupID)
+	}
+	if m.total != nil {
+		fields = append(fields, groupmove.FieldTotal)
+	}
+	if m.carried != nil {
+		fields = append(fields, groupmove.FieldCarried)
+	}
+	if m.last_box != nil {
+		fields = append(fields, groupmove.FieldLastBox)
+	}
+	if m.last_sort_key != nil {
+		fields = append(fields, groupmove.FieldLastSortKey)
+	}
+	if m.last_contact_id != nil {
+		fields = append(fields, groupmove.FieldLastContactID)
+	}
+	if m.started_at != nil {
+		fields = append(fields, groupmove.FieldStartedAt)
+	}
+	if m.finished_at != nil {
+		fields = append(fields, groupmove.FieldFinishedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *GroupMoveMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case groupmove.FieldAccountID:
+		return m.AccountID()
+	case groupmove.FieldGroupID:
+		return m.GroupID()
+	case groupmove.FieldTotal:
+		return m.Total()
+	case groupmove.FieldCarried:
+		return m.Carried()
+	case groupmove.FieldLastBox:
+		return m.LastBox()
+	case groupmove.FieldLastSortKey:
+		return m.LastSortKey()
+	case groupmove.FieldLastContactID:
+		return m.LastContactID()
+	case groupmove.FieldStartedAt:
+		return m.StartedAt()
+	case groupmove.FieldFinishedAt:
+		return m.FinishedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *GroupMoveMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case groupmove.FieldAccountID:
+		return m.OldAccountID(ctx)
+	case groupmove.FieldGroupID:
+		return m.OldGroupID(ctx)
+	case groupmove.FieldTotal:
+		return m.OldTotal(ctx)
+	case groupmove.FieldCarried:
+		return m.OldCarried(ctx)
+	case groupmove.FieldLastBox:
+		return m.OldLastBox(ctx)
+	case groupmove.FieldLastSortKey:
+		return m.OldLastSortKey(ctx)
+	case groupmove.FieldLastContactID:
+		return m.OldLastContactID(ctx)
+	case groupmove.FieldStartedAt:
+		return m.OldStartedAt(ctx)
+	case groupmove.FieldFinishedAt:
+		return m.OldFinishedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown GroupMove field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *GroupMoveMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case groupmove.FieldAccountID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAccountID(v)
+		return nil
+	case groupmove.FieldGroupID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetGroupID(v)
+		return nil
+	case groupmove.FieldTotal:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTotal(v)
+		return nil
+	case groupmove.FieldCarried:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCarried(v)
+		return nil
+	case groupmove.FieldLastBox:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLastBox(v)
+		return nil
+	case groupmove.FieldLastSortKey:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLastSortKey(v)
+		return nil
+	case groupmove.FieldLastContactID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLastContactID(v)
+		return nil
+	case groupmove.FieldStartedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStartedAt(v)
+		return nil
+	case groupmove.FieldFinishedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFinishedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown GroupMove field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *GroupMoveMutation) AddedFields() []string {
+	var fields []string
+	if m.addtotal != nil {
+		fields = append(fields, groupmove.FieldTotal)
+	}
+	if m.addcarried != nil {
+		fields = append(fields, groupmove.FieldCarried)
+	}
+	if m.addlast_box != nil {
+		fields = append(fields, groupmove.FieldLastBox)
+	}
+	if m.addlast_sort_key != nil {
+		fields = append(fields, groupmove.FieldLastSortKey)
+	}
+	if m.addlast_contact_id != nil {
+		fields = append(fields, groupmove.FieldLastContactID)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *GroupMoveMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case groupmove.FieldTotal:
+		return m.AddedTotal()
+	case groupmove.FieldCarried:
+		return m.AddedCarried()
+	case groupmove.FieldLastBox:
+		return m.AddedLastBox()
+	case groupmove.FieldLastSortKey:
+		return m.AddedLastSortKey()
+	case groupmove.FieldLastContactID:
+		return m.AddedLastContactID()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *GroupMoveMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case groupmove.FieldTotal:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddTotal(v)
+		return nil
+	case groupmove.FieldCarried:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddCarried(v)
+		return nil
+	case groupmove.FieldLastBox:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddLastBox(v)
+		return nil
+	case groupmove.FieldLastSortKey:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddLastSortKey(v)
+		return nil
+	case groupmove.FieldLastContactID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddLastContactID(v)
+		return nil
+	}
+	return fmt.Errorf("unknown GroupMove numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *GroupMoveMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(groupmove.FieldFinishedAt) {
+		fields = append(fields, groupmove.FieldFinishedAt)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *GroupMoveMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *GroupMoveMutation) ClearField(name string) error {
+	switch name {
+	case groupmove.FieldFinishedAt:
+		m.ClearFinishedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown GroupMove nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *GroupMoveMutation) ResetField(name string) error {
+	switch name {
+	case groupmove.FieldAccountID:
+		m.ResetAccountID()
+		return nil
+	case groupmove.FieldGroupID:
+		m.ResetGroupID()
+		return nil
+	case groupmove.FieldTotal:
+		m.ResetTotal()
+		return nil
+	case groupmove.FieldCarried:
+		m.ResetCarried()
+		return nil
+	case groupmove.FieldLastBox:
+		m.ResetLastBox()
+		return nil
+	case groupmove.FieldLastSortKey:
+		m.ResetLastSortKey()
+		return nil
+	case groupmove.FieldLastContactID:
+		m.ResetLastContactID()
+		return nil
+	case groupmove.FieldStartedAt:
+		m.ResetStartedAt()
+		return nil
+	case groupmove.FieldFinishedAt:
+		m.ResetFinishedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown GroupMove field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *GroupMoveMutation) AddedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.account != nil {
+		edges = append(edges, groupmove.EdgeAccount)
+	}
+	if m.group != nil {
+		edges = append(edges, groupmove.EdgeGroup)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *GroupMoveMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case groupmove.EdgeAccount:
+		if id := m.account; id != nil {
+			return []ent.Value{*id}
+		}
+	case groupmove.EdgeGroup:
+		if id := m.group; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *GroupMoveMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 2)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *GroupMoveMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *GroupMoveMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.clearedaccount {
+		edges = append(edges, groupmove.EdgeAccount)
+	}
+	if m.clearedgroup {
+		edges = append(edges, groupmove.EdgeGroup)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *GroupMoveMutation) EdgeCleared(name string) bool {
+	switch name {
+	case groupmove.EdgeAccount:
+		return m.clearedaccount
+	case groupmove.EdgeGroup:
+		return m.clearedgroup
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *GroupMoveMutation) ClearEdge(name string) error {
+	switch name {
+	case groupmove.EdgeAccount:
+		m.ClearAccount()
+		return nil
+	case groupmove.EdgeGroup:
+		m.ClearGroup()
+		return nil
+	}
+	return fmt.Errorf("unknown GroupMove unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *GroupMoveMutation) ResetEdge(name string) error {
+	switch name {
+	case groupmove.EdgeAccount:
+		m.ResetAccount()
+		return nil
+	case groupmove.EdgeGroup:
+		m.ResetGroup()
+		return nil
+	}
+	return fmt.Errorf("unknown GroupMove edge %s", name)
 }
 
 // GroupRequestMutation represents an operation that mutates the GroupRequest nodes in the graph.

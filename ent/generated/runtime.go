@@ -9,6 +9,7 @@ import (
 	"canopy/ent/generated/contactassignment"
 	"canopy/ent/generated/conversation"
 	"canopy/ent/generated/group"
+	"canopy/ent/generated/groupmove"
 	"canopy/ent/generated/grouprequest"
 	"canopy/ent/generated/message"
 	"canopy/ent/generated/role"
@@ -175,6 +176,12 @@ func init() {
 	group.DefaultWall = groupDescWall.Default.(string)
 	// group.WallValidator is a validator for the "wall" field. It is called by the builders before save.
 	group.WallValidator = groupDescWall.Validators[0].(func(string) error)
+	groupmoveFields := schema.GroupMove{}.Fields()
+	_ = groupmoveFields
+	// groupmoveDescCarried is the schema descriptor for carried field.
+	groupmoveDescCarried := groupmoveFields[2].Descriptor()
+	// groupmove.DefaultCarried holds the default value on creation for the carried field.
+	groupmove.DefaultCarried = groupmoveDescCarried.Default.(int)
 	grouprequestFields := schema.GroupRequest{}.Fields()
 	_ = grouprequestFields
 	// grouprequestDescName is the schema descriptor for name field.

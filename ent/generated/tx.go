@@ -26,6 +26,8 @@ type Tx struct {
 	Conversation *ConversationClient
 	// Group is the client for interacting with the Group builders.
 	Group *GroupClient
+	// GroupMove is the client for interacting with the GroupMove builders.
+	GroupMove *GroupMoveClient
 	// GroupRequest is the client for interacting with the GroupRequest builders.
 	GroupRequest *GroupRequestClient
 	// Message is the client for interacting with the Message builders.
@@ -175,6 +177,7 @@ func (tx *Tx) init() {
 	tx.ContactAssignment = NewContactAssignmentClient(tx.config)
 	tx.Conversation = NewConversationClient(tx.config)
 	tx.Group = NewGroupClient(tx.config)
+	tx.GroupMove = NewGroupMoveClient(tx.config)
 	tx.GroupRequest = NewGroupRequestClient(tx.config)
 	tx.Message = NewMessageClient(tx.config)
 	tx.Role = NewRoleClient(tx.config)

@@ -80,6 +80,18 @@ func (f GroupFunc) Mutate(ctx context.Context, m generated.Mutation) (generated.
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *generated.GroupMutation", m)
 }
 
+// The GroupMoveFunc type is an adapter to allow the use of ordinary
+// function as GroupMove mutator.
+type GroupMoveFunc func(context.Context, *generated.GroupMoveMutation) (generated.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f GroupMoveFunc) Mutate(ctx context.Context, m generated.Mutation) (generated.Value, error) {
+	if mv, ok := m.(*generated.GroupMoveMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *generated.GroupMoveMutation", m)
+}
+
 // The GroupRequestFunc type is an adapter to allow the use of ordinary
 // function as GroupRequest mutator.
 type GroupRequestFunc func(context.Context, *generated.GroupRequestMutation) (generated.Value, error)

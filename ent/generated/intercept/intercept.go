@@ -13,6 +13,7 @@ import (
 	"canopy/ent/generated/contactassignment"
 	"canopy/ent/generated/conversation"
 	"canopy/ent/generated/group"
+	"canopy/ent/generated/groupmove"
 	"canopy/ent/generated/grouprequest"
 	"canopy/ent/generated/message"
 	"canopy/ent/generated/predicate"
@@ -242,6 +243,33 @@ func (f TraverseGroup) Traverse(ctx context.Context, q generated.Query) error {
 	return fmt.Errorf("unexpected query type %T. expect *generated.GroupQuery", q)
 }
 
+// The GroupMoveFunc type is an adapter to allow the use of ordinary function as a Querier.
+type GroupMoveFunc func(context.Context, *generated.GroupMoveQuery) (generated.Value, error)
+
+// Query calls f(ctx, q).
+func (f GroupMoveFunc) Query(ctx context.Context, q generated.Query) (generated.Value, error) {
+	if q, ok := q.(*generated.GroupMoveQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *generated.GroupMoveQuery", q)
+}
+
+// The TraverseGroupMove type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseGroupMove func(context.Context, *generated.GroupMoveQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseGroupMove) Intercept(next generated.Querier) generated.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseGroupMove) Traverse(ctx context.Context, q generated.Query) error {
+	if q, ok := q.(*generated.GroupMoveQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *generated.GroupMoveQuery", q)
+}
+
 // The GroupRequestFunc type is an adapter to allow the use of ordinary function as a Querier.
 type GroupRequestFunc func(context.Context, *generated.GroupRequestQuery) (generated.Value, error)
 
@@ -419,6 +447,8 @@ func NewQuery(q generated.Query) (Query, error) {
 		return &query[*generated.ConversationQuery, predicate.Conversation, conversation.OrderOption]{typ: generated.TypeConversation, tq: q}, nil
 	case *generated.GroupQuery:
 		return &query[*generated.GroupQuery, predicate.Group, group.OrderOption]{typ: generated.TypeGroup, tq: q}, nil
+	case *generated.GroupMoveQuery:
+		return &query[*generated.GroupMoveQuery, predicate.GroupMove, groupmove.OrderOption]{typ: generated.TypeGroupMove, tq: q}, nil
 	case *generated.GroupRequestQuery:
 		return &query[*generated.GroupRequestQuery, predicate.GroupRequest, grouprequest.OrderOption]{typ: generated.TypeGroupRequest, tq: q}, nil
 	case *generated.MessageQuery:

@@ -400,6 +400,64 @@ var (
 			},
 		},
 	}
+	// GroupMovesColumns holds the columns for the "group_moves" table.
+	GroupMovesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "total", Type: field.TypeInt},
+		{Name: "carried", Type: field.TypeInt, Default: 0},
+		{Name: "last_box", Type: field.TypeInt},
+		{Name: "last_sort_key", Type: field.TypeInt64},
+		{Name: "last_contact_id", Type: field.TypeInt64},
+		{Name: "started_at", Type: field.TypeTime},
+		{Name: "finished_at", Type: field.TypeTime, Nullable: true},
+		{Name: "account_id", Type: field.TypeInt64},
+		{Name: "group_id", Type: field.TypeInt64},
+	}
+	// GroupMovesTable holds the schema information for the "group_moves" table.
+	GroupMovesTable = &schema.Table{
+		Name:       "group_moves",
+		Columns:    GroupMovesColumns,
+		PrimaryKey: []*schema.Column{GroupMovesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "group_moves_accounts_account",
+				Columns:    []*schema.Column{GroupMovesColumns[8]},
+				RefColumns: []*schema.Column{AccountsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+			{
+				Symbol:     "group_moves_groups_group",
+				Columns:    []*schema.Column{GroupMovesColumns[9]},
+				RefColumns: []*schema.Column{GroupsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "groupmove_account_id_id",
+				Unique:  true,
+				Columns: []*schema.Column{GroupMovesColumns[8], GroupMovesColumns[0]},
+			},
+			{
+				Name:    "groupmove_group_id",
+				Unique:  false,
+				Columns: []*schema.Column{GroupMovesColumns[9]},
+			},
+			{
+				Name:    "groupmove_account_id_started_at",
+				Unique:  false,
+				Columns: []*schema.Column{GroupMovesColumns[8], GroupMovesColumns[6]},
+			},
+			{
+				Name:    "groupmove_under_way",
+				Unique:  false,
+				Columns: []*schema.Column{GroupMovesColumns[8]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "finished_at IS NULL",
+				},
+			},
+		},
+	}
 	// GroupRequestsColumns holds the columns for the "group_requests" table.
 	GroupRequestsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeInt64, Increment: true},
@@ -787,6 +845,7 @@ var (
 		ContactAssignmentsTable,
 		ConversationsTable,
 		GroupsTable,
+		GroupMovesTable,
 		GroupRequestsTable,
 		MessagesTable,
 		RolesTable,
@@ -822,6 +881,8 @@ func init() {
 		"group_depth":      "depth BETWEEN 0 AND 64",
 		"group_root_depth": "parent_id IS NULL AND depth = 0 OR parent_id IS NOT NULL AND depth > 0",
 	}
+	GroupMovesTable.ForeignKeys[0].RefTable = AccountsTable
+	GroupMovesTable.ForeignKeys[1].RefTable = GroupsTable
 	GroupRequestsTable.ForeignKeys[0].RefTable = AccountsTable
 	GroupRequestsTable.ForeignKeys[1].RefTable = GroupsTable
 	GroupRequestsTable.ForeignKeys[2].RefTable = UsersTable

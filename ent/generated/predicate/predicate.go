@@ -24,6 +24,9 @@ type Conversation func(*sql.Selector)
 // Group is the predicate function for group builders.
 type Group func(*sql.Selector)
 
+// GroupMove is the predicate function for groupmove builders.
+type GroupMove func(*sql.Selector)
+
 // GroupRequest is the predicate function for grouprequest builders.
 type GroupRequest func(*sql.Selector)
 
