@@ -160,7 +160,7 @@ func (s *Service) setVisibility(ctx context.Context, d *doing, g *ent.Group, to 
 		return err
 	}
 	if err := tree.SetRestricted(ctx, d.tx, d.account.ID, g.ID, *to == group.VisibilityRESTRICTED); err != nil {
-		return err
+		return structural(err, s.MaxDepth)
 	}
 	return s.gained(ctx, d, before, nil)
 }

@@ -148,7 +148,7 @@ func seesAll(v *authz.Viewer, kind relay.Kind) bool {
 	switch kind {
 	case relay.KindAccount:
 		return true
-	case relay.KindGroup, relay.KindGroupRequest:
+	case relay.KindGroup, relay.KindGroupRequest, relay.KindGroupMove:
 		return v.CanAccount(authz.GroupsView)
 	case relay.KindUser, relay.KindSession:
 		return v.CanAccount(authz.UsersView)

@@ -98,7 +98,7 @@ func kindOf(a idArgument) []relay.Kind {
 
 var allKinds = []relay.Kind{
 	relay.KindAccount, relay.KindGroup, relay.KindUser, relay.KindAgent, relay.KindRole, relay.KindRoleGrant, relay.KindSession,
-	relay.KindContact, relay.KindContactAssignment, relay.KindConversation, relay.KindMessage, relay.KindAuditEvent, relay.KindGroupRequest,
+	relay.KindContact, relay.KindContactAssignment, relay.KindConversation, relay.KindMessage, relay.KindAuditEvent, relay.KindGroupRequest, relay.KindGroupMove,
 }
 
 // literal writes an argument of the type, with only what is required in it and, at the path, the text.
@@ -185,10 +185,12 @@ func TestHiddenAndInventedIDsAreOneAnswer(t *testing.T) {
 	w.session("vera")
 	w.role("hidden role")
 	w.request("vault", "vera")
+	w.groupMove("cellar")
 	hidden := map[relay.Kind]string{
 		relay.KindGroup: "cellar", relay.KindUser: "vic", relay.KindAgent: "vic", relay.KindRole: "hidden role", relay.KindRoleGrant: "vic AGENT",
 		relay.KindSession: "vera session", relay.KindContact: "Nil", relay.KindContactAssignment: "Nil assignment",
 		relay.KindConversation: "Nil conversation", relay.KindMessage: "Nil message", relay.KindGroupRequest: "request of vera",
+		relay.KindGroupMove: "move of cellar",
 		relay.KindAuditEvent: "event", relay.KindAccount: "birch",
 	}
 	w.event("event")

@@ -190,6 +190,13 @@ func requestsNewestFirst() *list[*ent.GroupRequest] {
 	}
 }
 
+func movesNewestFirst() *list[*ent.GroupMove] {
+	return &list[*ent.GroupMove]{
+		table: "group_moves", visible: rule.GroupMoves, rows: moveRows, order: orderByTime, by: []string{"started_at", "id"}, newest: true,
+		position: func(m *ent.GroupMove) relay.Position { return atTime(m.StartedAt, m.ID) }, behind: behindTime,
+	}
+}
+
 func grantsNewestFirst() *list[*ent.RoleGrant] {
 	return &list[*ent.RoleGrant]{
 		table: "role_grants", visible: rule.RoleGrants, rows: grantRows, order: orderByTime, by: []string{"created_at", "id"}, newest: true,

@@ -291,6 +291,8 @@ func typeName(kind relay.Kind) string {
 		return "Message"
 	case relay.KindAuditEvent:
 		return "AuditEvent"
+	case relay.KindGroupMove:
+		return "GroupMove"
 	case relay.KindGroupRequest:
 		return "GroupRequest"
 	}

@@ -35,7 +35,7 @@ func (r *mutationResolver) MoveGroup(ctx context.Context, input model.MoveGroupI
 	if err != nil {
 		return nil, err
 	}
-	return &model.MoveGroupPayload{Group: moved}, nil
+	return &model.MoveGroupPayload{Group: moved.Group, Move: moved.Carrying}, nil
 }
 
 // DeleteGroup deletes a group; a successor takes over what is in it.

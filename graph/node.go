@@ -71,6 +71,7 @@ func nodeKinds(c *ent.Client) map[relay.Kind]nodesFunc {
 		relay.KindAccount:           nodesOf(c, accountRows),
 		relay.KindGroup:             nodesOf(c, groupRows),
 		relay.KindGroupRequest:      nodesOf(c, requestRows),
+		relay.KindGroupMove:         nodesOf(c, moveRows),
 		relay.KindUser:              nodesOf(c, userRows),
 		relay.KindAgent:             nodesOf(c, agentRows),
 		relay.KindSession:           nodesOf(c, sessionRows),

@@ -17,6 +17,7 @@ import (
 func (w *world) lists() map[string]string {
 	return map[string]string{
 		"groups":                `groups(%s)`,
+		"groupMoves":            `groupMoves(%s)`,
 		"groupRequests":         `groupRequests(%s)`,
 		"users":                 `users(%s)`,
 		"agents":                `agents(%s)`,

@@ -31,6 +31,7 @@ var everything = []string{
 	`{ groups { nodes { name totals { users contacts open waiting closed } } } }`,
 	`{ groups { nodes { name settings { sharedInbox { value own setBy { name } } assignmentMode { value own setBy { name } } capacity { value own setBy { name } }
 		radarWindow { value setBy { name } } escalateAfter { value } reassignAfter { value } closeAfter { value own setBy { name } } } } } }`,
+	`{ groupMoves { totalCount nodes { id group { name } progress startedAt finishedAt } } }`,
 	`{ groupRequests { totalCount nodes { id name parent { name } requestedBy { name } reason status decisionNote group { name } createdAt decidedAt } } }`,
 	`{ users { totalCount nodes { name homeGroup { name users { totalCount } } agent { load } roles { name } } } }`,
 	`{ agents { totalCount nodes { name load capacity homeGroup { name agents { nodes { name } } } } } }`,
@@ -91,6 +92,9 @@ func TestLookAheadChangesNoAnswer(t *testing.T) {
 func (w *world) eventful() {
 	w.session("ana")
 	w.session("olga")
+	w.groupMove("north")
+	w.groupMove("sales")
+	w.groupMove("root")
 	w.request("sales", "sue")
 	w.request("vault", "vera")
 	w.record("about a group", relay.KindGroup, w.ids["vault"], map[string]any{"name": "safe"}, map[string]any{"name": "vault", "depth": 1})
@@ -348,7 +352,7 @@ func TestAuditTrailGivesDetailsOfWhatTheReaderMaySee(t *testing.T) {
 		service := string([]relay.Kind{relay.KindContact, relay.KindContactAssignment, relay.KindConversation, relay.KindMessage})
 		for extra, want := range map[authz.Permission]string{
 			authz.AuditView:         "",
-			authz.GroupsView:        string([]relay.Kind{relay.KindGroup, relay.KindGroupRequest}),
+			authz.GroupsView:        string([]relay.Kind{relay.KindGroup, relay.KindGroupRequest, relay.KindGroupMove}),
 			authz.UsersView:         string([]relay.Kind{relay.KindUser, relay.KindSession}),
 			authz.RolesView:         string([]relay.Kind{relay.KindRole, relay.KindRoleGrant}),
 			authz.ConversationsView: service,

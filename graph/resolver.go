@@ -61,6 +61,8 @@ func (r *resolver) AuditEvent() generated.AuditEventResolver {
 func (r *resolver) Conversation() generated.ConversationResolver {
 	return &conversationResolver{r}
 }
+func (r *resolver) GroupMove() generated.GroupMoveResolver { return &groupMoveResolver{r} }
+
 func (r *resolver) GroupRequest() generated.GroupRequestResolver {
 	return &groupRequestResolver{r}
 }
@@ -87,6 +89,7 @@ func (r *resolver) allLoaders() map[string]map[string]anyLoader {
 		"ContactAssignment": r.contactAssignmentLoaders(),
 		"Conversation":      r.conversationLoaders(),
 		"Group":             r.groupLoaders(),
+		"GroupMove":         r.groupMoveLoaders(),
 		"GroupRequest":      r.groupRequestLoaders(),
 		"Message":           r.messageLoaders(),
 		"Role":              r.roleLoaders(),

@@ -33,6 +33,12 @@ func requestRows(ctx context.Context, c *ent.Client, shape func(*entsql.Selector
 	return q.All(ctx)
 }
 
+func moveRows(ctx context.Context, c *ent.Client, shape func(*entsql.Selector)) ([]*ent.GroupMove, error) {
+	q := c.GroupMove.Query()
+	q.Modify(shape)
+	return q.All(ctx)
+}
+
 func userRows(ctx context.Context, c *ent.Client, shape func(*entsql.Selector)) ([]*ent.User, error) {
 	q := c.User.Query()
 	q.Modify(shape)

@@ -303,6 +303,19 @@ func (w *world) request(below, by string) {
 	})
 }
 
+// groupMove makes the move of a branch of which half is carried.
+func (w *world) groupMove(name string) {
+	w.t.Helper()
+	w.write(func(ctx context.Context, tx *ent.Tx) error {
+		m, err := tx.GroupMove.Create().SetAccountID(w.account).SetGroupID(w.ids[name]).SetTotal(4).SetCarried(2).
+			SetLastBox(6).SetLastSortKey(0).SetLastContactID(0).SetStartedAt(now).Save(ctx)
+		if err == nil {
+			w.ids["move of "+name] = m.ID
+		}
+		return err
+	})
+}
+
 // event records something about the account.
 func (w *world) event(name string) {
 	w.t.Helper()
@@ -342,12 +355,14 @@ func (w *world) another(slug string) map[relay.Kind]int64 {
 	w.contact("Stray", "root", "stranger")
 	w.role("foreign role")
 	w.request("root", "stranger")
+	w.groupMove("root")
 	w.event("foreign event")
 	all := map[relay.Kind]int64{
 		relay.KindAccount: w.ids[slug], relay.KindGroup: w.ids["root"], relay.KindUser: w.ids["stranger"], relay.KindAgent: w.ids["stranger"],
 		relay.KindRole: w.ids["foreign role"], relay.KindRoleGrant: w.ids["stranger OWNER"], relay.KindSession: w.ids["stranger session"],
 		relay.KindContact: w.ids["Stray"], relay.KindContactAssignment: w.ids["Stray assignment"], relay.KindConversation: w.ids["Stray conversation"],
 		relay.KindMessage: w.ids["Stray message"], relay.KindAuditEvent: w.ids["foreign event"], relay.KindGroupRequest: w.ids["request of stranger"],
+		relay.KindGroupMove: w.ids["move of root"],
 	}
 	maps.Copy(w.ids, own)
 	return all

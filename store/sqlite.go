@@ -18,6 +18,7 @@ import (
 const (
 	busyTimeout    = "10000"   // milliseconds that a connection waits for a lock held by another process
 	statementCache = "128"     // prepared statements that a connection keeps
+	writerCache    = "-65536"  // kibibytes, negative: with SQLite's 2 MB a large transaction writes its pages out and reads them back
 	mmapSize       = 256 << 20 // bytes of the file that a connection reads through the page cache of the system
 )
 
@@ -33,6 +34,7 @@ func (db *DB) openSQLite() error {
 	}
 	db.write = openSQLite(db.options.URL, url.Values{
 		"_txlock": {"immediate"}, "_journal_mode": {"WAL"}, "_synchronous": {sync}, "_foreign_keys": {"on"},
+		"_cache_size": {writerCache},
 	})
 	limit(db.write, 1)
 	db.read = openSQLite(db.options.URL, url.Values{

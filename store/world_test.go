@@ -116,6 +116,8 @@ func (b *builder) people() {
 		SetName("Sales").SetRequestedByID(u.ID).SetCreatedAt(noon))
 	save(b, b.tx.AuditEvent.Create().SetAccountID(w.account).SetUserID(u.ID).SetAt(noon).SetAction("GROUP_CREATED").
 		SetTargetKind("g").SetTargetID(w.child).SetAfter([]byte(`{"name":"Sales"}`)))
+	m := save(b, b.tx.GroupMove.Create().SetAccountID(w.account).SetGroupID(w.child).SetTotal(1).
+		SetLastBox(6).SetLastSortKey(0).SetLastContactID(0).SetStartedAt(noon))
 	if b.err != nil {
 		return
 	}
@@ -123,6 +125,10 @@ func (b *builder) people() {
 		SetDirection(message.DirectionOUTBOUND).SetText("Hello").SetExternalID("x1").SetSentAt(noon))
 	if b.err == nil {
 		_, b.err = b.tx.ExecContext(b.ctx, "INSERT INTO scopes (scope_id, box, sort_key, contact_id) VALUES ($1, 3, 1, $2)", w.child, c.ID)
+	}
+	if b.err == nil {
+		_, b.err = b.tx.ExecContext(b.ctx, "INSERT INTO detours (scope_id, move_id, account_id, group_id, entering) VALUES ($1, $2, $3, $4, TRUE)",
+			w.root, m.ID, w.account, w.child)
 	}
 }
 

@@ -62,23 +62,23 @@ func (d detour) begin(ctx context.Context, c Conn, n node, now time.Time) (moveI
 // settled returns ErrUnderWay when a branch is being carried that holds the group, that the group's own branch holds, or
 // that is leaving the group's list. The caller holds the account's exclusive lock.
 func settled(ctx context.Context, c Conn, n node) error {
+	inTheWay := false
 	err := collect(ctx, c, func(rows *sql.Rows) error {
 		var top string
 		var leaving bool
-		if err := rows.Scan(&top, &leaving); err != nil {
-			return err
-		}
-		if leaving || Under(top, n.path) || Under(n.path, top) {
-			return fmt.Errorf("group %d: %w", n.id, ErrUnderWay)
-		}
-		return nil
+		err := rows.Scan(&top, &leaving)
+		inTheWay = inTheWay || leaving || Under(top, n.path) || Under(n.path, top)
+		return err
 	}, `SELECT g.path, EXISTS (SELECT 1 FROM detours AS d WHERE d.account_id = $1 AND d.scope_id = $2 AND d.move_id = m.id)
 		FROM group_moves AS m JOIN groups AS g ON g.id = m.group_id
 		WHERE m.account_id = $1 AND m.finished_at IS NULL`, n.account, n.id)
-	if err != nil && !errors.Is(err, ErrUnderWay) {
+	if err != nil {
 		return fmt.Errorf("looking for moves under way in account %d: %w", n.account, err)
 	}
-	return err
+	if inTheWay {
+		return ErrUnderWay
+	}
+	return nil
 }
 
 // detourOf returns the detours of the group's contacts. It is for contacts that loadContact found to be of an account

@@ -102,6 +102,10 @@ func (h host) run(ctx context.Context, std streams) error {
 		group.Go(func() error { return s.ServeMetrics(ctx, metrics) })
 	}
 	group.Go(func() error { return s.Serve(ctx, listener, h.drain) })
+	group.Go(func() error {
+		h.config.Directory.CarryMoves(ctx, func(err error) { h.log.Error("a big branch could not be carried to its new place; trying again", "error", err) })
+		return nil
+	})
 	h.greet(std.out, "http://"+listener.Addr().String()+"/")
 	return group.Wait()
 }

@@ -231,11 +231,13 @@ func (c *company) contact(ctx context.Context, tx *ent.Tx, account, groupName, a
 	}
 }
 
-// papers are requests for groups and audit events.
+// papers are requests for groups, moves and audit events.
 func (c *company) papers(ctx context.Context, tx *ent.Tx) {
 	request := func(account, parent, by, made string) {
 		must[*ent.GroupRequest](c.t)(tx.GroupRequest.Create().SetAccountID(c.accounts[account]).SetParentID(c.groups[parent]).SetName("wish").
 			SetRequestedByID(c.users[by]).SetGroupID(c.groups[made]).SetCreatedAt(noon).Save(ctx))
+		must[*ent.GroupMove](c.t)(tx.GroupMove.Create().SetAccountID(c.accounts[account]).SetGroupID(c.groups[made]).SetTotal(2).
+			SetLastBox(6).SetLastSortKey(0).SetLastContactID(0).SetStartedAt(noon).Save(ctx))
 		must[*ent.AuditEvent](c.t)(tx.AuditEvent.Create().SetAccountID(c.accounts[account]).SetUserID(c.users[by]).SetAction("GROUP_REQUESTED").
 			SetTargetKind("G").SetTargetID(c.groups[parent]).SetAt(noon).Save(ctx))
 	}

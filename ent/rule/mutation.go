@@ -116,6 +116,8 @@ func find(ctx context.Context, c *ent.Client, entity string, id int64) (err erro
 		_, err = c.Group.Get(ctx, id)
 	case ent.TypeGroupRequest:
 		_, err = c.GroupRequest.Get(ctx, id)
+	case ent.TypeGroupMove:
+		_, err = c.GroupMove.Get(ctx, id)
 	case ent.TypeUser:
 		_, err = c.User.Get(ctx, id)
 	case ent.TypeSession:

@@ -43,6 +43,7 @@ func everything(t *testing.T, c *ent.Client) rowsOf {
 		"Group":   collect(t, func(r *ent.Group) int64 { return r.ID })(c.Group.Query().All(ctx)),
 		"GroupRequest": collect(t, func(r *ent.GroupRequest) int64 { return r.ID })(
 			c.GroupRequest.Query().All(ctx)),
+		"GroupMove": collect(t, func(r *ent.GroupMove) int64 { return r.ID })(c.GroupMove.Query().All(ctx)),
 		"User":      collect(t, func(r *ent.User) int64 { return r.ID })(c.User.Query().All(ctx)),
 		"Session":   collect(t, func(r *ent.Session) int64 { return r.ID })(c.Session.Query().All(ctx)),
 		"Role":      collect(t, func(r *ent.Role) int64 { return r.ID })(c.Role.Query().All(ctx)),
@@ -115,6 +116,8 @@ func (o *oracle) sees(row any) bool {
 		return mine(r.AccountID) && (r.ID == v.Home.GroupID || o.at(r.ID, authz.GroupsView))
 	case *ent.GroupRequest:
 		return mine(r.AccountID) && (r.RequestedByID == v.UserID || o.at(r.ParentID, authz.GroupsCreate))
+	case *ent.GroupMove:
+		return mine(r.AccountID) && (r.GroupID == v.Home.GroupID || o.at(r.GroupID, authz.GroupsView))
 	case *ent.User:
 		return mine(r.AccountID) && (r.ID == v.UserID || v.Can(authz.UsersView, authz.AtUser(o.places[r.HomeGroupID], r.ID)))
 	case *ent.Session:

@@ -35,6 +35,15 @@ func GroupRequests(ctx context.Context) Predicate {
 	})
 }
 
+// GroupMoves are those of groups that the viewer sees.
+func GroupMoves(ctx context.Context) Predicate {
+	return limited(ctx, func(v *authz.Viewer, move row) clause {
+		return allOf(owned(v, move), anyOf(
+			text("? = ?", column(move("group_id")), v.Home.GroupID),
+			at(move("group_id"), v.Reach(authz.GroupsView))))
+	})
+}
+
 // Users are the viewer, and those whose home group USERS_VIEW reaches.
 func Users(ctx context.Context) Predicate {
 	return limited(ctx, func(v *authz.Viewer, user row) clause {

@@ -50,6 +50,8 @@ func of(ctx context.Context, entity string) Predicate {
 		return Groups(ctx)
 	case ent.TypeGroupRequest:
 		return GroupRequests(ctx)
+	case ent.TypeGroupMove:
+		return GroupMoves(ctx)
 	case ent.TypeUser:
 		return Users(ctx)
 	case ent.TypeSession:

@@ -21,6 +21,10 @@ type (
 	// GroupEdge is one group of a page.
 	GroupEdge = relay.Edge[*ent.Group]
 
+	// GroupMoveConnection is a page of moves of big branches.
+	GroupMoveConnection = relay.Connection[*ent.GroupMove]
+	// GroupMoveEdge is one move of a page.
+	GroupMoveEdge = relay.Edge[*ent.GroupMove]
 	// GroupRequestConnection is a page of requests for groups.
 	GroupRequestConnection = relay.Connection[*ent.GroupRequest]
 	// GroupRequestEdge is one request of a page.

@@ -370,6 +370,8 @@ type MoveGroupInput struct {
 type MoveGroupPayload struct {
 	// The group.
 	Group *generated.Group `json:"group"`
+	// How far a big branch is carried along; null when nothing is left to do.
+	Move *generated.GroupMove `json:"move,omitempty"`
 }
 
 // Input of moveUser.
