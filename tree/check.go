@@ -10,13 +10,15 @@ import (
 // FaultKind is what is wrong.
 type FaultKind string
 
-// The kinds of faults. All but Unreachable are mended by Rebuild.
+// The kinds of faults. Rebuild mends all but Unreachable and TooDeep, Sweep mends ScopeStray.
 const (
 	Unreachable  FaultKind = "unreachable"   // the group's parents lead in a circle: the truth itself is damaged
+	TooDeep      FaultKind = "too deep"      // its parents are more than a path has room for: the truth itself is damaged
 	WrongPlace   FaultKind = "wrong place"   // path, depth or wall of a group
 	WrongBox     FaultKind = "wrong box"     // of a contact, by its conversations and by who serves it
 	ScopeMissing FaultKind = "scope missing" // a contact is not in a list where it should be
 	ScopeSurplus FaultKind = "scope surplus" // a list shows what it should not, or something that is gone
+	ScopeStray   FaultKind = "scope stray"   // a list of a group or an account that is gone
 	WrongCount   FaultKind = "wrong count"   // counters of a group
 )
 
@@ -44,49 +46,78 @@ func (f Fault) String() string {
 const MaxFaults = 1000
 
 // Check compares what is stored about the account's tree with what follows from the truth, and returns the faults. It
-// changes nothing and can run beside anything else. It reads the whole account. When groups are unreachable it returns
-// only those: nothing else can be said then.
+// changes nothing and can run beside anything else. It reads the whole account, and keeps little of it in memory. Each
+// step is judged by what the steps before have found right: where groups are, then boxes, then lists and counters. After a step that finds faults nothing more can be said, and only those are returned.
 func Check(ctx context.Context, c Conn, accountID int64) ([]Fault, error) {
-	faults, err := unreachable(ctx, c, accountID)
-	if err != nil || len(faults) > 0 {
-		return faults, err
-	}
-	for _, find := range []func(context.Context, Conn, int64) ([]Fault, error){
-		wrongPlaces, wrongBoxes, missing, surplus, wrongCounts,
-	} {
-		found, err := find(ctx, c, accountID)
-		if err != nil {
-			return nil, fmt.Errorf("checking account %d: %w", accountID, err)
+	type find func(context.Context, Conn, int64) ([]Fault, error)
+	for _, step := range [][]find{{wrongPlaces}, {wrongBoxes}, {missing, surplus, wrongCounts}} {
+		var faults []Fault
+		for _, find := range step {
+			found, err := find(ctx, c, accountID)
+			if err != nil {
+				return nil, fmt.Errorf("checking account %d: %w", accountID, err)
+			}
+			faults = append(faults, found...)
 		}
-		faults = append(faults, found...)
+		if len(faults) > 0 {
+			return faults, nil
+		}
+	}
+	return nil, nil
+}
+
+// CheckStray finds what is listed for groups and accounts that do not exist, in the whole database.
+func CheckStray(ctx context.Context, c Conn) ([]Fault, error) {
+	faults, err := scopeFaults(ctx, c, ScopeStray, strayScopes+" ORDER BY scope_id, contact_id LIMIT $1", MaxFaults)
+	if err != nil {
+		return nil, fmt.Errorf("looking for stray scope rows: %w", err)
 	}
 	return faults, nil
 }
 
-func unreachable(ctx context.Context, c Conn, accountID int64) (faults []Fault, err error) {
+// wrongPlaces walks the tree from its root and returns the groups that are not where that leads; when there are groups
+// where it does not lead at all, or too far, only those.
+func wrongPlaces(ctx context.Context, c Conn, accountID int64) (faults []Fault, err error) {
 	err = collect(ctx, c, func(rows *sql.Rows) error {
-		f := Fault{Kind: Unreachable, Detail: "its parents do not lead to the root"}
-		err := rows.Scan(&f.GroupID)
-		faults = append(faults, f)
-		return err
-	}, withTree()+` SELECT g.id FROM groups AS g
-		WHERE g.account_id = $1 AND NOT EXISTS (SELECT 1 FROM tree AS t WHERE t.id = g.id) ORDER BY g.id LIMIT $2`, accountID, MaxFaults)
+		var id int64
+		var is place
+		var should struct {
+			path, wall sql.NullString
+			depth      sql.NullInt64
+		}
+		if err := rows.Scan(&id, &is.path, &is.depth, &is.wall, &should.path, &should.depth, &should.wall); err != nil {
+			return err
+		}
+		f := misplaced(is, place{should.path.String, should.wall.String, should.depth.Int64}, should.path.Valid)
+		f.GroupID = id
+		if len(faults) == 0 || f.Kind != WrongPlace || faults[0].Kind == WrongPlace {
+			faults = append(faults, f)
+		}
+		return nil
+	}, withTree()+` SELECT g.id, g.path, g.depth, g.wall, t.path, t.depth, t.wall
+		FROM groups AS g LEFT JOIN tree AS t ON t.id = g.id
+		WHERE g.account_id = $1 AND (t.id IS NULL OR `+placesDiffer+`)
+		ORDER BY CASE WHEN t.id IS NULL THEN 0 WHEN t.depth > $2 THEN 1 ELSE 2 END, g.id LIMIT $3`, accountID, deepestPlace, MaxFaults)
 	return faults, err
 }
 
-func wrongPlaces(ctx context.Context, c Conn, accountID int64) (faults []Fault, err error) {
-	err = collect(ctx, c, func(rows *sql.Rows) error {
-		f := Fault{Kind: WrongPlace}
-		var path, wall, truePath, trueWall string
-		var depth, trueDepth int
-		err := rows.Scan(&f.GroupID, &path, &depth, &wall, &truePath, &trueDepth, &trueWall)
-		f.Detail = fmt.Sprintf("path %q, depth %d, wall %q; should be %q, %d, %q", path, depth, wall, truePath, trueDepth, trueWall)
-		faults = append(faults, f)
-		return err
-	}, withTree()+` SELECT g.id, g.path, g.depth, g.wall, t.path, t.depth, t.wall
-		FROM groups AS g JOIN tree AS t ON t.id = g.id
-		WHERE g.account_id = $1 AND `+placesDiffer+" ORDER BY g.id LIMIT $2", accountID, MaxFaults)
-	return faults, err
+// deepestPlace is the greatest depth that the constraint group_depth admits.
+const deepestPlace = 64
+
+type place struct {
+	path, wall string
+	depth      int64
+}
+
+func misplaced(is, should place, reached bool) Fault {
+	switch {
+	case !reached:
+		return Fault{Kind: Unreachable, Detail: "its parents do not lead to the root"}
+	case should.depth > deepestPlace:
+		return Fault{Kind: TooDeep, Detail: fmt.Sprintf("its parents put it at depth %d; the greatest is %d", should.depth, deepestPlace)}
+	}
+	return Fault{Kind: WrongPlace, Detail: fmt.Sprintf("path %q, depth %d, wall %q; should be %q, %d, %q",
+		is.path, is.depth, is.wall, should.path, should.depth, should.wall)}
 }
 
 func wrongBoxes(ctx context.Context, c Conn, accountID int64) (faults []Fault, err error) {
@@ -103,14 +134,14 @@ func wrongBoxes(ctx context.Context, c Conn, accountID int64) (faults []Fault, e
 }
 
 func missing(ctx context.Context, c Conn, accountID int64) ([]Fault, error) {
-	return wrongScopes(ctx, c, accountID, ScopeMissing, missingScopes+excused(true))
+	return scopeFaults(ctx, c, ScopeMissing, withLevels+missingScopes+excused(true)+" ORDER BY scope_id, contact_id LIMIT $2", accountID, MaxFaults)
 }
 
 func surplus(ctx context.Context, c Conn, accountID int64) ([]Fault, error) {
-	return wrongScopes(ctx, c, accountID, ScopeSurplus, surplusScopes+excused(false))
+	return scopeFaults(ctx, c, ScopeSurplus, surplusScopes+excused(false)+" ORDER BY scope_id, contact_id LIMIT $2", accountID, MaxFaults)
 }
 
-func wrongScopes(ctx context.Context, c Conn, accountID int64, kind FaultKind, query string) (faults []Fault, err error) {
+func scopeFaults(ctx context.Context, c Conn, kind FaultKind, query string, args ...any) (faults []Fault, err error) {
 	err = collect(ctx, c, func(rows *sql.Rows) error {
 		f := Fault{Kind: kind}
 		var scope, sortKey int64
@@ -120,30 +151,16 @@ func wrongScopes(ctx context.Context, c Conn, accountID int64, kind FaultKind, q
 		f.Detail = fmt.Sprintf("scope %d, box %d, sort key %d", scope, box, sortKey)
 		faults = append(faults, f)
 		return err
-	}, withScopes()+query+" ORDER BY scope_id, contact_id LIMIT $2", accountID, MaxFaults)
+	}, query, args...)
 	return faults, err
 }
 
 func wrongCounts(ctx context.Context, c Conn, accountID int64) (faults []Fault, err error) {
-	columns := func(table string) string { return table + "." + strings.Join(counterColumns, ", "+table+".") }
-	err = collect(ctx, c, func(rows *sql.Rows) error {
-		f := Fault{Kind: WrongCount}
-		var total Counters
-		stored := make([]sql.NullInt64, len(counterColumns))
-		dest := []any{&f.GroupID}
-		for i := range stored {
-			dest = append(dest, &stored[i])
+	err = eachMiscount(ctx, c, accountID, func(m miscount) {
+		if len(faults) < MaxFaults {
+			faults = append(faults, Fault{Kind: WrongCount, GroupID: m.groupID, Detail: countDetail(m.stored, m.total)})
 		}
-		for _, field := range total.fields() {
-			dest = append(dest, field)
-		}
-		err := rows.Scan(dest...)
-		f.Detail = countDetail(stored, total)
-		faults = append(faults, f)
-		return err
-	}, withTotals()+" SELECT t.group_id, "+columns("n")+", "+columns("t")+`
-		FROM total AS t LEFT JOIN group_counters AS n ON n.group_id = t.group_id
-		WHERE n.group_id IS NULL OR `+countersDiffer()+" ORDER BY t.group_id LIMIT $2", accountID, MaxFaults)
+	})
 	return faults, err
 }
 

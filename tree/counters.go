@@ -91,24 +91,36 @@ func (t tally) apply(ctx context.Context, c Conn) error {
 	return nil
 }
 
-// addCounters returns the statement that adds rows of (group, change…) to the counters.
-func addCounters(c Conn) string {
-	columns, sums := make([]string, len(counterColumns)), make([]string, len(counterColumns))
+// counterRows returns a parenthesised query over $1, a JSON array of rows of (group, number…): columns id and those of
+// counterColumns.
+func counterRows(c Conn) string {
+	columns := make([]string, len(counterColumns))
 	for i, name := range counterColumns {
-		sums[i] = name + " = n." + name + " + d." + name
 		if isPostgres(c) {
 			columns[i] = fmt.Sprintf("CAST(v->>%d AS BIGINT) AS %s", i+1, name)
 		} else {
 			columns[i] = fmt.Sprintf("value->>%d AS %s", i+1, name)
 		}
 	}
+	if isPostgres(c) {
+		return "(SELECT CAST(v->>0 AS BIGINT) AS id, " + strings.Join(columns, ", ") +
+			" FROM jsonb_array_elements(CAST($1 AS TEXT)::jsonb) AS v)"
+	}
+	return "(SELECT value->>0 AS id, " + strings.Join(columns, ", ") + " FROM json_each($1))"
+}
+
+// addCounters returns the statement that adds rows of (group, change…) to the counters.
+func addCounters(c Conn) string {
+	sums := make([]string, len(counterColumns))
+	for i, name := range counterColumns {
+		sums[i] = name + " = n." + name + " + d." + name
+	}
 	if !isPostgres(c) {
 		return "UPDATE group_counters AS n SET " + strings.Join(sums, ", ") +
-			" FROM (SELECT value->>0 AS id, " + strings.Join(columns, ", ") + " FROM json_each($1)) AS d WHERE n.group_id = d.id"
+			" FROM " + counterRows(c) + " AS d WHERE n.group_id = d.id"
 	}
 	// An UPDATE locks in the order of its plan; the query within locks in the order of the ids.
-	return "WITH d AS (SELECT CAST(v->>0 AS BIGINT) AS id, " + strings.Join(columns, ", ") +
-		" FROM jsonb_array_elements(CAST($1 AS TEXT)::jsonb) AS v)," +
+	return "WITH d AS " + counterRows(c) + "," +
 		" locked AS (SELECT group_id FROM group_counters WHERE group_id IN (SELECT id FROM d) ORDER BY group_id FOR UPDATE)" +
 		" UPDATE group_counters AS n SET " + strings.Join(sums, ", ") +
 		" FROM d JOIN locked ON locked.group_id = d.id WHERE n.group_id = d.id"

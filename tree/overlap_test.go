@@ -90,7 +90,8 @@ func (f *family) childAtC(ctx context.Context, tx *ent.Tx) error {
 }
 
 func (f *family) rebuildAll(ctx context.Context, tx *ent.Tx) error {
-	return tree.Rebuild(ctx, tx, f.account)
+	_, err := tree.Rebuild(ctx, tx, f.account)
+	return err
 }
 
 // TestOverlap lets a second transaction run into a first one that has not committed yet. Both go by what the other

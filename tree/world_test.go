@@ -311,7 +311,10 @@ func (w *world) check(t fataler) []tree.Fault {
 
 func (w *world) rebuild(t fataler) {
 	t.Helper()
-	w.must(t, func(ctx context.Context, tx *ent.Tx) error { return tree.Rebuild(ctx, tx, w.account) })
+	w.must(t, func(ctx context.Context, tx *ent.Tx) error {
+		_, err := tree.Rebuild(ctx, tx, w.account)
+		return err
+	})
 }
 
 // mustBeSound fails the test unless Check finds nothing and Rebuild changes nothing.
