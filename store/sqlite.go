@@ -29,8 +29,13 @@ func (db *DB) openSQLite() error {
 	if err != nil {
 		return err
 	}
-	if err := createPrivate(db.options.URL); err != nil {
-		return err
+	if db.options.Existing {
+		_, err = os.Stat(db.options.URL)
+	} else {
+		err = createPrivate(db.options.URL)
+	}
+	if err != nil {
+		return fmt.Errorf("store: opening the database file: %w", err)
 	}
 	db.write = openSQLite(db.options.URL, url.Values{
 		"_txlock": {"immediate"}, "_journal_mode": {"WAL"}, "_synchronous": {sync}, "_foreign_keys": {"on"},
@@ -70,7 +75,7 @@ func synchronous(setting string) (string, error) {
 func createPrivate(name string) error {
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return fmt.Errorf("store: opening the database file: %w", err)
+		return err
 	}
 	return f.Close()
 }

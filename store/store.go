@@ -27,6 +27,8 @@ type Options struct {
 	// Synchronous is SQLite's setting of that name: FULL (the default) keeps an acknowledged write through a power
 	// cut, NORMAL may lose the last ones, OFF may lose the database.
 	Synchronous string
+	// Existing refuses an SQLite file that is not there, instead of creating it.
+	Existing bool
 	// Readers is the greatest number of connections that read at the same time. The default suits the machine.
 	Readers int
 	// Writers is the greatest number of connections that write at the same time, on PostgreSQL. SQLite has one.

@@ -148,11 +148,23 @@ func scopeFaults(ctx context.Context, c Conn, kind FaultKind, query string, args
 		var box int
 		err := rows.Scan(&scope, &box, &sortKey, &f.ContactID)
 		f.GroupID = max(scope, 0)
-		f.Detail = fmt.Sprintf("scope %d, box %d, sort key %d", scope, box, sortKey)
+		f.Detail = scopeDetail(kind, scope, box, sortKey)
 		faults = append(faults, f)
 		return err
 	}, query, args...)
 	return faults, err
+}
+
+func scopeDetail(kind FaultKind, scope int64, box int, sortKey int64) string {
+	list := fmt.Sprintf("group %d", scope)
+	if scope < 0 {
+		list = fmt.Sprintf("account %d", -scope)
+	}
+	is, should := "is", "should not be"
+	if kind == ScopeMissing {
+		is, should = "is not", "should be"
+	}
+	return fmt.Sprintf("%s in the list of %s, %s (box %d, sort key %d)", is, list, should, box, sortKey)
 }
 
 func wrongCounts(ctx context.Context, c Conn, accountID int64) (faults []Fault, err error) {

@@ -16,11 +16,15 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// The exit codes besides 0.
+// The exit codes besides 0. Only the third one says something about the data.
 const (
 	exitFailed = 1
 	exitUsage  = 2
+	exitFaults = 3
 )
+
+// errFaults says that there are faults in the database. What they are has been printed.
+var errFaults = errors.New("there are faults in the database")
 
 type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Serve the API and the playground."`
@@ -28,6 +32,8 @@ type commands struct {
 	Migrate migrateCommand `cmd:"" help:"Bring the schema of a database up to date, or show where it stands."`
 	Account accountCommand `cmd:"" help:"Create an account, or change what an operator decides about one."`
 	Request requestCommand `cmd:"" help:"Decide the requests for groups."`
+	Doctor  doctorCommand  `cmd:"" help:"Examine a database: whether what is stored agrees with itself. It changes nothing."`
+	Rebuild rebuildCommand `cmd:"" help:"Mend what canopy doctor finds wrong in paths, lists and counters, from the truth."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 
@@ -67,6 +73,8 @@ func run(ctx context.Context, args []string, std streams) int {
 	switch err := command.Run(); {
 	case err == nil, errors.Is(err, context.Canceled) && ctx.Err() != nil:
 		return 0
+	case errors.Is(err, errFaults):
+		return exitFaults
 	default:
 		complain(std.err, err)
 		return exitFailed

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"io"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mattn/go-sqlite3"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -30,6 +32,7 @@ func TestMain(m *testing.M) {
 //	halt                   asks that server to stop, which it has to do without complaint; its log is stderr
 //	get URL                fetches a page
 //	ask OPERATION          sends an operation to the server, as whoever TOKEN belongs to
+//	sql FILE STATEMENT     changes an SQLite database behind the program's back
 //	keep NAME REGEXP       sets NAME to what the parentheses in the expression match in stdout
 //
 // get fails unless the answer is 200, and ask unless it has no errors; with ! it is the other way round.
@@ -46,7 +49,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"start": start, "halt": halt, "get": get, "ask": ask, "keep": keep,
+			"start": start, "halt": halt, "get": get, "ask": ask, "sql": cut, "keep": keep,
 		},
 	})
 }
@@ -147,6 +150,17 @@ func verdict(ts *testscript.TestScript, neg, ok bool) {
 	if ok == neg {
 		ts.Fatalf("unexpected answer:\n%s", ts.ReadFile("stdout"))
 	}
+}
+
+// cut checks no foreign keys.
+func cut(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: sql FILE STATEMENT")
+	}
+	conn, err := (&sqlite3.SQLiteDriver{}).Open(ts.MkAbs(args[0]))
+	ts.Check(err)
+	_, err = conn.(*sqlite3.SQLiteConn).Exec(args[1], nil)
+	ts.Check(errors.Join(err, conn.Close()))
 }
 
 func keep(ts *testscript.TestScript, neg bool, args []string) {

@@ -1,0 +1,120 @@
+package doctor
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"canopy/relay"
+)
+
+// finding is a statement that returns the things at which something is wrong: their number, what is and what should be,
+// for the account $1, at most $2 of them.
+type finding struct {
+	kind   Kind
+	of     relay.Kind
+	query  string
+	detail func(is, should sql.NullInt64) string
+}
+
+// servedBy says that a contact's current assignment is, or is not, that of the user in the column. With several current
+// ones, which is a fault of its own, any of them will do.
+func servedBy(contact, agent string) string {
+	current := "FROM contact_assignments AS t WHERE t.contact_id = " + contact + " AND t.ended_at IS NULL"
+	return "CASE WHEN " + agent + " IS NULL THEN NOT EXISTS (SELECT 1 " + current + ")" +
+		" ELSE EXISTS (SELECT 1 " + current + " AND t.user_id = " + agent + ") END"
+}
+
+func assigned(contact string) string {
+	return "(SELECT MIN(t.user_id) FROM contact_assignments AS t WHERE t.contact_id = " + contact + " AND t.ended_at IS NULL)"
+}
+
+var findings = []finding{
+	{Roots, relay.KindAccount, `SELECT CAST($1 AS BIGINT), COUNT(*), NULL FROM groups
+		WHERE account_id = $1 AND parent_id IS NULL HAVING COUNT(*) <> 1 LIMIT $2`, count("root groups")},
+	{SameName, relay.KindGroup, `SELECT MIN(id), COUNT(*), NULL FROM groups
+		WHERE account_id = $1 AND parent_id IS NOT NULL GROUP BY parent_id, name_key HAVING COUNT(*) > 1 ORDER BY 1 LIMIT $2`,
+		count("siblings with its name, itself included")},
+	{ManyAssignments, relay.KindContact, `SELECT contact_id, COUNT(*), NULL FROM contact_assignments
+		WHERE account_id = $1 AND ended_at IS NULL GROUP BY contact_id HAVING COUNT(*) > 1 ORDER BY 1 LIMIT $2`,
+		count("current assignments")},
+	{WrongAgent, relay.KindContact, `SELECT c.id, c.assigned_user_id, ` + assigned("c.id") + ` FROM contacts AS c
+		WHERE c.account_id = $1 AND NOT ` + servedBy("c.id", "c.assigned_user_id") + ` ORDER BY c.id LIMIT $2`,
+		agents("its current assignment")},
+	{WrongWaiting, relay.KindContact, `SELECT id, assigned_user_id, NULL FROM contacts
+		WHERE account_id = $1 AND (assigned_user_id IS NULL) <> (waiting_since IS NOT NULL) ORDER BY id LIMIT $2`, waiting},
+	{ManyOpen, relay.KindContact, `SELECT contact_id, COUNT(*), NULL FROM conversations
+		WHERE account_id = $1 AND closed_at IS NULL GROUP BY contact_id HAVING COUNT(*) > 1 ORDER BY 1 LIMIT $2`,
+		count("open conversations")},
+	{WrongServer, relay.KindConversation, `SELECT v.id, v.agent_id, ` + assigned("v.contact_id") + ` FROM conversations AS v
+		WHERE v.account_id = $1 AND v.closed_at IS NULL AND NOT ` + servedBy("v.contact_id", "v.agent_id") + ` ORDER BY v.id LIMIT $2`,
+		agents("the contact's current assignment")},
+	{WrongNumber, relay.KindAccount, `SELECT id, next_conversation_number, highest FROM (
+			SELECT a.id, a.next_conversation_number, (SELECT MAX(v.number) FROM conversations AS v WHERE v.account_id = a.id) AS highest
+			FROM accounts AS a WHERE a.id = $1) AS numbers
+		WHERE next_conversation_number <= highest LIMIT $2`, number},
+}
+
+// find reports what the statement finds.
+func (e *examination) find(ctx context.Context, accountID int64, f finding) error {
+	err := e.each(ctx, func(rows *sql.Rows) error {
+		fault := Fault{Kind: f.kind, Account: e.slugs[accountID], Of: f.of}
+		var is, should sql.NullInt64
+		err := rows.Scan(&fault.Number, &is, &should)
+		fault.Detail = f.detail(is, should)
+		e.report(fault)
+		return err
+	}, f.query, accountID, MaxFaults)
+	if err != nil {
+		return fmt.Errorf("looking for %q in account %d: %w", f.kind, accountID, err)
+	}
+	return nil
+}
+
+// each hands the rows of a query to scan, one by one.
+func (e *examination) each(ctx context.Context, scan func(*sql.Rows) error, query string, args ...any) (err error) {
+	rows, err := e.c.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closing := rows.Close(); err == nil {
+			err = closing
+		}
+	}()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return fmt.Errorf("reading a row: %w", err)
+		}
+	}
+	return rows.Err()
+}
+
+// count says how many there are of what there should be one.
+func count(what string) func(is, should sql.NullInt64) string {
+	return func(is, _ sql.NullInt64) string { return fmt.Sprintf("has %d %s, should have 1", is.Int64, what) }
+}
+
+func agents(by string) func(is, should sql.NullInt64) string {
+	return func(is, should sql.NullInt64) string {
+		return fmt.Sprintf("is served by %s; by %s it should be %s", who(is), by, who(should))
+	}
+}
+
+func who(id sql.NullInt64) string {
+	if !id.Valid {
+		return "nobody"
+	}
+	return name(relay.KindUser, id.Int64)
+}
+
+func waiting(agent, _ sql.NullInt64) string {
+	if agent.Valid {
+		return "is served by " + who(agent) + " and has a moment since when it waits; should have none"
+	}
+	return "is served by nobody and has no moment since when it waits; should have one"
+}
+
+func number(next, highest sql.NullInt64) string {
+	return fmt.Sprintf("its next conversation number is %d, should be above %d", next.Int64, highest.Int64)
+}
