@@ -30,6 +30,13 @@ web/dist: web/node_modules $(shell find web/src web/*.html web/*.ts web/package.
 test: ## run all Go tests with the race detector, on SQLite and on a PostgreSQL of their own if there is one
 	./scripts/test.sh
 
+SOAK      ?= 1m
+SOAK_SEED ?=
+
+.PHONY: soak
+soak: ## let 8 workers do everything at once for SOAK (1m) on each database, and look for faults; SOAK_SEED repeats a run
+	PACKAGES=./doctor CANOPY_SOAK=$(SOAK) CANOPY_SOAK_SEED=$(SOAK_SEED) ./scripts/test.sh -count=1 -v -run TestAMixOfEverything
+
 .PHONY: test-browser
 test-browser: build ## run the browser test of the playground (needs Chromium)
 	cd web && npm run check && CANOPY_BINARY=$(CURDIR)/bin/canopy npm test

@@ -32,7 +32,11 @@ func (s *Service) Authenticate(ctx context.Context, token string) (*authz.Viewer
 	case who.paused:
 		return nil, refusal.Paused()
 	}
-	return who.viewer(ctx, s.DB.Read, now)
+	v, err := who.viewer(ctx, s.DB.Read, now)
+	if v == nil && err == nil {
+		err = refusal.NoViewer() // the account has just been deleted
+	}
+	return v, err
 }
 
 // LoadViewer returns the user as a viewer with the grants in force at the moment of the call, whatever the user's
@@ -53,19 +57,19 @@ func loadViewer(ctx context.Context, q store.Querier, userID int64, at time.Time
 
 // identity is the user behind a session or a number.
 type identity struct {
-	accountID, userID, sessionID, homeID int64
-	status                               string
-	paused, customRoles                  bool
+	accountID, userID, sessionID int64
+	status                       string
+	paused, customRoles          bool
 }
 
 const (
 	identityBySession = `
-SELECT u.account_id, u.id, s.id, u.home_group_id, u.status, u.access_paused_at IS NOT NULL, a.custom_roles_enabled
+SELECT u.account_id, u.id, s.id, u.status, u.access_paused_at IS NOT NULL, a.custom_roles_enabled
 FROM sessions s JOIN users u ON u.id = s.user_id JOIN accounts a ON a.id = u.account_id
 WHERE s.token_hash = $1 AND s.expires_at > $2`
 
 	identityByUser = `
-SELECT u.account_id, u.id, 0, u.home_group_id, u.status, u.access_paused_at IS NOT NULL, a.custom_roles_enabled
+SELECT u.account_id, u.id, 0, u.status, u.access_paused_at IS NOT NULL, a.custom_roles_enabled
 FROM users u JOIN accounts a ON a.id = u.account_id
 WHERE u.id = $1`
 )
@@ -75,7 +79,7 @@ func identify(ctx context.Context, q store.Querier, query string, args ...any) (
 	var who *identity
 	err := store.EachRow(ctx, q, query, args, func(rows *sql.Rows) error {
 		who = &identity{}
-		return rows.Scan(&who.accountID, &who.userID, &who.sessionID, &who.homeID, &who.status, &who.paused, &who.customRoles)
+		return rows.Scan(&who.accountID, &who.userID, &who.sessionID, &who.status, &who.paused, &who.customRoles)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("directory: looking up who is asking: %w", err)
@@ -84,32 +88,34 @@ func identify(ctx context.Context, q store.Querier, query string, args ...any) (
 }
 
 // grantsInForce yields two kinds of rows: the grants of the user that are in force, and the groups where they stand
-// with all groups above those, the home group's among them.
+// with all groups above those, the home group's among them; the rows of groups say in group_id which that is.
 const grantsInForce = `
 WITH RECURSIVE
+home(id) AS (SELECT home_group_id FROM users WHERE id = $1),
 held(id, role_id, group_id) AS (
-  SELECT id, role_id, COALESCE(group_id, $1) FROM role_grants
-  WHERE user_id = $2 AND revoked_at IS NULL AND valid_from <= $3 AND (valid_until IS NULL OR valid_until > $3)
+  SELECT id, role_id, COALESCE(group_id, (SELECT id FROM home)) FROM role_grants
+  WHERE user_id = $1 AND revoked_at IS NULL AND valid_from <= $2 AND (valid_until IS NULL OR valid_until > $2)
 ),
 chain(id, parent_id, path, wall, shared_inbox, assignment_mode) AS (
   SELECT id, parent_id, path, wall, shared_inbox, assignment_mode FROM groups
-  WHERE id = $1 OR id IN (SELECT group_id FROM held)
+  WHERE id IN (SELECT id FROM home UNION SELECT group_id FROM held)
   UNION
   SELECT g.id, g.parent_id, g.path, g.wall, g.shared_inbox, g.assignment_mode
   FROM chain c JOIN groups g ON g.id = c.parent_id
 )
-SELECT 0 AS kind, id, path, wall, shared_inbox, assignment_mode, 0 AS role_id, 0 AS group_id, '' AS key, '' AS pairs FROM chain
+SELECT 0 AS kind, id, path, wall, shared_inbox, assignment_mode, 0 AS role_id, (SELECT id FROM home) AS group_id, '' AS key, '' AS pairs FROM chain
 UNION ALL
 SELECT 1, h.id, '', '', NULL, NULL, h.role_id, h.group_id, COALESCE(r.key, ''), COALESCE(CAST(r.pairs AS TEXT), '')
 FROM held h JOIN roles r ON r.id = h.role_id
 ORDER BY kind, id`
 
 // viewer gathers the grants. The home group and the grants come from one statement, so they agree with each other
-// also while somebody moves groups.
+// also while somebody moves the user or groups, or deletes one. It returns nil when the user is not there any more.
 func (who *identity) viewer(ctx context.Context, q store.Querier, at time.Time) (*authz.Viewer, error) {
 	v := &authz.Viewer{AccountID: who.accountID, UserID: who.userID, SessionID: who.sessionID, At: at}
 	groups := map[int64]*ent.Group{}
-	err := store.EachRow(ctx, q, grantsInForce, []any{who.homeID, who.userID, at}, func(rows *sql.Rows) error {
+	var home *ent.Group
+	err := store.EachRow(ctx, q, grantsInForce, []any{who.userID, at}, func(rows *sql.Rows) error {
 		var kind, id, roleID, groupID int64
 		var g ent.Group
 		var key, pairs string
@@ -119,6 +125,9 @@ func (who *identity) viewer(ctx context.Context, q store.Querier, at time.Time) 
 		if kind == 0 {
 			g.ID = id
 			groups[id] = &g
+			if id == groupID {
+				home = &g
+			}
 			return nil
 		}
 		grant, err := who.grant(groups, groupID, key, pairs)
@@ -132,9 +141,8 @@ func (who *identity) viewer(ctx context.Context, q store.Querier, at time.Time) 
 	if err != nil {
 		return nil, fmt.Errorf("directory: loading the grants of user %d: %w", who.userID, err)
 	}
-	home := groups[who.homeID]
 	if home == nil {
-		return nil, fmt.Errorf("directory: the home group of user %d is missing", who.userID)
+		return nil, nil
 	}
 	v.Home = rule.PlaceOf(home)
 	return v, nil

@@ -2,6 +2,7 @@ package directory_test
 
 import (
 	"context"
+	"database/sql"
 	"crypto/rand"
 	"errors"
 	"reflect"
@@ -406,6 +407,44 @@ func TestLoadViewerSeesWhatItsTransactionChanged(t *testing.T) {
 		}
 		if v, err := o.LoadViewer(t.Context(), o.DB.Read, 1<<40); v != nil || err != nil {
 			t.Errorf("nobody is %+v, %v", v, err)
+		}
+	})
+}
+
+// interrupted does something between the first query and the second one.
+type interrupted struct {
+	store.Querier
+	queries int
+	do      func()
+}
+
+func (q *interrupted) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if q.queries++; q.queries == 2 {
+		q.do()
+	}
+	return q.Querier.QueryContext(ctx, query, args...)
+}
+
+func TestAViewerIsOfOneMoment(t *testing.T) {
+	eachOffice(t, func(t *testing.T, o *office) {
+		o.user("ana", "city")
+		o.grant("ana", authz.RoleAgent, "")
+		v, err := o.LoadViewer(t.Context(), &interrupted{Querier: o.DB.Read, do: func() {
+			o.write(func(ctx context.Context, tx *ent.Tx) error {
+				if err := tx.User.UpdateOneID(o.users["ana"]).SetHomeGroupID(o.groups["south"]).Exec(ctx); err != nil {
+					return err
+				}
+				return tx.Group.DeleteOneID(o.groups["city"]).Exec(ctx)
+			})
+		}}, o.users["ana"])
+		if err != nil || v.Home.GroupID != o.groups["south"] || len(v.Grants) != 1 || v.Grants[0].Place != v.Home {
+			t.Errorf("got %+v, %v", v, err)
+		}
+		v, err = o.LoadViewer(t.Context(), &interrupted{Querier: o.DB.Read, do: func() {
+			o.write(func(ctx context.Context, tx *ent.Tx) error { return tx.Account.DeleteOneID(o.acme).Exec(ctx) })
+		}}, o.users["ana"])
+		if v != nil || err != nil {
+			t.Errorf("of an account that was deleted: got %+v, %v", v, err)
 		}
 	})
 }

@@ -315,5 +315,7 @@ func (p *patient) named(what string) string {
 
 type liteConnector string
 
-func (c liteConnector) Connect(context.Context) (driver.Conn, error) { return c.Driver().Open(string(c)) }
-func (liteConnector) Driver() driver.Driver                          { return &sqlite3.SQLiteDriver{} }
+func (c liteConnector) Connect(context.Context) (driver.Conn, error) {
+	return c.Driver().Open(string(c))
+}
+func (liteConnector) Driver() driver.Driver { return &sqlite3.SQLiteDriver{} }

@@ -1,0 +1,501 @@
+package doctor_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"canopy/authz"
+	"canopy/desk"
+	"canopy/directory"
+	ent "canopy/ent/generated"
+	"canopy/ent/generated/auditevent"
+	"canopy/ent/generated/contact"
+	"canopy/ent/generated/conversation"
+	"canopy/ent/generated/group"
+	"canopy/ent/generated/user"
+	"canopy/internal/testdb"
+	"canopy/refusal"
+	"canopy/store"
+	"canopy/tree"
+)
+
+const workers = 8
+
+// mix is what happens to one account at the same time. Each worker has its own source of chance; what they do to each
+// other by being faster or slower, no seed says.
+type mix struct {
+	*company
+	agents      []int64
+	supervisors []int64
+	serial      atomic.Int64
+
+	mu    sync.Mutex
+	tally map[string]*tally // by operation
+}
+
+type tally struct {
+	done    int
+	refused map[string]int // by code and reason
+}
+
+// operation is one thing that a client asks for. A nil error means that it was done.
+type operation struct {
+	name   string
+	weight int    // how often it comes up among the others
+	event  string // the audit event of each time that it was done
+	run    func(m *mix, r *rand.Rand) error
+}
+
+var operations = []operation{
+	{"create a group", 3, "GROUP_CREATED", (*mix).createGroup},
+	{"move a group", 4, "GROUP_MOVED", (*mix).moveGroup},
+	{"delete a group with a successor", 2, "GROUP_DELETED", (*mix).deleteGroup},
+	{"raise or open a wall", 2, "GROUP_UPDATED", (*mix).wall},
+	{"move a user", 2, "USER_MOVED", (*mix).moveUser},
+	{"deactivate a user", 1, "USER_DEACTIVATED", (*mix).deactivate},
+	{"reactivate a user", 2, "USER_REACTIVATED", (*mix).reactivate},
+	{"create a contact", 2, "", (*mix).createContact},
+	{"delete a contact", 1, "CONTACT_DELETED", (*mix).deleteContact},
+	{"receive a message", 6, "MESSAGE_RECEIVED", (*mix).receive},
+	{"send a message", 6, "MESSAGE_SENT", (*mix).send},
+	{"claim", 6, "CONTACT_CLAIMED", (*mix).claim},
+	{"assign", 2, "CONTACT_ASSIGNED", (*mix).assign},
+	{"transfer", 4, "CONTACT_TRANSFERRED", (*mix).transfer},
+	{"open a conversation", 3, "CONVERSATION_OPENED", (*mix).open},
+	{"close a conversation", 3, "CONVERSATION_CLOSED", (*mix).close},
+}
+
+// TestAMixOfEverythingLeavesNoFault lets 8 workers do everything to one account at the same time, while the doctor looks
+// on. It does so for a few seconds; CANOPY_SOAK is for how long instead (see make soak), CANOPY_SOAK_SEED repeats a run.
+func TestAMixOfEverythingLeavesNoFault(t *testing.T) {
+	rounds, deadline := 3, time.Time{}
+	seed := uint64(time.Now().UnixNano())
+	if text := os.Getenv("CANOPY_SOAK_SEED"); text != "" {
+		var err error
+		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatalf("CANOPY_SOAK_SEED is not a number: %v", err)
+		}
+	}
+	soak := os.Getenv("CANOPY_SOAK")
+	testdb.Each(t, func(t *testing.T, db *store.DB) {
+		t.Logf("seed %d", seed)
+		if soak != "" {
+			duration, err := time.ParseDuration(soak)
+			if err != nil {
+				t.Fatalf("CANOPY_SOAK is not a duration: %v", err)
+			}
+			rounds, deadline = 0, time.Now().Add(duration)
+		}
+		m := newMix(t, db)
+		m.work(seed, rounds, deadline)
+		m.conclude()
+	})
+}
+
+func newMix(t *testing.T, db *store.DB) *mix {
+	m := &mix{company: newCompany(t, db, "mix"), tally: map[string]*tally{}}
+	for _, o := range operations {
+		m.tally[o.name] = &tally{refused: map[string]int{}}
+	}
+	groups := []int64{m.root}
+	for i := range 24 {
+		groups = append(groups, m.group(groups[i/3], fmt.Sprint("group ", i)))
+	}
+	for i := range 12 {
+		m.agents = append(m.agents, m.user(groups[2*i], fmt.Sprint("agent-", i), authz.RoleAgent))
+	}
+	for i := range 3 {
+		m.supervisors = append(m.supervisors, m.user(groups[i], fmt.Sprint("supervisor-", i), authz.RoleDashboardAdministrator))
+	}
+	for i := range 20 {
+		m.contact(groups[i], fmt.Sprint("contact ", i))
+	}
+	return m
+}
+
+// work runs the workers, each for a number of rounds or, when that is 0, until the deadline. In a round each operation
+// comes up as often as its weight says, in an order of chance.
+func (m *mix) work(seed uint64, rounds int, deadline time.Time) {
+	var at, beside sync.WaitGroup
+	stop := make(chan struct{})
+	beside.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				m.lookOn()
+			}
+		}
+	})
+	for i := range workers {
+		at.Go(func() {
+			r := rand.New(rand.NewPCG(seed, uint64(i)))
+			for n := 0; n < rounds || rounds == 0 && time.Now().Before(deadline); n++ {
+				for _, o := range deck(r) {
+					m.try(o, r)
+				}
+			}
+		})
+	}
+	at.Wait()
+	close(stop)
+	beside.Wait()
+}
+
+func deck(r *rand.Rand) (cards []operation) {
+	for _, o := range operations {
+		for range o.weight {
+			cards = append(cards, o)
+		}
+	}
+	r.Shuffle(len(cards), func(i, j int) { cards[i], cards[j] = cards[j], cards[i] })
+	return cards
+}
+
+// try runs an operation. It may be refused; anything else is a failure.
+func (m *mix) try(o operation, r *rand.Rand) {
+	err := o.run(m, r)
+	var refused *refusal.Refusal
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case err == nil:
+		m.tally[o.name].done++
+	case errors.Is(err, errNone):
+	case errors.As(err, &refused):
+		m.tally[o.name].refused[fmt.Sprint(refused.Code, " ", refused.Reason)]++
+	default:
+		m.t.Errorf("%s: %v", o.name, err)
+	}
+}
+
+// lookOn examines the account as it is at some moment.
+func (m *mix) lookOn() {
+	for _, f := range examine(m.t, m.db, m.slug) {
+		m.t.Errorf("meanwhile: %s", f)
+	}
+}
+
+// conclude looks for faults, for operations that never were done, and for changes that nobody was told of or that are
+// not there.
+func (m *mix) conclude() {
+	for _, f := range examine(m.t, m.db, "") {
+		m.t.Errorf("at the end: %s", f)
+	}
+	done := 0
+	for _, o := range operations {
+		n := m.tally[o.name]
+		m.t.Logf("%-32s done %5d, refused %v", o.name, n.done, n.refused)
+		done += n.done
+		if n.done == 0 {
+			m.t.Errorf("nobody did this: %s", o.name)
+		}
+		if o.event == "" {
+			continue
+		}
+		recorded, err := m.db.Read.AuditEvent.Query().Where(auditevent.Action(o.event)).Count(authz.Trusted(context.Background()))
+		m.must(err)
+		if want := n.done + m.before(o.event); recorded != want {
+			m.t.Errorf("%s: %d are recorded as %s, %d were told that they did it", o.name, recorded, o.event, want)
+		}
+	}
+	m.t.Logf("%d operations were done", done)
+}
+
+// before is how many events there were when the workers began.
+func (m *mix) before(event string) int {
+	if event == "GROUP_CREATED" {
+		return 24
+	}
+	return 0
+}
+
+// errNone says that there is nothing to do the operation to.
+var errNone = errors.New("there is none")
+
+func trusted() context.Context { return authz.Trusted(context.Background()) }
+
+// by is a request of the user, or errNone when they may not ask for anything right now.
+func (m *mix) by(userID int64) (context.Context, error) {
+	v, err := m.dir.LoadViewer(context.Background(), m.db.Read, userID)
+	if err != nil {
+		return nil, err
+	}
+	if v == nil {
+		return nil, errNone
+	}
+	return authz.NewContext(context.Background(), v), nil
+}
+
+func pick[T any](r *rand.Rand, list []T) (T, error) {
+	if len(list) == 0 {
+		var none T
+		return none, errNone
+	}
+	return list[r.IntN(len(list))], nil
+}
+
+// someGroup is any group, the root included.
+func (m *mix) someGroup(r *rand.Rand) (int64, error) {
+	ids, err := m.db.Read.Group.Query().Where(group.AccountID(m.account)).IDs(trusted())
+	if err != nil {
+		return 0, err
+	}
+	return pick(r, ids)
+}
+
+func (m *mix) twoGroups(r *rand.Rand) (a, b int64, err error) {
+	a, err = m.someGroup(r)
+	if err == nil {
+		b, err = m.someGroup(r)
+	}
+	return a, b, err
+}
+
+// someContact is one of those in the boxes.
+func (m *mix) someContact(r *rand.Rand, boxes ...tree.Box) (*ent.Contact, error) {
+	var in []int
+	for _, b := range boxes {
+		in = append(in, int(b))
+	}
+	list, err := m.db.Read.Contact.Query().Where(contact.AccountID(m.account), contact.BoxIn(in...)).Limit(200).All(trusted())
+	if err != nil {
+		return nil, err
+	}
+	return pick(r, list)
+}
+
+// someConversation is an open one that somebody serves.
+func (m *mix) someConversation(r *rand.Rand) (*ent.Conversation, error) {
+	list, err := m.db.Read.Conversation.Query().Where(conversation.AccountID(m.account), conversation.ClosedAtIsNil(),
+		conversation.AgentIDNotNil()).Limit(200).All(trusted())
+	if err != nil {
+		return nil, err
+	}
+	return pick(r, list)
+}
+
+// someSupervisor is a request of somebody who supervises: half the time the owner, from whom nothing is hidden.
+func (m *mix) someSupervisor(r *rand.Rand) (context.Context, error) {
+	if r.IntN(2) == 0 {
+		return m.by(m.owner)
+	}
+	return m.by(m.supervisors[r.IntN(len(m.supervisors))])
+}
+
+func (m *mix) createGroup(r *rand.Rand) error {
+	parent, err := m.someGroup(r)
+	if err != nil {
+		return err
+	}
+	ctx, err := m.someSupervisor(r)
+	if err != nil {
+		return err
+	}
+	// Now and then two find the same name.
+	_, err = m.dir.CreateGroup(ctx, directory.CreateGroup{ParentID: parent, Name: fmt.Sprint("made ", m.serial.Add(1)/2)})
+	return err
+}
+
+func (m *mix) moveGroup(r *rand.Rand) error {
+	a, b, err := m.twoGroups(r)
+	if err != nil {
+		return err
+	}
+	_, err = m.dir.MoveGroup(m.as(m.owner), directory.MoveGroup{GroupID: a, ParentID: b})
+	return err
+}
+
+func (m *mix) deleteGroup(r *rand.Rand) error {
+	a, b, err := m.twoGroups(r)
+	if err != nil {
+		return err
+	}
+	in := directory.DeleteGroup{GroupID: a, SuccessorID: &b}
+	if r.IntN(4) == 0 {
+		in.SuccessorID = nil
+	}
+	_, err = m.dir.DeleteGroup(m.as(m.owner), in)
+	return err
+}
+
+func (m *mix) wall(r *rand.Rand) error {
+	all, err := m.db.Read.Group.Query().Where(group.AccountID(m.account), group.ParentIDNotNil()).All(trusted())
+	if err != nil {
+		return err
+	}
+	g, err := pick(r, all)
+	if err != nil {
+		return err
+	}
+	to := group.VisibilityRESTRICTED
+	if g.Visibility == to {
+		to = group.VisibilityINHERITED
+	}
+	_, err = m.dir.UpdateGroup(m.as(m.owner), directory.UpdateGroup{GroupID: g.ID, Visibility: &to})
+	return err
+}
+
+func (m *mix) moveUser(r *rand.Rand) error {
+	to, err := m.someGroup(r)
+	if err != nil {
+		return err
+	}
+	_, err = m.dir.MoveUser(m.as(m.owner), directory.MoveUser{UserID: m.agents[r.IntN(len(m.agents))], HomeGroupID: to})
+	return err
+}
+
+func (m *mix) deactivate(r *rand.Rand) error {
+	in := directory.DeactivateUser{UserID: m.agents[r.IntN(len(m.agents))], Handover: directory.HandoverToQueue}
+	if r.IntN(2) == 0 {
+		in.Handover, in.HandoverAgentID = directory.HandoverToAgent, &m.agents[r.IntN(len(m.agents))]
+	}
+	_, err := m.dir.DeactivateUser(m.as(m.owner), in)
+	return err
+}
+
+func (m *mix) reactivate(r *rand.Rand) error {
+	gone, err := m.db.Read.User.Query().Where(user.AccountID(m.account), user.StatusEQ(user.StatusDEACTIVATED)).IDs(trusted())
+	if err != nil {
+		return err
+	}
+	id, err := pick(r, gone)
+	if err != nil {
+		return err
+	}
+	_, err = m.dir.ReactivateUser(m.as(m.owner), directory.ReactivateUser{UserID: id})
+	return err
+}
+
+func (m *mix) createContact(r *rand.Rand) error {
+	at, err := m.someGroup(r)
+	if err != nil {
+		return err
+	}
+	ctx, err := m.someSupervisor(r)
+	if err != nil {
+		return err
+	}
+	_, err = m.desk.CreateContact(ctx, desk.CreateContact{GroupID: at, Name: "Somebody"})
+	return err
+}
+
+func (m *mix) deleteContact(r *rand.Rand) error {
+	c, err := m.someContact(r, 0, 1, 2, 3, 4, 5)
+	if err != nil {
+		return err
+	}
+	return m.desk.DeleteContact(m.as(m.owner), desk.DeleteContact{ContactID: c.ID})
+}
+
+// receive has half of the messages come from a few people, at the same time, and some of them twice.
+func (m *mix) receive(r *rand.Rand) error {
+	in := desk.ReceiveMessage{Channel: "test", Address: fmt.Sprint("somebody ", r.IntN(16)), Text: "Hello",
+		ExternalID: fmt.Sprint("message ", m.serial.Add(1))}
+	if r.IntN(2) == 0 {
+		in.Address = fmt.Sprint("somebody new ", in.ExternalID)
+	}
+	if r.IntN(3) == 0 {
+		at, err := m.someGroup(r)
+		if err != nil {
+			return err
+		}
+		in.GroupID = &at
+	}
+	got, err := m.desk.ReceiveMessage(m.as(m.owner), in)
+	if err == nil && got.Duplicate {
+		return fmt.Errorf("%s never arrived before", in.ExternalID)
+	}
+	return err
+}
+
+func (m *mix) send(r *rand.Rand) error {
+	c, err := m.someConversation(r)
+	if err != nil {
+		return err
+	}
+	ctx, err := m.by(*c.AgentID)
+	if err != nil {
+		return err
+	}
+	_, err = m.desk.SendMessage(ctx, desk.SendMessage{ConversationID: c.ID, Text: "Good morning"})
+	return err
+}
+
+func (m *mix) claim(r *rand.Rand) error {
+	c, err := m.someContact(r, tree.BoxOf(tree.None, false), tree.BoxOf(tree.Open, false), tree.BoxOf(tree.Closed, false))
+	if err != nil {
+		return err
+	}
+	ctx, err := m.by(m.agents[r.IntN(len(m.agents))])
+	if err != nil {
+		return err
+	}
+	_, err = m.desk.ClaimContact(ctx, desk.ClaimContact{ContactID: c.ID})
+	return err
+}
+
+func (m *mix) assign(r *rand.Rand) error {
+	c, err := m.someContact(r, 0, 1, 2, 3, 4, 5)
+	if err != nil {
+		return err
+	}
+	_, err = m.desk.AssignContact(m.as(m.owner), desk.AssignContact{ContactID: c.ID, AgentID: &m.agents[r.IntN(len(m.agents))]})
+	return err
+}
+
+// transfer passes an open contact on, by its agent or by somebody above, to an agent or into a group.
+func (m *mix) transfer(r *rand.Rand) error {
+	c, err := m.someConversation(r)
+	if err != nil {
+		return err
+	}
+	ctx, err := m.someSupervisor(r)
+	if r.IntN(2) == 0 {
+		ctx, err = m.by(*c.AgentID)
+	}
+	if err != nil {
+		return err
+	}
+	in := desk.TransferContact{ContactID: c.ContactID, AgentID: &m.agents[r.IntN(len(m.agents))]}
+	if r.IntN(2) == 0 {
+		to, err := m.someGroup(r)
+		if err != nil {
+			return err
+		}
+		in.AgentID, in.GroupID = nil, &to
+	}
+	_, err = m.desk.TransferContact(ctx, in)
+	return err
+}
+
+func (m *mix) open(r *rand.Rand) error {
+	c, err := m.someContact(r, 0, 1, 4, 5)
+	if err != nil {
+		return err
+	}
+	ctx, err := m.someSupervisor(r)
+	if err != nil {
+		return err
+	}
+	_, err = m.desk.OpenConversation(ctx, desk.OpenConversation{ContactID: c.ID})
+	return err
+}
+
+func (m *mix) close(r *rand.Rand) error {
+	c, err := m.someConversation(r)
+	if err != nil {
+		return err
+	}
+	_, err = m.desk.CloseConversation(m.as(m.owner), desk.CloseConversation{ConversationID: c.ID})
+	return err
+}
