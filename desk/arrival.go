@@ -206,6 +206,9 @@ func (j *job) sender(ctx context.Context, from person, groupID int64) (*held, er
 		if err != nil {
 			return nil, err
 		}
+		if err := j.reserveNumber(ctx); err != nil {
+			return nil, err
+		}
 		return j.arrive(ctx, at, from)
 	}
 	if c.AssignedUserID != nil {

@@ -132,6 +132,9 @@ func (in StartConversation) check() (person, string, error) {
 }
 
 func (j *job) start(ctx context.Context, home authz.Place, p person, opener *ent.User, subject string) (*Started, error) {
+	if err := j.reserveNumber(ctx); err != nil {
+		return nil, err
+	}
 	h, err := j.arrive(ctx, home, p)
 	if err != nil {
 		return nil, err

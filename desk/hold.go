@@ -21,7 +21,7 @@ import (
 )
 
 // On PostgreSQL a use-case locks users first, then the contact with its groups (tree.LockContact), and only then
-// reads what it decides by. Conversation numbers and counters come last.
+// reads what it decides by. Conversation numbers come after that, and counters last.
 
 // held is a contact that the transaction keeps others from changing, and where it stands.
 type held struct {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -15,6 +17,7 @@ import (
 	"canopy/ent/generated/contact"
 	"canopy/ent/generated/conversation"
 	"canopy/ent/generated/user"
+	"canopy/internal/testdb"
 	"canopy/refusal"
 	"canopy/tree"
 )
@@ -176,6 +179,41 @@ func TestNothingComesToAnAgentWhoseDeactivationIsUnderWay(t *testing.T) {
 		w.waitsIn(waiting, "north")
 		w.says("lee", nil)
 		w.waitsIn(closed, "north")
+	})
+}
+
+// TestNumbersAreTakenBeforeCounters: of two that take them in different orders one would be given up.
+func TestNumbersAreTakenBeforeCounters(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		known, phone := w.writes("kim", "north"), "+5511912345678"
+		for what, use := range map[string]func() error{
+			"a message of somebody new": func() error {
+				_, err := w.desk.ReceiveMessage(w.as("dev"), desk.ReceiveMessage{Channel: "test", Address: "lee", Text: "Hello", ExternalID: "first"})
+				return err
+			},
+			"a conversation with somebody new": func() error {
+				_, err := w.desk.StartConversation(w.as("ana"), desk.StartConversation{Name: "Max", Phone: &phone})
+				return err
+			},
+			"a contact that changes hands": func() error {
+				if _, err := w.desk.AssignContact(w.as("olga"), desk.AssignContact{ContactID: known, AgentID: w.id("ana")}); err != nil {
+					return err
+				}
+				testdb.Statements(w.db).Reset()
+				_, err := w.desk.AssignContact(w.as("olga"), desk.AssignContact{ContactID: known, AgentID: w.id("carla")})
+				return err
+			},
+		} {
+			testdb.Statements(w.db).Reset()
+			ok(t, use())
+			statements := testdb.Statements(w.db).List()
+			first := func(part string) int {
+				return slices.IndexFunc(statements, func(s string) bool { return strings.Contains(s, part) })
+			}
+			if number, counters := first("SET next_conversation_number"), first("group_counters"); number < 0 || counters < number {
+				t.Errorf("%s: the number comes as statement %d, counters as %d", what, number, counters)
+			}
+		}
 	})
 }
 

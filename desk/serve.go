@@ -119,23 +119,35 @@ func (j *job) begin(ctx context.Context, h *held, agent, opener int64, subject s
 
 // number takes the next conversation number of the account. Others wait for it until this transaction ends, so that
 // no number is lost.
-func (j *job) number(ctx context.Context) (number int64, err error) {
+func (j *job) number(ctx context.Context) (int64, error) {
+	err := j.reserveNumber(ctx)
+	number := j.reserved
+	j.reserved = 0
+	return number, err
+}
+
+// reserveNumber takes the next number ahead. To be called before a contact is inserted with which a conversation begins:
+// whoever holds counters and then waits for a number meets somebody who does it the other way round.
+func (j *job) reserveNumber(ctx context.Context) (err error) {
+	if j.reserved != 0 {
+		return nil
+	}
 	rows, err := j.tx.QueryContext(ctx, `UPDATE accounts SET next_conversation_number = next_conversation_number + 1
 		WHERE id = $1 RETURNING next_conversation_number - 1`, j.viewer.AccountID)
 	if err != nil {
-		return 0, fmt.Errorf("desk: taking a conversation number: %w", err)
+		return fmt.Errorf("desk: taking a conversation number: %w", err)
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	if !rows.Next() {
-		return 0, errors.Join(sql.ErrNoRows, rows.Err())
+		return errors.Join(sql.ErrNoRows, rows.Err())
 	}
-	if err := rows.Scan(&number); err != nil {
-		return 0, err
+	if err := rows.Scan(&j.reserved); err != nil {
+		return err
 	}
 	for rows.Next() { // to the end: SQLite completes the statement there
 		continue
 	}
-	return number, rows.Err()
+	return rows.Err()
 }
 
 // assign ends the present assignment and begins the next one.
