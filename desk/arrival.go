@@ -67,7 +67,7 @@ func (s *Service) ReceiveMessage(ctx context.Context, in ReceiveMessage) (*Recei
 // see it.
 func (j *job) arrivalGroup(ctx context.Context, id *int64) (int64, error) {
 	if id != nil {
-		at, err := j.holdGroup(ctx, *id)
+		at, err := j.seeGroup(ctx, *id)
 		return at.GroupID, err
 	}
 	root, err := j.tx.Group.Query().Where(group.AccountID(j.viewer.AccountID), group.ParentIDIsNil()).OnlyID(authz.Trusted(ctx))
@@ -199,10 +199,7 @@ func (j *job) sender(ctx context.Context, from person, groupID int64) (*held, er
 		return nil, err
 	}
 	if c == nil {
-		if err := tree.LockGroups(ctx, j.tx, groupID); err != nil {
-			return nil, err
-		}
-		at, err := j.place(ctx, groupID)
+		at, err := j.holdGroup(ctx, groupID)
 		if err != nil {
 			return nil, err
 		}

@@ -72,6 +72,11 @@ func (s *Service) pass(ctx context.Context, in AssignContact, p passing) (*Assig
 		if err != nil {
 			return err
 		}
+		if to.agent == nil && in.GroupID != nil { // somebody may have moved it before it was locked
+			if err := j.groupReceives(ctx, *in.GroupID); err != nil {
+				return err
+			}
+		}
 		if err := j.checkPass(ctx, h, in, to, p.permission); err != nil {
 			return err
 		}

@@ -79,7 +79,7 @@ func (j *job) openWith(ctx context.Context, leaver *ent.User, groupID int64) ([]
 	}
 	groups := []int64{groupID}
 	for _, c := range seen {
-		groups = append(groups, c.GroupID)
+		groups = append(groups, c.GroupID, c.ArrivalGroupID)
 	}
 	if err := tree.LockGroups(ctx, j.tx, groups...); err != nil {
 		return nil, err

@@ -101,24 +101,32 @@ func (j *job) conversation(ctx context.Context, id int64) (*ent.Conversation, er
 	return c, err
 }
 
-// holdGroup keeps a group that the viewer sees where it is.
-func (j *job) holdGroup(ctx context.Context, id int64) (authz.Place, error) {
-	find := func() (*ent.Group, error) {
-		return j.tx.Group.Query().Where(group.ID(id), group.AccountID(j.viewer.AccountID)).Only(ctx)
-	}
-	g, err := find()
-	if err == nil {
-		if err = tree.LockGroups(ctx, j.tx, id); err == nil {
-			g, err = find()
-		}
-	}
-	if ent.IsNotFound(err) || errors.Is(err, tree.ErrNoGroup) {
+// seeGroup returns where a group stands that the viewer sees. It is not locked: who is about to lock the groups of a
+// contact locks all of them together, in the order of their ids.
+func (j *job) seeGroup(ctx context.Context, id int64) (authz.Place, error) {
+	g, err := j.tx.Group.Query().Where(group.ID(id), group.AccountID(j.viewer.AccountID)).Only(ctx)
+	if ent.IsNotFound(err) {
 		return authz.Place{}, refusal.NotFound("group")
 	}
 	if err != nil {
 		return authz.Place{}, err
 	}
 	return rule.PlaceOf(g), nil
+}
+
+// holdGroup keeps a group that the viewer sees where it is.
+func (j *job) holdGroup(ctx context.Context, id int64) (authz.Place, error) {
+	if _, err := j.seeGroup(ctx, id); err != nil {
+		return authz.Place{}, err
+	}
+	err := tree.LockGroups(ctx, j.tx, id)
+	if errors.Is(err, tree.ErrNoGroup) {
+		return authz.Place{}, refusal.NotFound("group")
+	}
+	if err != nil {
+		return authz.Place{}, err
+	}
+	return j.seeGroup(ctx, id)
 }
 
 // place is where a group of the account stands, whether the viewer sees it or not.

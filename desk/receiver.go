@@ -27,8 +27,8 @@ func (r receiver) groups() []int64 {
 	return []int64{r.group}
 }
 
-// receiver finds who was named, of those to whom the viewer may give contacts (ruling 8), and keeps them where they
-// are. With neither an agent nor a group the receiver is empty; with both, both have to exist.
+// receiver finds who was named, of those to whom the viewer may give contacts (ruling 8), and keeps an agent where they
+// are; a group is locked with the contact. With neither an agent nor a group the receiver is empty; with both, both have to exist.
 func (j *job) receiver(ctx context.Context, agentID, groupID *int64) (receiver, error) {
 	var r receiver
 	if groupID != nil {
@@ -86,6 +86,6 @@ func (j *job) groupReceives(ctx context.Context, id int64) error {
 			return nil
 		}
 	}
-	_, err := j.holdGroup(ctx, id)
+	_, err := j.seeGroup(ctx, id)
 	return err
 }

@@ -29,6 +29,9 @@ func Dissolve(ctx context.Context, c Conn, accountID, groupID, successorID int64
 	if err := settled(ctx, c, n); err != nil {
 		return err
 	}
+	if err := lockUsers(ctx, c, n); err != nil {
+		return err
+	}
 	deepest, err := lockBranch(ctx, c, n)
 	if err != nil {
 		return err
@@ -54,6 +57,19 @@ func Dissolve(ctx context.Context, c Conn, accountID, groupID, successorID int64
 		return err
 	}
 	return dissolveCounters(ctx, c, n, heir, counters[n.id], walled)
+}
+
+// lockUsers keeps the users at home in the group from being given anything. Users come before groups in the order of
+// locks, and what goes to the successor is about to be changed.
+func lockUsers(ctx context.Context, c Conn, n node) error {
+	if !isPostgres(c) {
+		return nil
+	}
+	_, err := exec(ctx, c, "SELECT 1 FROM users WHERE account_id = $1 AND home_group_id = $2 ORDER BY id FOR NO KEY UPDATE", n.account, n.id)
+	if err != nil {
+		return fmt.Errorf("locking the users of group %d: %w", n.id, err)
+	}
+	return nil
 }
 
 // dissolveScopes lists what the group had from the successor and above instead. Contacts of a RESTRICTED group's

@@ -7,7 +7,7 @@ import (
 )
 
 // On PostgreSQL locks are taken in this order, each by a statement of its own, so that what is read afterwards is
-// read as it stands once the lock is held: the account's advisory lock; groups, in the order of their ids; contacts;
+// read as it stands once the lock is held: the account's advisory lock; users; groups, in the order of their ids; contacts;
 // counters, in the order of their ids, last. SQLite admits one writing transaction at a time and needs none of it.
 
 // LockShared keeps branches of the account from being moved, walled or deleted until the transaction ends. Create
