@@ -85,13 +85,13 @@ func (s *Service) CreateContact(ctx context.Context, in CreateContact) (*ent.Con
 			return err
 		}
 		created = h.Contact
-		return nil
+		return tree.AddContact(ctx, j.tx, h.ID)
 	})
 	return created, err
 }
 
-// arrive inserts a contact that waits in the group, and records it. What the group's assignment mode would do with it
-// is not done here.
+// arrive inserts a contact that waits in the group, and records it. It is not listed and counted yet: settle does that,
+// or the caller. What the group's assignment mode would do with it is not done here.
 func (j *job) arrive(ctx context.Context, at authz.Place, p person) (*held, error) {
 	arrival := stand{group: at.GroupID, state: tree.None, activity: j.now, waiting: j.now}
 	place := arrival.placement()
@@ -103,11 +103,8 @@ func (j *job) arrive(ctx context.Context, at authz.Place, p person) (*held, erro
 	if err != nil {
 		return nil, fmt.Errorf("desk: creating a contact: %w", err)
 	}
-	if err := tree.AddContact(ctx, j.tx, c.ID); err != nil {
-		return nil, err
-	}
 	after := audit.Fields{"name": c.Name, "phone": c.Phone, "email": c.Email, "group": ref(relay.KindGroup, c.GroupID)}
-	return &held{Contact: c, place: at}, j.record(ctx, "CONTACT_CREATED", relay.KindContact, c.ID, nil, after, "")
+	return &held{Contact: c, place: at, arriving: true}, j.record(ctx, "CONTACT_CREATED", relay.KindContact, c.ID, nil, after, "")
 }
 
 // UpdateContact changes name, phone or e-mail. When nothing is set nothing is changed or recorded.

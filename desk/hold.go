@@ -27,6 +27,9 @@ import (
 type held struct {
 	*ent.Contact
 	place authz.Place
+	// arriving is a contact that was inserted by this transaction and is neither listed nor counted yet. Counters are
+	// changed once: when they are changed again PostgreSQL checks their foreign keys and locks the groups above.
+	arriving bool
 }
 
 // agent is the user who serves the contact, 0 while it waits.
@@ -229,7 +232,11 @@ func (s stand) placement() tree.Placement {
 // settle writes where the contact stands from now on. It comes last: it changes counters that are everybody's, and
 // the viewer may not see the contact afterwards.
 func (j *job) settle(ctx context.Context, h *held, to stand) error {
+	place := to.placement()
 	change := j.tx.Contact.Update().Where(contact.ID(h.ID), contact.AccountID(h.AccountID)).SetLastActivityAt(to.activity)
+	if h.arriving {
+		change.SetGroupID(place.GroupID).SetBox(int(place.Box)).SetSortKey(place.SortKey)
+	}
 	if to.agent != 0 {
 		change.SetAssignedUserID(to.agent).ClearWaitingSince()
 	} else {
@@ -242,5 +249,8 @@ func (j *job) settle(ctx context.Context, h *held, to stand) error {
 	if n != 1 {
 		return fmt.Errorf("desk: contact %d was out of sight when it had to be changed", h.ID)
 	}
-	return tree.UpdateContact(ctx, j.tx, h.ID, to.placement())
+	if h.arriving {
+		return tree.AddContact(ctx, j.tx, h.ID)
+	}
+	return tree.UpdateContact(ctx, j.tx, h.ID, place)
 }

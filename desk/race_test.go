@@ -182,8 +182,9 @@ func TestNothingComesToAnAgentWhoseDeactivationIsUnderWay(t *testing.T) {
 	})
 }
 
-// TestNumbersAreTakenBeforeCounters: of two that take them in different orders one would be given up.
-func TestNumbersAreTakenBeforeCounters(t *testing.T) {
+// TestNumbersAreTakenBeforeCountersAndThoseOnce: of two that take locks in different orders one would be given up. A
+// counter that is changed twice has its group locked.
+func TestNumbersAreTakenBeforeCountersAndThoseOnce(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		known, phone := w.writes("kim", "north"), "+5511912345678"
 		for what, use := range map[string]func() error{
@@ -209,6 +210,15 @@ func TestNumbersAreTakenBeforeCounters(t *testing.T) {
 			statements := testdb.Statements(w.db).List()
 			first := func(part string) int {
 				return slices.IndexFunc(statements, func(s string) bool { return strings.Contains(s, part) })
+			}
+			changes := 0
+			for _, s := range statements {
+				if strings.Contains(s, "UPDATE group_counters") {
+					changes++
+				}
+			}
+			if changes != 1 {
+				t.Errorf("%s: counters are changed %d times", what, changes)
 			}
 			if number, counters := first("SET next_conversation_number"), first("group_counters"); number < 0 || counters < number {
 				t.Errorf("%s: the number comes as statement %d, counters as %d", what, number, counters)

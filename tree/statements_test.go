@@ -3,6 +3,8 @@ package tree_test
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -74,4 +76,19 @@ func TestStatementsDoNotDependOnSize(t *testing.T) {
 			t.Logf("%s: %d statements", what, count[0])
 		}
 	})
+}
+
+// TestUsersAreLockedBeforeGroups: who gives contacts to an agent locks the agent first, and then groups.
+func TestUsersAreLockedBeforeGroups(t *testing.T) {
+	db := testdb.Postgres(t)
+	w := newWorld(t, db, &atomic.Int64{})
+	gone, heir := w.create(t, w.root, "gone", false), w.create(t, w.root, "heir", false)
+	testdb.Statements(db).Reset()
+	w.must(t, func(ctx context.Context, tx *ent.Tx) error { return tree.Dissolve(ctx, tx, w.account, gone, heir, maxDepth) })
+	first := func(part string) int {
+		return slices.IndexFunc(testdb.Statements(db).List(), func(s string) bool { return strings.Contains(s, part) })
+	}
+	if users, groups := first("FROM users"), first("FOR UPDATE"); users < 0 || groups < users {
+		t.Errorf("users are locked by statement %d, groups by %d", users, groups)
+	}
 }
