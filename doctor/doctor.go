@@ -72,6 +72,7 @@ var words = map[relay.Kind]string{
 	relay.KindRoleGrant: "grant", relay.KindSession: "session", relay.KindContact: "contact",
 	relay.KindContactAssignment: "assignment", relay.KindConversation: "conversation", relay.KindMessage: "message",
 	relay.KindAuditEvent: "audit event", relay.KindGroupRequest: "group request",
+	relay.KindGroupMove: "move of a group",
 }
 
 // name is how a line names a thing: as clients and as the database know it.

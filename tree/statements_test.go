@@ -84,7 +84,9 @@ func TestUsersAreLockedBeforeGroups(t *testing.T) {
 	w := newWorld(t, db, &atomic.Int64{})
 	gone, heir := w.create(t, w.root, "gone", false), w.create(t, w.root, "heir", false)
 	testdb.Statements(db).Reset()
-	w.must(t, func(ctx context.Context, tx *ent.Tx) error { return tree.Dissolve(ctx, tx, w.account, gone, heir, maxDepth) })
+	w.must(t, func(ctx context.Context, tx *ent.Tx) error {
+		return tree.Dissolve(ctx, tx, w.account, gone, heir, maxDepth)
+	})
 	first := func(part string) int {
 		return slices.IndexFunc(testdb.Statements(db).List(), func(s string) bool { return strings.Contains(s, part) })
 	}
