@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -108,27 +107,4 @@ func statusOf(t *testing.T, url string) int {
 	}
 	defer resp.Body.Close()
 	return resp.StatusCode
-}
-
-func TestWhoIsQuietLongestIsForgottenFirst(t *testing.T) {
-	now := time.Date(2027, 3, 1, 9, 0, 0, 0, time.UTC)
-	a := newAllowances(Allowance{Burst: 1, Every: time.Hour}, func() time.Time { return now })
-	a.take("first")
-	for i := range remembered - 1 {
-		a.take(strconv.Itoa(i))
-	}
-	if a.take("first") {
-		t.Error("an attempt was forgotten although there was room")
-	}
-	a.take("one more")
-	if got := a.recent.Len(); got != remembered {
-		t.Errorf("%d keys are remembered, want %d", got, remembered)
-	}
-	if a.take("first") || !a.take("0") {
-		t.Error("not the one who was quiet for longest was forgotten")
-	}
-	now = now.Add(time.Hour)
-	if !a.take("first") {
-		t.Error("an attempt does not come back")
-	}
 }
