@@ -19,8 +19,8 @@ const (
 	maxHeader       = 64 << 10 // bytes
 )
 
-// ErrAtOnce, as the cause for which a context ends, makes Serve leave out the delay: somebody sits in front of the
-// server and waits.
+// ErrAtOnce is the cause to end a context with when somebody sits in front of the server and waits: Serve leaves out
+// the delay then.
 var ErrAtOnce = errors.New("server: asked to stop at once")
 
 // Serve answers on the listener until the context ends. Then /readyz says 503 and requests are still taken for as long
