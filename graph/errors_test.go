@@ -2,6 +2,7 @@ package graph_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 
@@ -59,11 +60,26 @@ func TestInternalErrorsShowAnIDOnly(t *testing.T) {
 
 type panicking struct{}
 
-func (panicking) Allow(context.Context, string) bool { panic("the secret of the limiter") }
+func (panicking) Allow(context.Context, string) (bool, error) { panic("the secret of the limiter") }
 
 type never struct{}
 
-func (never) Allow(context.Context, string) bool { return false }
+func (never) Allow(context.Context, string) (bool, error) { return false, nil }
+
+type broken struct{}
+
+func (broken) Allow(context.Context, string) (bool, error) {
+	return true, errors.New("the count is away")
+}
+
+// TestWithoutACountNobodyLogsIn: an attempt that cannot be counted is not made.
+func TestWithoutACountNobodyLogsIn(t *testing.T) {
+	w := company(t, testdb.SQLite(t), func(c *graph.Config) { c.LogIns = broken{} })
+	answer := w.run(context.Background(), `mutation { logIn(input: {email: "olga@example.com", password: "x"}) { token } }`, nil)
+	if strings.Contains(answer, "UNAUTHENTICATED") || !strings.Contains(answer, `"code":"`) || strings.Contains(answer, "away") {
+		t.Errorf("got %s", answer)
+	}
+}
 
 func TestPanicsAreInternalErrors(t *testing.T) {
 	w := company(t, testdb.SQLite(t), func(c *graph.Config) { c.LogIns = panicking{} })

@@ -43,8 +43,9 @@ type Config struct {
 
 // LogInLimiter bounds attempts to log in.
 type LogInLimiter interface {
-	// Allow says whether one more attempt for the address may be made now, and counts it.
-	Allow(ctx context.Context, email string) bool
+	// Allow says whether one more attempt for the address may be made now, and counts it. When that cannot be found out
+	// it returns an error, and no attempt is made.
+	Allow(ctx context.Context, email string) (bool, error)
 }
 
 // cachedQueries is how many parsed documents are kept.

@@ -13,8 +13,8 @@ import (
 
 // LogIn begins a session. The token of a cookie session goes to the browser only.
 func (r *mutationResolver) LogIn(ctx context.Context, input model.LogInInput) (*model.LogInPayload, error) {
-	if r.logIns != nil && !r.logIns.Allow(ctx, input.Email) {
-		return nil, &refusal.Refusal{Code: refusal.RateLimited, Message: "Too many attempts to log in. Wait a few minutes and try again."}
+	if err := r.limitLogIns(ctx, input.Email); err != nil {
+		return nil, err
 	}
 	begun, err := r.Directory.LogIn(ctx, directory.LogIn{Account: orEmpty(input.Account), Email: input.Email,
 		Password: input.Password, Kind: input.Session})
@@ -26,6 +26,17 @@ func (r *mutationResolver) LogIn(ctx context.Context, input model.LogInInput) (*
 		return &model.LogInPayload{ExpiresAt: begun.ExpiresAt}, nil
 	}
 	return &model.LogInPayload{Token: &begun.Token, ExpiresAt: begun.ExpiresAt}, nil
+}
+
+func (r *mutationResolver) limitLogIns(ctx context.Context, email string) error {
+	if r.logIns == nil {
+		return nil
+	}
+	allowed, err := r.logIns.Allow(ctx, email)
+	if err == nil && !allowed {
+		return &refusal.Refusal{Code: refusal.RateLimited, Message: "Too many attempts to log in. Wait a few minutes and try again."}
+	}
+	return err
 }
 
 // LogOut ends the session of the request.

@@ -2,19 +2,15 @@ package server
 
 import (
 	"context"
-	"crypto/sha256"
 	"net/netip"
-	"sync"
 	"time"
 
 	"canopy/internal/fold"
-
-	"github.com/hashicorp/golang-lru/v2/simplelru"
-	"golang.org/x/time/rate"
+	"canopy/store"
 )
 
-// LogInLimits bound how often somebody may try to log in. Successful attempts count too: whether one succeeds is known
-// only after the work that has to be limited.
+// LogInLimits bound how often somebody may try to log in, through all processes on a database together. Successful
+// attempts count too: whether one succeeds is known only after the work that has to be limited. Refused ones do not.
 type LogInLimits struct {
 	PerPair    Allowance // for one e-mail address, from one remote address
 	PerEmail   Allowance // for one e-mail address, from anywhere
@@ -38,27 +34,24 @@ func DefaultLogInLimits() LogInLimits {
 	}
 }
 
-// remembered is how many e-mail addresses, and how many remote addresses, are counted at the same time. Whoever was
-// quiet for longest is forgotten first.
-const remembered = 20_000
-
 // logInLimiter answers graph's question whether somebody may try to log in.
 type logInLimiter struct {
-	pairs     *allowances
-	emails    *allowances
-	addresses *allowances
-}
-
-func newLogInLimiter(l LogInLimits, now func() time.Time) *logInLimiter {
-	return &logInLimiter{
-		pairs: newAllowances(l.PerPair, now), emails: newAllowances(l.PerEmail, now), addresses: newAllowances(l.PerAddress, now),
-	}
+	db     *store.DB
+	limits LogInLimits
+	now    func() time.Time
 }
 
 // Allow counts one attempt for the e-mail address and for the remote address of the request.
-func (l *logInLimiter) Allow(ctx context.Context, email string) bool {
+func (l *logInLimiter) Allow(ctx context.Context, email string) (bool, error) {
 	from, name := network(clientOf(ctx)), fold.Key(email)
-	return l.addresses.take(from) && l.pairs.take(from+" "+name) && l.emails.take(name)
+	return l.db.Spend(ctx, l.now(),
+		l.limits.PerAddress.of("log-in from "+from),
+		l.limits.PerPair.of("log-in from "+from+" as "+name),
+		l.limits.PerEmail.of("log-in as "+name))
+}
+
+func (a Allowance) of(key string) store.Allowance {
+	return store.Allowance{Key: key, Burst: a.Burst, Every: a.Every}
 }
 
 // network is what is counted as one remote address: of IPv6 the /64, which is the least that anybody is given.
@@ -70,35 +63,4 @@ func network(address netip.Addr) string {
 		}
 	}
 	return address.String()
-}
-
-// allowances keeps one counter for each key, in bounded memory.
-type allowances struct {
-	each Allowance
-	now  func() time.Time
-
-	mu     sync.Mutex
-	recent *simplelru.LRU[[sha256.Size]byte, *rate.Limiter]
-}
-
-func newAllowances(each Allowance, now func() time.Time) *allowances {
-	recent, err := simplelru.NewLRU[[sha256.Size]byte, *rate.Limiter](remembered, nil)
-	if err != nil {
-		panic(err) // only for a size that is not positive
-	}
-	return &allowances{each: each, now: now, recent: recent}
-}
-
-// take says whether the key has an attempt left, and uses it up. A key can be as long as a request, so what is kept is
-// its hash.
-func (a *allowances) take(key string) bool {
-	hash := sha256.Sum256([]byte(key))
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	limiter, known := a.recent.Get(hash)
-	if !known {
-		limiter = rate.NewLimiter(rate.Every(a.each.Every), a.each.Burst)
-		a.recent.Add(hash, limiter)
-	}
-	return limiter.AllowN(a.now(), 1)
 }

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"canopy/audit"
@@ -50,7 +51,7 @@ func (s *Server) withRequest(next http.Handler) http.Handler {
 		n := &note{client: s.client(r)}
 		ctx := context.WithValue(audit.WithRequestID(r.Context(), id), noteKey{}, n)
 		r = r.WithContext(ctx)
-		answer := &answerWriter{ResponseWriter: w}
+		answer := &answerWriter{ResponseWriter: w, last: &s.draining}
 		answer.Header().Set(requestIDHeader, id)
 
 		s.metrics.inFlight.Inc()
@@ -137,9 +138,10 @@ func (s *Server) client(r *http.Request) netip.Addr {
 	return remote.Addr()
 }
 
-// answerWriter remembers what was answered.
+// answerWriter remembers what was answered, and ends the connection once last is true.
 type answerWriter struct {
 	http.ResponseWriter
+	last   *atomic.Bool
 	status int
 	bytes  int64
 }
@@ -148,12 +150,15 @@ func (w *answerWriter) WriteHeader(status int) {
 	if w.status == 0 {
 		w.status = status
 	}
+	if w.last.Load() {
+		w.Header().Set("Connection", "close")
+	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
 func (w *answerWriter) Write(b []byte) (int, error) {
 	if w.status == 0 {
-		w.status = http.StatusOK
+		w.WriteHeader(http.StatusOK)
 	}
 	n, err := w.ResponseWriter.Write(b)
 	w.bytes += int64(n)

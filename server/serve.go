@@ -19,13 +19,24 @@ const (
 	maxHeader       = 64 << 10 // bytes
 )
 
-// Serve answers on the listener until the context ends. Then /readyz says 503, requests are still taken for as long as
-// drain, so that whoever spreads the load can notice; then no more, and those under way are finished. It returns nil
-// after that, and an error if it could not serve or had to break requests off.
+// ErrAtOnce is the cause to end a context with when somebody sits in front of the server and waits: Serve leaves out
+// the delay then.
+var ErrAtOnce = errors.New("server: asked to stop at once")
+
+// Serve answers on the listener until the context ends. Then /readyz says 503 and requests are still taken for as long
+// as drain, so that whoever spreads the load can notice, each connection being closed after its next answer; then no
+// more, and those under way are finished. It returns nil after that, and an error if it could not serve or had to break
+// requests off.
+//
+// The connections are closed by their answers and not by the server of its own accord, because a proxy may have sent
+// the next request on an idle one already: it would be lost, and a proxy does not dare to send a mutation twice. When
+// drain is over, idle are only those on which nothing came all the while.
 func (s *Server) Serve(ctx context.Context, l net.Listener, drain time.Duration) error {
 	return serve(ctx, l, s, s.cfg.Log, func() {
 		s.draining.Store(true)
-		wait(drain)
+		if !errors.Is(context.Cause(ctx), ErrAtOnce) {
+			wait(drain)
+		}
 	})
 }
 

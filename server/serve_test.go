@@ -4,11 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"strconv"
+	"net/http/httptrace"
 	"strings"
 	"testing"
 	"time"
@@ -56,79 +57,135 @@ func TestHalfAnAnswerIsBrokenOff(t *testing.T) {
 	s.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/graphql", nil))
 }
 
-// TestShutdownDrains stops a server while a request is under way and new ones come.
-func TestShutdownDrains(t *testing.T) {
-	var log bytes.Buffer
-	entered, leave := make(chan struct{}), make(chan struct{})
-	s := bare(&log, nil)
+// drainable is a server that begins to drain when stop is called and has drained when drained is closed.
+type drainable struct {
+	url               string
+	stop              func()
+	draining, drained chan struct{}
+	served            chan error
+}
+
+func newDrainable(t *testing.T, routes map[string]http.HandlerFunc) *drainable {
+	t.Helper()
+	s := bare(&bytes.Buffer{}, nil)
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /slow", func(w http.ResponseWriter, _ *http.Request) {
-		close(entered)
-		<-leave
-		_, _ = w.Write([]byte("done"))
-	})
+	for pattern, h := range routes {
+		mux.HandleFunc(pattern, h)
+	}
 	mux.HandleFunc("GET /readyz", s.serveReadiness)
-	s.handler = mux
+	s.handler = s.withRequest(mux)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
-	draining, drained, served := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	d := &drainable{url: "http://" + l.Addr().String(), stop: stop,
+		draining: make(chan struct{}), drained: make(chan struct{}), served: make(chan error, 1)}
 	go func() {
-		served <- serve(ctx, l, s, s.cfg.Log, func() {
+		d.served <- serve(ctx, l, s, s.cfg.Log, func() {
 			s.draining.Store(true)
-			close(draining)
-			<-drained
+			close(d.draining)
+			<-d.drained
 		})
 	}()
+	return d
+}
+
+// TestShutdownDrains stops a server while a request is under way and new ones come.
+func TestShutdownDrains(t *testing.T) {
+	entered, leave := make(chan struct{}), make(chan struct{})
+	d := newDrainable(t, map[string]http.HandlerFunc{"GET /slow": func(w http.ResponseWriter, _ *http.Request) {
+		close(entered)
+		<-leave
+		_, _ = w.Write([]byte("done"))
+	}})
 	slow := make(chan int, 1)
-	go func() { slow <- statusOf(t, "http://"+l.Addr().String()+"/slow") }()
+	go func() { slow <- get(t, http.DefaultClient, d.url+"/slow").StatusCode }()
 	<-entered
-	stop()
-	<-draining
-	if got := statusOf(t, "http://"+l.Addr().String()+"/readyz"); got != 503 {
+	d.stop()
+	<-d.draining
+	if got := get(t, http.DefaultClient, d.url+"/readyz").StatusCode; got != 503 {
 		t.Errorf("while draining /readyz answers %d", got)
 	}
-	close(drained)
+	close(d.drained)
 	close(leave)
 	if got := <-slow; got != 200 {
 		t.Errorf("the request that was under way got %d", got)
 	}
-	if err := <-served; err != nil {
+	if err := <-d.served; err != nil {
 		t.Errorf("serving ended with %v", err)
 	}
 }
 
-func statusOf(t *testing.T, url string) int {
-	resp, err := http.Get(url)
-	if err != nil {
-		t.Errorf("%s: %v", url, err)
-		return 0
+// TestDrainingEndsConnectionsWithTheirNextAnswer has one connection that is idle when draining begins, and one with a
+// request under way. Neither may be closed before an answer says so: the next request may have been sent already.
+func TestDrainingEndsConnectionsWithTheirNextAnswer(t *testing.T) {
+	entered, leave := make(chan struct{}), make(chan struct{})
+	d := newDrainable(t, map[string]http.HandlerFunc{
+		"GET /quick": func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("done")) },
+		"GET /slow": func(w http.ResponseWriter, _ *http.Request) {
+			close(entered)
+			<-leave
+			_, _ = w.Write([]byte("done"))
+		},
+	})
+	idle, busy := &http.Client{Transport: &http.Transport{}}, &http.Client{Transport: &http.Transport{}}
+	if get(t, idle, d.url+"/quick").Close {
+		t.Error("a connection ends although nothing is draining")
 	}
-	defer resp.Body.Close()
-	return resp.StatusCode
+	slow := make(chan *http.Response, 1)
+	go func() { slow <- get(t, busy, d.url+"/slow") }()
+	<-entered
+	d.stop()
+	<-d.draining
+	reused := false
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { reused = c.Reused }})
+	last := getWith(ctx, t, idle, d.url+"/quick")
+	if !reused || !last.Close {
+		t.Errorf("the idle connection: still open %t, ended by the answer %t", reused, last.Close)
+	}
+	close(leave)
+	if !(<-slow).Close {
+		t.Error("the answer of a request that was under way does not end its connection")
+	}
+	close(d.drained)
+	if err := <-d.served; err != nil {
+		t.Errorf("serving ended with %v", err)
+	}
 }
 
-func TestWhoIsQuietLongestIsForgottenFirst(t *testing.T) {
-	now := time.Date(2027, 3, 1, 9, 0, 0, 0, time.UTC)
-	a := newAllowances(Allowance{Burst: 1, Every: time.Hour}, func() time.Time { return now })
-	a.take("first")
-	for i := range remembered - 1 {
-		a.take(strconv.Itoa(i))
+// TestStoppingAtOnceDoesNotWait would not come to its end within a test's time if it did.
+func TestStoppingAtOnceDoesNotWait(t *testing.T) {
+	s := bare(&bytes.Buffer{}, nil)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
 	}
-	if a.take("first") {
-		t.Error("an attempt was forgotten although there was room")
+	ctx, stop := context.WithCancelCause(t.Context())
+	stop(ErrAtOnce)
+	if err := s.Serve(ctx, l, 24*time.Hour); err != nil {
+		t.Error(err)
 	}
-	a.take("one more")
-	if got := a.recent.Len(); got != remembered {
-		t.Errorf("%d keys are remembered, want %d", got, remembered)
+}
+
+func get(t *testing.T, client *http.Client, url string) *http.Response {
+	return getWith(context.WithoutCancel(t.Context()), t, client, url)
+}
+
+// getWith returns the answer, its body read.
+func getWith(ctx context.Context, t *testing.T, client *http.Client, url string) *http.Response {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		panic(err)
 	}
-	if a.take("first") || !a.take("0") {
-		t.Error("not the one who was quiet for longest was forgotten")
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Errorf("%s: %v", url, err)
+		return &http.Response{}
 	}
-	now = now.Add(time.Hour)
-	if !a.take("first") {
-		t.Error("an attempt does not come back")
+	defer resp.Body.Close()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		t.Errorf("%s: %v", url, err)
 	}
+	return resp
 }

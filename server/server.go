@@ -75,7 +75,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	exec, err := graph.New(graph.Config{
 		DB: cfg.DB, Directory: cfg.Directory, Desk: cfg.Desk, Now: cfg.Now, Log: cfg.Log,
-		Introspection: cfg.Introspection, LogIns: newLogInLimiter(cfg.LogIns, cfg.Now),
+		Introspection: cfg.Introspection, LogIns: &logInLimiter{db: cfg.DB, limits: cfg.LogIns, now: cfg.Now},
 	})
 	if err != nil {
 		return nil, err

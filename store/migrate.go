@@ -65,6 +65,9 @@ func (db *DB) migrate(ctx context.Context, files fs.FS) (err error) {
 		if err := acceptable(before); err != nil {
 			return err
 		}
+		if !slices.ContainsFunc(before, func(m Migration) bool { return m.State == MigrationPending }) {
+			return nil // without the lock, so that a start waits for nobody
+		}
 		err = db.up(ctx, pool, files, before)
 		if err == nil {
 			return nil

@@ -1,5 +1,6 @@
 // Package store is where Canopy meets its database: it opens SQLite and PostgreSQL, keeps the pools, runs
-// transactions, applies the migrations and tells the errors of the drivers apart.
+// transactions, applies the migrations, tells the errors of the drivers apart, and counts what somebody may do only so
+// often.
 //
 // It is the only package that builds an ent.Client, so every client carries the row rules of ent/rule. It knows
 // nothing about what is stored: tables come from ent/schema, use-cases live in directory and desk, the statements

@@ -130,6 +130,9 @@ func (b *builder) people() {
 		_, b.err = b.tx.ExecContext(b.ctx, "INSERT INTO detours (scope_id, move_id, account_id, group_id, entering) VALUES ($1, $2, $3, $4, TRUE)",
 			w.root, m.ID, w.account, w.child)
 	}
+	if b.err == nil {
+		_, b.err = b.tx.ExecContext(b.ctx, "INSERT INTO allowances (key, spent_until) VALUES ($1, 1)", []byte(fmt.Sprint("log-in ", w.account)))
+	}
 }
 
 // execute runs one statement in a transaction of its own.

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 
+	"canopy/server"
+
 	"github.com/alecthomas/kong"
 )
 
@@ -44,9 +46,24 @@ type streams struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	os.Exit(run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}))
+	os.Exit(run(untilSignal(), os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}))
+}
+
+// untilSignal returns a context that ends when the program is asked to stop. Whoever presses Ctrl-C does not want to
+// wait for a load balancer to notice. A second signal ends the program at once.
+func untilSignal() context.Context {
+	ctx, end := context.WithCancelCause(context.Background())
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		got := <-asked
+		signal.Stop(asked)
+		if got == os.Interrupt {
+			end(server.ErrAtOnce)
+		}
+		end(nil)
+	}()
+	return ctx
 }
 
 // run executes one command line and returns the exit code.

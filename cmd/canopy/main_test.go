@@ -85,16 +85,24 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 			_ = server.Wait()
 		}
 	})
+	url := whereItServes(out, ts.Stdout())
+	if url == "" {
+		_ = server.Wait()
+		ts.Fatalf("it ended before it said where it serves:\n%s", s.log)
+	}
+	ts.Setenv("URL", url)
+}
+
+// whereItServes reads what a server prints until it says where it is, and returns that, or "" if it never does.
+func whereItServes(out io.Reader, echo io.Writer) string {
 	address := regexp.MustCompile(`(?:Canopy serves .*|Playground:) (http://127\.0\.0\.1:\d+)/`)
 	for lines := bufio.NewScanner(out); lines.Scan(); {
-		_, _ = io.WriteString(ts.Stdout(), lines.Text()+"\n")
+		_, _ = io.WriteString(echo, lines.Text()+"\n")
 		if found := address.FindStringSubmatch(lines.Text()); found != nil {
-			ts.Setenv("URL", found[1])
-			return
+			return found[1]
 		}
 	}
-	_ = server.Wait()
-	ts.Fatalf("it ended before it said where it serves:\n%s", s.log)
+	return ""
 }
 
 func halt(ts *testscript.TestScript, neg bool, args []string) {

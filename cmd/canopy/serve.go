@@ -29,7 +29,7 @@ type serveCommand struct {
 	AllowedOrigin   []string      `placeholder:"ORIGIN" help:"Origin of a page on another host that may use the API, such as https://app.example.com; can be repeated."`
 	SecureCookies   bool          `help:"Browsers reach the server by https only: mark the session cookie as Secure."`
 	TrustedProxy    bool          `help:"Every request comes through one reverse proxy: believe its X-Forwarded-For and X-Forwarded-Proto."`
-	DrainDelay      time.Duration `default:"0s" help:"How long to go on taking requests after a signal to stop, while /readyz answers 503."`
+	DrainDelay      time.Duration `default:"5s" help:"How long to go on taking requests after SIGTERM, while /readyz answers 503, for a load balancer to notice; Ctrl-C does not wait."`
 }
 
 // Validate refuses what the flags' types let through.
