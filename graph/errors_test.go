@@ -43,7 +43,7 @@ func TestRefusalsCarryWhatAClientNeeds(t *testing.T) {
 func TestInternalErrorsShowAnIDOnly(t *testing.T) {
 	w := company(t, testdb.SQLite(t))
 	ctx := w.as("olga")
-	if _, err := w.db.Read.QueryContext(context.Background(), "SELECT secret_of_the_database FROM nowhere"); err == nil {
+	if err := store.EachRow(ctx, w.db.Read, "SELECT secret_of_the_database FROM nowhere", nil, nil); err == nil {
 		t.Fatal("the query works")
 	}
 	w.write(func(ctx context.Context, tx *ent.Tx) error {

@@ -144,8 +144,7 @@ func (s *Server) execute(w http.ResponseWriter, r *http.Request, params *graphql
 		s.answer(w, r, http.StatusBadRequest, s.exec.DispatchError(graphql.WithOperationContext(ctx, operation), refused))
 		return
 	}
-	next, ctx := s.exec.DispatchOperation(ctx, operation)
-	s.answer(w, r, http.StatusOK, next(ctx))
+	s.answer(w, r, http.StatusOK, s.run(ctx, tokenOf(r), params, operation))
 }
 
 func operationName(operation *graphql.OperationContext) string {

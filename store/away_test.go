@@ -9,6 +9,8 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -153,3 +155,71 @@ func TestBrokenOffBeforeTheCommitIsNotDone(t *testing.T) {
 	}
 }
 
+func TestReplicaOptions(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "canopy.db")
+	for _, o := range []store.Options{
+		{URL: file, Replica: "postgres://localhost/canopy"}, // of SQLite
+		{URL: "postgres://localhost/canopy", Replica: file},
+		{URL: "postgres://localhost/canopy", Replica: "postgres://one,two/canopy"},
+		{URL: "postgres://localhost/canopy", Replica: "postgres://%zz"},
+	} {
+		db, err := store.Open(trusted(), o)
+		if err == nil || !strings.Contains(err.Error(), "replica") {
+			t.Errorf("%s with the replica %s: %v", o.URL, o.Replica, err)
+		}
+		if err == nil {
+			db.Close()
+		}
+	}
+}
+
+// Without a replica nothing is read from one.
+func TestWithoutAReplica(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *store.DB) {
+		ctx := trusted()
+		if got, may := db.OnReplica(ctx); may || got != ctx {
+			t.Error("there is a replica")
+		}
+	})
+}
+
+// A transaction reads from the primary, whatever it was begun for.
+func TestATransactionDoesNotReadFromTheReplica(t *testing.T) {
+	cluster, _ := openCluster(t)
+	replica := cluster.Replica()
+	db, err := store.Open(trusted(), store.Options{
+		URL: cluster.URL("postgres"), Replica: replica.URL("postgres"), MaxStaleness: time.Hour, Readers: 2, Writers: 2,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	waitFor(t, cluster, "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'", "1")
+	ctx, may := db.OnReplica(trusted())
+	for deadline := time.After(2 * time.Minute); !may; ctx, may = db.OnReplica(trusted()) {
+		select {
+		case <-deadline:
+			t.Fatal("the replica is never fresh")
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	standby := func(ctx context.Context, q store.Querier) (is bool) {
+		err := store.EachRow(ctx, q, "SELECT pg_is_in_recovery()", nil, func(rows *sql.Rows) error { return rows.Scan(&is) })
+		if err != nil {
+			t.Error(err)
+		}
+		return is
+	}
+	if !standby(ctx, db.Read) || standby(trusted(), db.Read) {
+		t.Error("the context does not decide")
+	}
+	err = db.Write(ctx, func(ctx context.Context, tx *ent.Tx) error {
+		if standby(ctx, tx) || standby(ctx, db.Read) {
+			t.Error("a transaction reads from the replica")
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"time"
 
+	"canopy/authz"
 	ent "canopy/ent/generated"
+	"canopy/ent/generated/session"
 	"canopy/refusal"
 
 	"entgo.io/ent/dialect"
@@ -32,7 +34,7 @@ func (db *DB) Write(ctx context.Context, fn func(ctx context.Context, tx *ent.Tx
 	if ctx.Value(writingKey{}) == db {
 		return errors.New("store: a transaction cannot begin inside another one")
 	}
-	inner := context.WithValue(ctx, writingKey{}, db)
+	inner := context.WithValue(onPrimary(ctx), writingKey{}, db)
 	wait := pause
 	for attempt := 1; ; attempt++ {
 		err := db.writeOnce(inner, fn)
@@ -69,6 +71,9 @@ func (db *DB) writeOnce(ctx context.Context, fn func(ctx context.Context, tx *en
 	if err := fn(ctx, tx); err != nil {
 		return err
 	}
+	if err := db.countWrite(ctx, tx); err != nil {
+		return err
+	}
 	// A context that ends from now on leaves the outcome open.
 	if err := ctx.Err(); err != nil {
 		return err
@@ -88,6 +93,20 @@ func (db *DB) writeOnce(ctx context.Context, fn func(ctx context.Context, tx *en
 func (db *DB) isolation() *sql.TxOptions {
 	if db.dialect == dialect.Postgres {
 		return &sql.TxOptions{Isolation: sql.LevelReadCommitted}
+	}
+	return nil
+}
+
+// countWrite makes the transaction one more of the viewer's session, where there is a replica: what the replica has
+// repeated of the session's writes can then be told from the number that it knows. It comes last, because it lets no
+// other transaction of the session go on.
+func (db *DB) countWrite(ctx context.Context, tx *ent.Tx) error {
+	v := authz.FromContext(ctx)
+	if db.replica == nil || v == nil || v.SessionID == 0 {
+		return nil
+	}
+	if err := tx.Session.Update().Where(session.ID(v.SessionID)).AddWrites(1).Exec(authz.Trusted(ctx)); err != nil {
+		return fmt.Errorf("store: counting a write of session %d: %w", v.SessionID, err)
 	}
 	return nil
 }
