@@ -2,6 +2,7 @@ package authz
 
 import (
 	"context"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -99,9 +100,20 @@ type Viewer struct {
 	AccountID int64
 	UserID    int64
 	SessionID int64
+	Writes    int64 // how many transactions the session had committed, where there is a replica to compare with
 	Home      Place
 	At        time.Time // the moment at which the grants were judged
 	Grants    []Grant
+}
+
+// Same says whether both are the same session, which had done as much, with the same grants at the same places.
+func (v *Viewer) Same(other *Viewer) bool {
+	if v == nil || other == nil {
+		return v == other
+	}
+	o := *other
+	o.At = v.At
+	return reflect.DeepEqual(v, &o)
 }
 
 // queueOnly are the permissions that reach unassigned contacts only, whatever their scope (ruling 3).

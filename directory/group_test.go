@@ -36,8 +36,12 @@ func TestCreateGroup(t *testing.T) {
 		if g.Name != "Air port" || g.Depth != 2 || *g.ParentID != w.north.ID {
 			t.Errorf("made %+v", g)
 		}
-		_, err = create(w.north, "AIR PORT")
-		refuses(t, err, refusal.ConflictCode, refusal.NameTaken)
+		_, err = create(w.north, "Straße Ångström")
+		w.must(err)
+		for _, taken := range []string{"AIR PORT", "STRASSE ÅNGSTRÖM"} { // as Go folds them, not the database
+			_, err = create(w.north, taken)
+			refuses(t, err, refusal.ConflictCode, refusal.NameTaken)
+		}
 		for range 4 { // down to the limit of this world, 6
 			g, err = create(g, "Deeper")
 			w.must(err)

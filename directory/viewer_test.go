@@ -2,8 +2,8 @@ package directory_test
 
 import (
 	"context"
-	"database/sql"
 	"crypto/rand"
+	"database/sql"
 	"errors"
 	"reflect"
 	"slices"

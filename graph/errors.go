@@ -13,6 +13,7 @@ import (
 
 	ent "canopy/ent/generated"
 	"canopy/refusal"
+	"canopy/store"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/errcode"
@@ -27,8 +28,8 @@ const (
 )
 
 // present is the one place where an error becomes what a client sees. A refusal shows what it says. Errors about the
-// document itself keep their code. Everything else is internal: the client sees an id, and the log has the error under
-// that id.
+// document itself keep their code. What the database cannot do right now, or not in time, is unavailable, and the log
+// says why. Everything else is internal: the client sees an id, and the log has the error under that id.
 func (r *resolver) present(ctx context.Context, err error) *gqlerror.Error {
 	shown := &gqlerror.Error{Path: graphql.GetPath(ctx)}
 	var of *gqlerror.Error
@@ -46,8 +47,13 @@ func (r *resolver) present(ctx context.Context, err error) *gqlerror.Error {
 	case of != nil && aboutDocument(of):
 		shown.Message, shown.Extensions = of.Message, of.Extensions
 		return shown
+	case store.Unavailable(err), ctx.Err() != nil:
+		refused = refusal.Unavailable()
 	default:
 		return r.internal(ctx, shown, err)
+	}
+	if refused.Code == refusal.UnavailableCode {
+		r.log.LogAttrs(ctx, levelOf(ctx), "the database did not answer", slog.String("path", shown.Path.String()), slog.Any("error", err))
 	}
 	return explain(ctx, shown, refused)
 }
@@ -89,14 +95,18 @@ func (r *resolver) internal(ctx context.Context, shown *gqlerror.Error, err erro
 	if errors.As(err, &p) {
 		attributes = append(attributes, slog.String("stack", string(p.stack)))
 	}
-	level := slog.LevelError
-	if ctx.Err() != nil {
-		level = slog.LevelInfo // nobody waits for the answer any more
-	}
-	r.log.LogAttrs(ctx, level, "a request failed", attributes...)
+	r.log.LogAttrs(ctx, slog.LevelError, "a request failed", attributes...)
 	shown.Message = fmt.Sprintf("Something went wrong on our side. Try again; if it stays, report it with the id %s.", id)
 	shown.Extensions = map[string]any{"code": codeInternal, "id": id}
 	return shown
+}
+
+// levelOf is how much a failure matters: little when nobody waits for the answer any more.
+func levelOf(ctx context.Context) slog.Level {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return slog.LevelInfo
+	}
+	return slog.LevelError
 }
 
 // panicked is what a resolver that panicked returns.

@@ -2,7 +2,9 @@ package graph_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -11,6 +13,7 @@ import (
 	"canopy/graph"
 	"canopy/internal/testdb"
 	"canopy/relay"
+	"canopy/store"
 )
 
 func TestRefusalsCarryWhatAClientNeeds(t *testing.T) {
@@ -41,7 +44,7 @@ func TestRefusalsCarryWhatAClientNeeds(t *testing.T) {
 func TestInternalErrorsShowAnIDOnly(t *testing.T) {
 	w := company(t, testdb.SQLite(t))
 	ctx := w.as("olga")
-	if _, err := w.db.Read.QueryContext(context.Background(), "SELECT secret_of_the_database FROM nowhere"); err == nil {
+	if err := store.EachRow(ctx, w.db.Read, "SELECT secret_of_the_database FROM nowhere", nil, nil); err == nil {
 		t.Fatal("the query works")
 	}
 	w.write(func(ctx context.Context, tx *ent.Tx) error {
@@ -55,6 +58,35 @@ func TestInternalErrorsShowAnIDOnly(t *testing.T) {
 	}
 	if log := w.log.String(); !strings.Contains(log, id) || !strings.Contains(log, "messages") {
 		t.Errorf("the log has %s", log)
+	}
+}
+
+// TestAFullDiskIsUnavailable lets SQLite find no room for another page.
+func TestAFullDiskIsUnavailable(t *testing.T) {
+	w := company(t, testdb.SQLite(t))
+	limit := func(pages string) {
+		w.write(func(ctx context.Context, tx *ent.Tx) error {
+			return store.EachRow(ctx, tx, "PRAGMA max_page_count = "+pages, nil, func(*sql.Rows) error { return nil })
+		})
+	}
+	sales := w.id(relay.KindGroup, "sales")
+	create := func(i int) string {
+		return fmt.Sprintf(`mutation { createGroup(input: {parentId: "%s", name: "%s %d"}) { group { name } } }`, sales, strings.Repeat("x", 90), i)
+	}
+	limit("1") // that is: as many as there are
+	answer := ""
+	for i := 0; !strings.Contains(answer, "errors"); i++ {
+		answer = w.run(w.as("olga"), create(i), nil)
+	}
+	if !strings.Contains(answer, `"extensions":{"code":"UNAVAILABLE"}`) || strings.Contains(answer, "full") {
+		t.Errorf("got %s", answer)
+	}
+	if log := w.log.String(); !strings.Contains(log, "database or disk is full") {
+		t.Errorf("the log has %s", log)
+	}
+	limit("1000000")
+	if answer := w.run(w.as("olga"), create(1000), nil); strings.Contains(answer, "errors") {
+		t.Errorf("with room again: %s", answer)
 	}
 }
 

@@ -190,7 +190,7 @@ func TestHiddenAndInventedIDsAreOneAnswer(t *testing.T) {
 		relay.KindGroup: "cellar", relay.KindUser: "vic", relay.KindAgent: "vic", relay.KindRole: "hidden role", relay.KindRoleGrant: "vic AGENT",
 		relay.KindSession: "vera session", relay.KindContact: "Nil", relay.KindContactAssignment: "Nil assignment",
 		relay.KindConversation: "Nil conversation", relay.KindMessage: "Nil message", relay.KindGroupRequest: "request of vera",
-		relay.KindGroupMove: "move of cellar",
+		relay.KindGroupMove:  "move of cellar",
 		relay.KindAuditEvent: "event", relay.KindAccount: "birch",
 	}
 	w.event("event")

@@ -18,6 +18,7 @@ const (
 	BadUserInput    Code = "BAD_USER_INPUT"
 	ConflictCode    Code = "CONFLICT"
 	RateLimited     Code = "RATE_LIMITED"
+	UnavailableCode Code = "UNAVAILABLE"
 )
 
 // Reason is the finer word of a refusal, `extensions.reason`: a client may switch on it.
@@ -47,6 +48,7 @@ const (
 	NotDeactivated     Reason = "NOT_DEACTIVATED"
 	NotOpen            Reason = "NOT_OPEN"
 	NotServing         Reason = "NOT_SERVING"
+	OutcomeUnknown     Reason = "OUTCOME_UNKNOWN"
 	OwnAccess          Reason = "OWN_ACCESS"
 	PlanLimit          Reason = "PLAN_LIMIT"
 	PrimaryOwner       Reason = "PRIMARY_OWNER"
@@ -119,4 +121,17 @@ func BadInput(field, format string, args ...any) *Refusal {
 // Conflict says that the state of the data stands in the way.
 func Conflict(reason Reason, format string, args ...any) *Refusal {
 	return &Refusal{Code: ConflictCode, Reason: reason, Message: fmt.Sprintf(format, args...)}
+}
+
+// Unavailable says that what Canopy needs to answer is away, and that the same request may be answered a moment later.
+// What was asked for was not done.
+func Unavailable() *Refusal {
+	return &Refusal{Code: UnavailableCode, Message: "The server cannot do this right now. Try again in a moment."}
+}
+
+// MaybeDone says that a change was on its way to be stored when the connection broke off, so that nobody knows whether
+// it was. Whoever sends it again without looking may do it twice.
+func MaybeDone() *Refusal {
+	return &Refusal{Code: UnavailableCode, Reason: OutcomeUnknown, Message: "The connection broke off while the change was being stored: " +
+		"it may have been made or not. Look whether it was before you try again."}
 }

@@ -18,6 +18,7 @@ type metrics struct {
 	duration *prometheus.HistogramVec
 	inFlight prometheus.Gauge
 	errors   *prometheus.CounterVec
+	replica  *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
@@ -36,8 +37,12 @@ func newMetrics() *metrics {
 		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "canopy_graphql_errors_total", Help: "Errors in GraphQL answers, by their code.",
 		}, []string{"code"}),
+		replica: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "canopy_replica_queries_total", Help: "Queries that the replica was fresh enough for, by whether it answered them (answered), " +
+				"knew less of who asks than the primary (behind), or left them to the primary with an error (failed).",
+		}, []string{"outcome"}),
 	}
-	m.registry.MustRegister(m.requests, m.duration, m.inFlight, m.errors, collectors.NewGoCollector(),
+	m.registry.MustRegister(m.requests, m.duration, m.inFlight, m.errors, m.replica, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -35,6 +35,7 @@ const (
 type site struct {
 	*httptest.Server
 	server *server.Server
+	people *directory.Service
 	db     *store.DB
 	lines  *lines
 	clock  *clock
@@ -55,9 +56,13 @@ func (l *lines) Write(b []byte) (int, error) {
 // log ends the server, because a request is logged after it is answered, and returns all that was logged.
 func (s *site) log() string {
 	s.Close()
-	s.lines.mu.Lock()
-	defer s.lines.mu.Unlock()
-	return s.lines.text.String()
+	return s.lines.String()
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 type clock struct {
@@ -79,31 +84,45 @@ func (c *clock) pass(d time.Duration) {
 
 func newSite(t *testing.T, change func(*server.Config)) *site {
 	t.Helper()
-	db := testdb.SQLite(t)
+	s := serve(t, testdb.SQLite(t), change)
+	s.open(t)
+	return s
+}
+
+// serve serves a database, as one process of several might.
+func serve(t *testing.T, db *store.DB, change func(*server.Config)) *site {
+	t.Helper()
 	s := &site{db: db, lines: &lines{}, clock: &clock{now: time.Date(2027, 3, 1, 9, 0, 0, 0, time.UTC)}}
 	service := &desk.Service{DB: db, Now: s.clock.Now}
 	people := &directory.Service{DB: db, Now: s.clock.Now, Rand: rand.Reader, MaxDepth: 64, Handover: service,
 		Argon2: argon2id.Params{Memory: 8, Iterations: 1, Parallelism: 1, SaltLength: 8, KeyLength: 16}}
-	made, err := people.CreateAccount(t.Context(), directory.CreateAccount{
-		Name: "Acacia", Slug: "acacia", OwnerName: "Olive Ashdown", OwnerEmail: email,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := people.SetPassword(t.Context(), directory.SetPassword{Token: made.SetupToken, Password: password}); err != nil {
-		t.Fatal(err)
-	}
+	s.people = people
 	cfg := server.Config{DB: db, Directory: people, Desk: service, Now: s.clock.Now, Introspection: true, Playground: true,
 		Log: server.NewLogger(s.lines, false, slog.LevelDebug)}
 	if change != nil {
 		change(&cfg)
 	}
+	var err error
 	if s.server, err = server.New(cfg); err != nil {
 		t.Fatal(err)
 	}
 	s.Server = httptest.NewServer(s.server)
 	t.Cleanup(s.Close)
 	return s
+}
+
+// open opens the account and sets its owner's password.
+func (s *site) open(t *testing.T) {
+	t.Helper()
+	made, err := s.people.CreateAccount(t.Context(), directory.CreateAccount{
+		Name: "Acacia", Slug: "acacia", OwnerName: "Olive Ashdown", OwnerEmail: email,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.people.SetPassword(t.Context(), directory.SetPassword{Token: made.SetupToken, Password: password}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // reply is what came back.
@@ -509,7 +528,7 @@ func TestWhoeverCannotBeAuthenticatedIsNotServed(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := s.ask(t, `{ __typename }`, "Authorization", "Bearer "+token, "X-Request-Id", "away")
-	r.want(t, 503, "INTERNAL_SERVER_ERROR")
+	r.want(t, 500, "INTERNAL_SERVER_ERROR")
 	if r.Errors[0].Extensions["id"] != "away" {
 		t.Errorf("the error has no id: %s", r.body)
 	}

@@ -10,6 +10,7 @@ import (
 	"canopy/authz"
 	"canopy/graph"
 	"canopy/refusal"
+	"canopy/store"
 )
 
 // CookieName is the name of the cookie that carries a browser's session.
@@ -33,7 +34,10 @@ func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (context.C
 		return graph.WithRefusal(ctx, refused), nil
 	}
 	s.cfg.Log.ErrorContext(ctx, "authenticating failed", "error", err)
-	return nil, unavailable(ctx)
+	if store.Unavailable(err) || ctx.Err() != nil {
+		return nil, unavailable()
+	}
+	return nil, internal(ctx)
 }
 
 // tokenOf returns the session token of a request, or "". A request that says who it is for never falls back to the

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"canopy/audit"
+	"canopy/refusal"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/gqlerror"
@@ -51,9 +52,9 @@ func internal(ctx context.Context) *problem {
 		map[string]any{"code": codeInternal, "id": audit.RequestID(ctx)}}
 }
 
-func unavailable(ctx context.Context) *problem {
-	return &problem{http.StatusServiceUnavailable, "The server cannot answer right now. Try again in a moment.",
-		map[string]any{"code": codeInternal, "id": audit.RequestID(ctx)}}
+func unavailable() *problem {
+	away := refusal.Unavailable()
+	return &problem{http.StatusServiceUnavailable, away.Message, map[string]any{"code": string(away.Code)}}
 }
 
 // serveGraphQL answers one operation, sent by POST as a JSON object. What is executed is answered with 200, also when
@@ -143,13 +144,7 @@ func (s *Server) execute(w http.ResponseWriter, r *http.Request, params *graphql
 		s.answer(w, r, http.StatusBadRequest, s.exec.DispatchError(graphql.WithOperationContext(ctx, operation), refused))
 		return
 	}
-	next, ctx := s.exec.DispatchOperation(ctx, operation)
-	response := next(ctx)
-	if response == nil || ctx.Err() != nil && len(response.Errors) > 0 { // its time ran out, or nobody waits for it any more
-		s.refuse(w, r, unavailable(ctx))
-		return
-	}
-	s.answer(w, r, http.StatusOK, response)
+	s.answer(w, r, http.StatusOK, s.run(ctx, tokenOf(r), params, operation))
 }
 
 func operationName(operation *graphql.OperationContext) string {

@@ -27,40 +27,53 @@ type sqlConn interface {
 // keeps no more, and each told to the observer.
 type conn struct {
 	sqlConn
+	replica  *replica // where statements go whose context says so; nil: nowhere
 	observer Observer
 }
 
-func (c *conn) observe(ctx context.Context, query string, began time.Time, err error) {
-	if c.observer != nil {
-		c.observer.Statement(ctx, query, time.Since(began), err)
+// begin returns where the context sends a statement, and what is to be told how it ended.
+func (c *conn) begin(ctx context.Context, query string) (to sqlConn, ended func(error)) {
+	to = c.sqlConn
+	away := c.replica != nil && ctx.Value(replicaKey{}) == c.replica
+	if away {
+		to = c.replica.conn
+	}
+	began := time.Now()
+	return to, func(err error) {
+		if away && err != nil {
+			c.replica.failed(err)
+		}
+		if c.observer != nil {
+			c.observer.Statement(ctx, query, time.Since(began), err)
+		}
 	}
 }
 
 func (c *conn) Exec(ctx context.Context, query string, args, v any) error {
-	began := time.Now()
-	err := c.sqlConn.Exec(ctx, query, normal(args), v)
-	c.observe(ctx, query, began, err)
+	to, ended := c.begin(ctx, query)
+	err := to.Exec(ctx, query, normal(args), v)
+	ended(err)
 	return err
 }
 
 func (c *conn) Query(ctx context.Context, query string, args, v any) error {
-	began := time.Now()
-	err := c.sqlConn.Query(ctx, query, normal(args), v)
-	c.observe(ctx, query, began, err)
+	to, ended := c.begin(ctx, query)
+	err := to.Query(ctx, query, normal(args), v)
+	ended(err)
 	return err
 }
 
 func (c *conn) ExecContext(ctx context.Context, query string, args ...any) (stdsql.Result, error) {
-	began := time.Now()
-	result, err := c.sqlConn.ExecContext(ctx, query, normalAll(args)...)
-	c.observe(ctx, query, began, err)
+	to, ended := c.begin(ctx, query)
+	result, err := to.ExecContext(ctx, query, normalAll(args)...)
+	ended(err)
 	return result, err
 }
 
 func (c *conn) QueryContext(ctx context.Context, query string, args ...any) (*stdsql.Rows, error) {
-	began := time.Now()
-	rows, err := c.sqlConn.QueryContext(ctx, query, normalAll(args)...)
-	c.observe(ctx, query, began, err)
+	to, ended := c.begin(ctx, query)
+	rows, err := to.QueryContext(ctx, query, normalAll(args)...)
+	ended(err)
 	return rows, err
 }
 
@@ -102,9 +115,9 @@ type entDriver struct {
 	pool *entsql.Driver
 }
 
-func newDriver(name string, pool *stdsql.DB, o Observer) *entDriver {
+func newDriver(name string, pool *stdsql.DB, r *replica, o Observer) *entDriver {
 	d := entsql.OpenDB(name, pool)
-	return &entDriver{conn: conn{sqlConn: d, observer: o}, pool: d}
+	return &entDriver{conn: conn{sqlConn: d, replica: r, observer: o}, pool: d}
 }
 
 func (d *entDriver) Dialect() string { return d.pool.Dialect() }

@@ -1,13 +1,19 @@
 package store
 
 import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
 	"errors"
+	"io"
+	"net"
 	"slices"
 	"strings"
 
 	"canopy/ent/generated/migrate"
 
 	"entgo.io/ent/dialect/sql/schema"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/mattn/go-sqlite3"
 )
@@ -18,6 +24,8 @@ const (
 	pgUniqueViolation      = "23505"
 	pgSerializationFailure = "40001"
 	pgDeadlockDetected     = "40P01"
+	pgLockNotAvailable     = "55P03"
+	pgQueryCanceled        = "57014"
 )
 
 // UniqueViolation says whether err is the database's refusal of a second row with the same values in the unique
@@ -69,8 +77,66 @@ func ForeignKeyViolation(err error) bool {
 func worthRetrying(err error) bool {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
-		return pg.Code == pgSerializationFailure || pg.Code == pgDeadlockDetected
+		return pg.Code == pgSerializationFailure || pg.Code == pgDeadlockDetected || pg.Code == pgLockNotAvailable
 	}
 	var lite sqlite3.Error
 	return errors.As(err, &lite) && (lite.Code == sqlite3.ErrBusy || lite.Code == sqlite3.ErrLocked)
+}
+
+// Unreachable says whether err means that the server of the database is not there, or is there and does not let anybody
+// in for now: it starts, stops, or has no connection left. A wrong password and a database that does not exist are
+// something else, because waiting does not mend them, and so is a caller who went away.
+func Unreachable(err error) bool {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return strings.HasPrefix(pg.Code, "08") || slices.Contains(awayCodes, pg.Code)
+	}
+	if errors.Is(err, context.Canceled) {
+		return false
+	}
+	var dialing *net.OpError
+	var name *net.DNSError
+	return errors.As(err, &dialing) || errors.As(err, &name) || errors.Is(err, context.DeadlineExceeded) ||
+		errors.Is(err, driver.ErrBadConn) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || pgconn.SafeToRetry(err)
+}
+
+// awayCodes are those of a server that ends connections, takes no more, or takes no writes: too many connections; ended by
+// an administrator, a crash, or for having been idle; starting or stopping; a primary that became a standby.
+var awayCodes = []string{"53300", "57P01", "57P02", "57P03", "57P05", "25006", "25P03"}
+
+// Unavailable says whether err means that the database cannot do its work right now and may do it a moment later: it is
+// not reached, it has no room, memory or time left, its disk fails, or it gave a statement up in favour of others.
+func Unavailable(err error) bool {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		// The classes of what is short, and of what fails below the database; and a timeout of the server's own.
+		short := strings.HasPrefix(pg.Code, "53") || strings.HasPrefix(pg.Code, "58") || pg.Code == pgQueryCanceled
+		return short || worthRetrying(err) || Unreachable(err)
+	}
+	var lite sqlite3.Error
+	if errors.As(err, &lite) {
+		switch lite.Code {
+		case sqlite3.ErrFull, sqlite3.ErrIoErr, sqlite3.ErrCantOpen:
+			return true
+		}
+		return worthRetrying(err)
+	}
+	return Unreachable(err)
+}
+
+// outcomeUnknown says of the error of a COMMIT that it does not tell whether the transaction was committed. PostgreSQL
+// answers with an error that is not fatal when it rolled back; SQLite says so in every case but that of a disk that
+// fails. What pgconn.SafeToRetry says does not count here: a connection that broke off under a COMMIT is for it one that
+// was closed before.
+func outcomeUnknown(err error) bool {
+	var lite sqlite3.Error
+	if errors.As(err, &lite) {
+		return lite.Code == sqlite3.ErrIoErr
+	}
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.SeverityUnlocalized == "FATAL" || pg.SeverityUnlocalized == "PANIC"
+	}
+	return !errors.Is(err, sql.ErrTxDone) && !errors.Is(err, pgx.ErrTxCommitRollback)
 }

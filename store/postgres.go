@@ -11,6 +11,17 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
+// connectTimeout is how long a server may take to accept a connection, where its address has no connect_timeout.
+const connectTimeout = 5 * time.Second
+
+// reading are the settings of connections that only read.
+var reading = map[string]string{
+	"default_transaction_read_only": "on",
+	// Row rules compare paths, and how many groups are in a range only the values tell: a plan made for any values
+	// reads twenty times as much. Planning takes 0.2 ms.
+	"plan_cache_mode": "force_custom_plan",
+}
+
 // openPostgres opens a pool that writes and a pool that cannot.
 func (db *DB) openPostgres() error {
 	var err error
@@ -18,12 +29,6 @@ func (db *DB) openPostgres() error {
 		return err
 	}
 	limitPostgres(db.write, db.options.Writers, 16)
-	reading := map[string]string{
-		"default_transaction_read_only": "on",
-		// Row rules compare paths, and how many groups are in a range only the values tell: a plan made for any values
-		// reads twenty times as much. Planning takes 0.2 ms.
-		"plan_cache_mode": "force_custom_plan",
-	}
 	if db.read, err = openPostgres(db.options.URL, reading); err != nil {
 		return err
 	}
@@ -44,6 +49,9 @@ func openPostgres(address string, settings map[string]string) (*sql.DB, error) {
 	config, err := pgx.ParseConfig(address)
 	if err != nil {
 		return nil, fmt.Errorf("store: the database address cannot be read: %w", err)
+	}
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = connectTimeout
 	}
 	config.RuntimeParams["timezone"] = "UTC"
 	if config.RuntimeParams["jit"] == "" {

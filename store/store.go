@@ -12,8 +12,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"strings"
+	"time"
 
 	ent "canopy/ent/generated"
 	"canopy/ent/rule"
@@ -34,13 +36,20 @@ type Options struct {
 	Readers int
 	// Writers is the greatest number of connections that write at the same time, on PostgreSQL. SQLite has one.
 	Writers int
+	// Replica is the postgres:// address of one streaming replica that OnReplica may read from; empty: there is none.
+	Replica string
+	// MaxStaleness is how far behind the replica may be to be read from; 5 seconds unless it is set.
+	MaxStaleness time.Duration
+	// Log hears when the replica begins and ceases to be read from; nil: nobody does.
+	Log *slog.Logger
 	// Observer hears of every statement, if it is set.
 	Observer Observer
 }
 
 // DB is an open database.
 type DB struct {
-	// Read is the client for reading. It refuses every mutation, and so do its connections for raw SQL.
+	// Read is the client for reading. It refuses every mutation, and so do its connections for raw SQL. It reads from
+	// the primary, unless the context is one of OnReplica.
 	Read *ent.Client
 
 	dialect  string
@@ -48,6 +57,7 @@ type DB struct {
 	observer Observer
 	read     *sql.DB
 	write    *sql.DB
+	replica  *replica // nil: there is none
 	writer   *ent.Client
 }
 
@@ -68,18 +78,27 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := db.Ping(ctx); err != nil {
+	if o.Replica != "" {
+		err = db.openReplica()
+	}
+	if err == nil {
+		err = db.Ping(ctx)
+	}
+	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	db.Read = db.client(db.read)
+	if db.replica != nil {
+		db.replica.start()
+	}
+	db.Read = db.client(db.read, db.replica)
 	db.Read.Use(readOnly)
-	db.writer = db.client(db.write)
+	db.writer = db.client(db.write, nil)
 	return db, nil
 }
 
 // client builds a client over the pool, with the row rules on it.
-func (db *DB) client(pool *sql.DB) *ent.Client {
-	c := ent.NewClient(ent.Driver(newDriver(db.dialect, pool, db.observer)))
+func (db *DB) client(pool *sql.DB, r *replica) *ent.Client {
+	c := ent.NewClient(ent.Driver(newDriver(db.dialect, pool, r, db.observer)))
 	rule.Install(c)
 	return c
 }
@@ -97,7 +116,8 @@ func (db *DB) Dialect() string { return db.dialect }
 // Observer returns what hears of every statement, or nil.
 func (db *DB) Observer() Observer { return db.observer }
 
-// Ping says whether the database can be read from and written to right now.
+// Ping says whether the database can be read from and written to right now. It does not ask the replica, without which
+// everything goes on.
 func (db *DB) Ping(ctx context.Context) error {
 	for _, pool := range []*sql.DB{db.write, db.read} {
 		if err := pool.PingContext(ctx); err != nil {
@@ -108,7 +128,13 @@ func (db *DB) Ping(ctx context.Context) error {
 }
 
 // Close waits for statements that are under way and closes all connections.
-func (db *DB) Close() error { return errors.Join(db.read.Close(), db.write.Close()) }
+func (db *DB) Close() error {
+	var err error
+	if db.replica != nil {
+		err = db.replica.close()
+	}
+	return errors.Join(err, db.read.Close(), db.write.Close())
+}
 
 // parseURL returns the dialect that the address asks for, and the file name or the address itself.
 func parseURL(address string) (name, target string, err error) {

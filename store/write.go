@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"time"
 
+	"canopy/authz"
 	ent "canopy/ent/generated"
+	"canopy/ent/generated/session"
 	"canopy/refusal"
 
 	"entgo.io/ent/dialect"
@@ -21,17 +23,18 @@ const (
 type writingKey struct{}
 
 // Write runs fn in one transaction and commits it. An error or a panic of fn rolls everything back; an error of the
-// commit itself is returned, and nothing was written then.
+// commit itself is returned, and nothing was written then, unless it is refusal.MaybeDone: the connection broke off
+// before the database had answered, and the transaction may have been committed or not.
 //
 // On SQLite one transaction runs at a time. On PostgreSQL they run side by side at READ COMMITTED, and fn takes the
 // locks that it needs. A transaction that the database gives up in favour of another one (deadlock, serialization
 // failure, busy) is run again, so fn must not change anything outside of it but what it sets anew each time; after
-// a few attempts the answer is a CONFLICT. A Write inside a Write is refused: it would wait for itself.
+// a few attempts the answer is a CONFLICT. Nothing else is run again, and never what may have been committed. A Write inside a Write is refused: it would wait for itself.
 func (db *DB) Write(ctx context.Context, fn func(ctx context.Context, tx *ent.Tx) error) error {
 	if ctx.Value(writingKey{}) == db {
 		return errors.New("store: a transaction cannot begin inside another one")
 	}
-	inner := context.WithValue(ctx, writingKey{}, db)
+	inner := context.WithValue(onPrimary(ctx), writingKey{}, db)
 	wait := pause
 	for attempt := 1; ; attempt++ {
 		err := db.writeOnce(inner, fn)
@@ -68,9 +71,20 @@ func (db *DB) writeOnce(ctx context.Context, fn func(ctx context.Context, tx *en
 	if err := fn(ctx, tx); err != nil {
 		return err
 	}
+	if err := db.countWrite(ctx, tx); err != nil {
+		return err
+	}
+	// A context that ends from now on leaves the outcome open.
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	committing = true
 	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("store: committing: %w", err)
+		err = fmt.Errorf("store: committing: %w", err)
+		if outcomeUnknown(err) {
+			return errors.Join(refusal.MaybeDone(), err)
+		}
+		return err
 	}
 	return nil
 }
@@ -79,6 +93,20 @@ func (db *DB) writeOnce(ctx context.Context, fn func(ctx context.Context, tx *en
 func (db *DB) isolation() *sql.TxOptions {
 	if db.dialect == dialect.Postgres {
 		return &sql.TxOptions{Isolation: sql.LevelReadCommitted}
+	}
+	return nil
+}
+
+// countWrite makes the transaction one more of the viewer's session, where there is a replica: what the replica has
+// repeated of the session's writes can then be told from the number that it knows. It comes last, because it lets no
+// other transaction of the session go on.
+func (db *DB) countWrite(ctx context.Context, tx *ent.Tx) error {
+	v := authz.FromContext(ctx)
+	if db.replica == nil || v == nil || v.SessionID == 0 {
+		return nil
+	}
+	if err := tx.Session.Update().Where(session.ID(v.SessionID)).AddWrites(1).Exec(authz.Trusted(ctx)); err != nil {
+		return fmt.Errorf("store: counting a write of session %d: %w", v.SessionID, err)
 	}
 	return nil
 }

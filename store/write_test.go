@@ -290,3 +290,45 @@ func TestReadsDoNotWait(t *testing.T) {
 		}
 	})
 }
+
+// A transaction sees what others have committed meanwhile, and only that, whatever the server takes for usual. On SQLite
+// there are no others.
+func TestIsolation(t *testing.T) {
+	server := testdb.Server(t)
+	address, drop, err := testdb.Database(trusted(), server, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := drop(); err != nil {
+			t.Error(err)
+		}
+	})
+	db := open(t, address+"&default_transaction_isolation=serializable")
+	if err := db.Migrate(trusted()); err != nil {
+		t.Fatal(err)
+	}
+	makeWorld(t, db, "one")
+	err = db.Write(trusted(), func(ctx context.Context, tx *ent.Tx) error {
+		read := func() string { return tx.Account.Query().OnlyX(ctx).Name }
+		if name := read(); name != "Acme" {
+			t.Errorf("it is called %s", name)
+		}
+		err := db.Write(trusted(), func(ctx context.Context, other *ent.Tx) error {
+			if err := rename(ctx, other, "New"); err != nil {
+				return err
+			}
+			if name := read(); name != "Acme" {
+				t.Errorf("before the commit it is called %s", name)
+			}
+			return nil
+		})
+		if name := read(); name != "New" {
+			t.Errorf("after the commit it is called %s", name)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}

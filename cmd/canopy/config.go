@@ -21,9 +21,9 @@ type databaseFlags struct {
 	Database string `default:"canopy.db" help:"File of an SQLite database, made if it is not there, or a postgres:// address."`
 }
 
-// open opens the database and brings its schema up to date. Synchronous is SQLite's; empty is the safest.
-func (f databaseFlags) open(ctx context.Context, synchronous string) (*store.DB, error) {
-	db, err := store.Open(ctx, store.Options{URL: f.Database, Synchronous: synchronous})
+// open opens the database and brings its schema up to date.
+func open(ctx context.Context, o store.Options) (*store.DB, error) {
+	db, err := store.Open(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -31,6 +31,30 @@ func (f databaseFlags) open(ctx context.Context, synchronous string) (*store.DB,
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
+}
+
+// The pauses between attempts to reach a database.
+const (
+	shortestWait = 250 * time.Millisecond
+	longestWait  = 10 * time.Second
+)
+
+// await opens a database that may still have to start, for as long as it takes or until the context ends: a server is
+// often started together with its database, and whoever started both gives up when they like. What waiting does not
+// mend, such as a wrong password, is an error at once.
+func await(ctx context.Context, log *slog.Logger, open func() (*store.DB, error)) (*store.DB, error) {
+	for wait := shortestWait; ; wait = min(2*wait, longestWait) {
+		db, err := open()
+		if err == nil || ctx.Err() != nil || !store.Unreachable(err) {
+			return db, err
+		}
+		log.Warn("waiting for the database", "error", oneLine(err), "again_in", wait)
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(wait):
+		}
+	}
 }
 
 // logFlags say how the log looks. It goes to the standard error.
@@ -62,7 +86,7 @@ func newServices(db *store.DB, sessionLifetime time.Duration, maxDepth int) serv
 
 // operate opens the database for an operator's command and closes it after fn.
 func (f databaseFlags) operate(ctx context.Context, fn func(*directory.Service) error) error {
-	db, err := f.open(ctx, "")
+	db, err := open(ctx, store.Options{URL: f.Database})
 	if err != nil {
 		return err
 	}

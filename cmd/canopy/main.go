@@ -99,6 +99,8 @@ func run(ctx context.Context, args []string, std streams) int {
 }
 
 // complain writes an error as one line.
-func complain(w io.Writer, err error) {
-	fmt.Fprintln(w, "canopy:", strings.NewReplacer(":\n", ": ", "\n", "; ", "\t", "").Replace(err.Error()))
+func complain(w io.Writer, err error) { fmt.Fprintln(w, "canopy:", oneLine(err)) }
+
+func oneLine(err error) string {
+	return strings.NewReplacer(":\n", ": ", "\n", "; ", "\t", "").Replace(err.Error())
 }

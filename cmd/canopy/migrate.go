@@ -20,7 +20,7 @@ type migrateUpCommand struct{ databaseFlags }
 
 // Run applies what is pending and lists everything.
 func (c *migrateUpCommand) Run(ctx context.Context, std streams) error {
-	db, err := c.open(ctx, "")
+	db, err := open(ctx, store.Options{URL: c.Database})
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,8 @@ import (
 type serveCommand struct {
 	Listen string `default:"127.0.0.1:8080" help:"Address to serve on; port 0 takes a free one."`
 	databaseFlags
-	Synchronous string `default:"FULL" enum:"FULL,NORMAL,EXTRA" help:"SQLite only. FULL keeps every acknowledged change through a power cut; NORMAL is faster and may lose the last ones."`
+	DatabaseReplica string `placeholder:"ADDRESS" help:"postgres:// address of a streaming replica of the database, which answers queries as far as they may be a moment old."`
+	Synchronous     string `default:"FULL" enum:"FULL,NORMAL,EXTRA" help:"SQLite only. FULL keeps every acknowledged change through a power cut; NORMAL is faster and may lose the last ones."`
 	logFlags
 
 	MetricsListen   string        `placeholder:"HOST:PORT" help:"Address to serve /metrics on, for Prometheus; without it there are none."`
@@ -48,12 +49,14 @@ func (c *serveCommand) Validate() error {
 // Run serves until the context ends.
 func (c *serveCommand) Run(ctx context.Context, std streams) (err error) {
 	tuneMemory()
-	db, err := c.open(ctx, c.Synchronous)
+	log := c.logger(std)
+	db, err := await(ctx, log, func() (*store.DB, error) {
+		return open(ctx, store.Options{URL: c.Database, Replica: c.DatabaseReplica, Synchronous: c.Synchronous, Log: log})
+	})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	log := c.logger(std)
 	services := newServices(db, c.SessionLifetime, c.MaxDepth)
 	return host{
 		listen: c.Listen, metricsListen: c.MetricsListen, drain: c.DrainDelay, log: log,
@@ -103,7 +106,9 @@ func (h host) run(ctx context.Context, std streams) error {
 	}
 	group.Go(func() error { return s.Serve(ctx, listener, h.drain) })
 	group.Go(func() error {
-		h.config.Directory.CarryMoves(ctx, func(err error) { h.log.Error("a big branch could not be carried to its new place; trying again", "error", err) })
+		h.config.Directory.CarryMoves(ctx, func(err error) {
+			h.log.Error("a big branch could not be carried to its new place; trying again", "error", err)
+		})
 		return nil
 	})
 	h.greet(std.out, "http://"+listener.Addr().String()+"/")

@@ -14,6 +14,7 @@ import (
 	"canopy/ent/generated/message"
 	"canopy/ent/generated/role"
 	"canopy/ent/generated/rolegrant"
+	"canopy/ent/generated/session"
 	"canopy/ent/generated/user"
 	"canopy/ent/schema"
 )
@@ -268,6 +269,12 @@ func init() {
 	rolegrant.DefaultReason = rolegrantDescReason.Default.(string)
 	// rolegrant.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
 	rolegrant.ReasonValidator = rolegrantDescReason.Validators[0].(func(string) error)
+	sessionFields := schema.Session{}.Fields()
+	_ = sessionFields
+	// sessionDescWrites is the schema descriptor for writes field.
+	sessionDescWrites := sessionFields[5].Descriptor()
+	// session.DefaultWrites holds the default value on creation for the writes field.
+	session.DefaultWrites = sessionDescWrites.Default.(int64)
 	userFields := schema.User{}.Fields()
 	_ = userFields
 	// userDescName is the schema descriptor for name field.

@@ -31,6 +31,8 @@ type Session struct {
 	CreatedAt time.Time `json:"created_at,omitempty"`
 	// ExpiresAt holds the value of the "expires_at" field.
 	ExpiresAt time.Time `json:"expires_at,omitempty"`
+	// transactions that it committed, counted where there is a replica
+	Writes int64 `json:"writes,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the SessionQuery when eager-loading is set.
 	Edges        SessionEdges `json:"edges"`
@@ -75,7 +77,7 @@ func (*Session) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case session.FieldID, session.FieldAccountID, session.FieldUserID:
+		case session.FieldID, session.FieldAccountID, session.FieldUserID, session.FieldWrites:
 			values[i] = new(sql.NullInt64)
 		case session.FieldTokenHash, session.FieldKind:
 			values[i] = new(sql.NullString)
@@ -137,6 +139,12 @@ func (_m *Session) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field expires_at", values[i])
 			} else if value.Valid {
 				_m.ExpiresAt = value.Time
+			}
+		case session.FieldWrites:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field writes", values[i])
+			} else if value.Valid {
+				_m.Writes = value.Int64
 			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
@@ -200,6 +208,9 @@ func (_m *Session) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("expires_at=")
 	builder.WriteString(_m.ExpiresAt.Format(time.ANSIC))
+	builder.WriteString(", ")
+	builder.WriteString("writes=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Writes))
 	builder.WriteByte(')')
 	return builder.String()
 }

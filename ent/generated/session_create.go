@@ -58,6 +58,20 @@ func (_c *SessionCreate) SetExpiresAt(v time.Time) *SessionCreate {
 	return _c
 }
 
+// SetWrites sets the "writes" field.
+func (_c *SessionCreate) SetWrites(v int64) *SessionCreate {
+	_c.mutation.SetWrites(v)
+	return _c
+}
+
+// SetNillableWrites sets the "writes" field if the given value is not nil.
+func (_c *SessionCreate) SetNillableWrites(v *int64) *SessionCreate {
+	if v != nil {
+		_c.SetWrites(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *SessionCreate) SetID(v int64) *SessionCreate {
 	_c.mutation.SetID(v)
@@ -81,6 +95,7 @@ func (_c *SessionCreate) Mutation() *SessionMutation {
 
 // Save creates the Session in the database.
 func (_c *SessionCreate) Save(ctx context.Context) (*Session, error) {
+	_c.defaults()
 	return withHooks(ctx, _c.sqlSave, _c.mutation, _c.hooks)
 }
 
@@ -103,6 +118,14 @@ func (_c *SessionCreate) Exec(ctx context.Context) error {
 func (_c *SessionCreate) ExecX(ctx context.Context) {
 	if err := _c.Exec(ctx); err != nil {
 		panic(err)
+	}
+}
+
+// defaults sets the default values of the builder before save.
+func (_c *SessionCreate) defaults() {
+	if _, ok := _c.mutation.Writes(); !ok {
+		v := session.DefaultWrites
+		_c.mutation.SetWrites(v)
 	}
 }
 
@@ -130,6 +153,9 @@ func (_c *SessionCreate) check() error {
 	}
 	if _, ok := _c.mutation.ExpiresAt(); !ok {
 		return &ValidationError{Name: "expires_at", err: errors.New(`generated: missing required field "Session.expires_at"`)}
+	}
+	if _, ok := _c.mutation.Writes(); !ok {
+		return &ValidationError{Name: "writes", err: errors.New(`generated: missing required field "Session.writes"`)}
 	}
 	if len(_c.mutation.AccountIDs()) == 0 {
 		return &ValidationError{Name: "account", err: errors.New(`generated: missing required edge "Session.account"`)}
@@ -184,6 +210,10 @@ func (_c *SessionCreate) createSpec() (*Session, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.ExpiresAt(); ok {
 		_spec.SetField(session.FieldExpiresAt, field.TypeTime, value)
 		_node.ExpiresAt = value
+	}
+	if value, ok := _c.mutation.Writes(); ok {
+		_spec.SetField(session.FieldWrites, field.TypeInt64, value)
+		_node.Writes = value
 	}
 	if nodes := _c.mutation.AccountIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
@@ -240,6 +270,7 @@ func (_c *SessionCreateBulk) Save(ctx context.Context) ([]*Session, error) {
 	for i := range _c.builders {
 		func(i int, root context.Context) {
 			builder := _c.builders[i]
+			builder.defaults()
 			var mut Mutator = MutateFunc(func(ctx context.Context, m Mutation) (Value, error) {
 				mutation, ok := m.(*SessionMutation)
 				if !ok {

@@ -58,6 +58,27 @@ func (_u *SessionUpdate) SetNillableExpiresAt(v *time.Time) *SessionUpdate {
 	return _u
 }
 
+// SetWrites sets the "writes" field.
+func (_u *SessionUpdate) SetWrites(v int64) *SessionUpdate {
+	_u.mutation.ResetWrites()
+	_u.mutation.SetWrites(v)
+	return _u
+}
+
+// SetNillableWrites sets the "writes" field if the given value is not nil.
+func (_u *SessionUpdate) SetNillableWrites(v *int64) *SessionUpdate {
+	if v != nil {
+		_u.SetWrites(*v)
+	}
+	return _u
+}
+
+// AddWrites adds value to the "writes" field.
+func (_u *SessionUpdate) AddWrites(v int64) *SessionUpdate {
+	_u.mutation.AddWrites(v)
+	return _u
+}
+
 // SetUser sets the "user" edge to the User entity.
 func (_u *SessionUpdate) SetUser(v *User) *SessionUpdate {
 	return _u.SetUserID(v.ID)
@@ -132,6 +153,12 @@ func (_u *SessionUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.ExpiresAt(); ok {
 		_spec.SetField(session.FieldExpiresAt, field.TypeTime, value)
+	}
+	if value, ok := _u.mutation.Writes(); ok {
+		_spec.SetField(session.FieldWrites, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedWrites(); ok {
+		_spec.AddField(session.FieldWrites, field.TypeInt64, value)
 	}
 	if _u.mutation.UserCleared() {
 		edge := &sqlgraph.EdgeSpec{
@@ -209,6 +236,27 @@ func (_u *SessionUpdateOne) SetNillableExpiresAt(v *time.Time) *SessionUpdateOne
 	if v != nil {
 		_u.SetExpiresAt(*v)
 	}
+	return _u
+}
+
+// SetWrites sets the "writes" field.
+func (_u *SessionUpdateOne) SetWrites(v int64) *SessionUpdateOne {
+	_u.mutation.ResetWrites()
+	_u.mutation.SetWrites(v)
+	return _u
+}
+
+// SetNillableWrites sets the "writes" field if the given value is not nil.
+func (_u *SessionUpdateOne) SetNillableWrites(v *int64) *SessionUpdateOne {
+	if v != nil {
+		_u.SetWrites(*v)
+	}
+	return _u
+}
+
+// AddWrites adds value to the "writes" field.
+func (_u *SessionUpdateOne) AddWrites(v int64) *SessionUpdateOne {
+	_u.mutation.AddWrites(v)
 	return _u
 }
 
@@ -316,6 +364,12 @@ func (_u *SessionUpdateOne) sqlSave(ctx context.Context) (_node *Session, err er
 	}
 	if value, ok := _u.mutation.ExpiresAt(); ok {
 		_spec.SetField(session.FieldExpiresAt, field.TypeTime, value)
+	}
+	if value, ok := _u.mutation.Writes(); ok {
+		_spec.SetField(session.FieldWrites, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedWrites(); ok {
+		_spec.AddField(session.FieldWrites, field.TypeInt64, value)
 	}
 	if _u.mutation.UserCleared() {
 		edge := &sqlgraph.EdgeSpec{

@@ -20,6 +20,7 @@ func (Session) Fields() []ent.Field {
 		field.Enum("kind").Values("COOKIE", "TOKEN").Immutable(),
 		field.Time("created_at").Immutable(),
 		field.Time("expires_at"),
+		field.Int64("writes").Default(0).Comment("transactions that it committed, counted where there is a replica"),
 	}
 }
 

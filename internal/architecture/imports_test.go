@@ -25,7 +25,7 @@ var allowed = map[string][]string{
 	"ent/migrations":    {},
 	"ent/rule":          {"authz", "refusal", "tree", "ent/generated"},
 	"tree":              {"ent/generated"},
-	"store":             {"refusal", "ent/generated", "ent/rule", "ent/migrations"},
+	"store":             {"authz", "refusal", "ent/generated", "ent/rule", "ent/migrations"},
 	"audit":             {"authz", "relay", "ent/generated", "internal/mask"},
 	"directory":         {"authz", "refusal", "relay", "audit", "tree", "store", "ent/generated", "ent/rule", "internal/fold", "internal/optional"},
 	"desk":              {"authz", "refusal", "relay", "audit", "tree", "store", "ent/generated", "ent/rule", "internal/fold", "internal/mask", "internal/optional"},

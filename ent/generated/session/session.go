@@ -26,6 +26,8 @@ const (
 	FieldCreatedAt = "created_at"
 	// FieldExpiresAt holds the string denoting the expires_at field in the database.
 	FieldExpiresAt = "expires_at"
+	// FieldWrites holds the string denoting the writes field in the database.
+	FieldWrites = "writes"
 	// EdgeAccount holds the string denoting the account edge name in mutations.
 	EdgeAccount = "account"
 	// EdgeUser holds the string denoting the user edge name in mutations.
@@ -57,6 +59,7 @@ var Columns = []string{
 	FieldKind,
 	FieldCreatedAt,
 	FieldExpiresAt,
+	FieldWrites,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -68,6 +71,11 @@ func ValidColumn(column string) bool {
 	}
 	return false
 }
+
+var (
+	// DefaultWrites holds the default value on creation for the "writes" field.
+	DefaultWrites int64
+)
 
 // Kind defines the type for the "kind" enum field.
 type Kind string
@@ -128,6 +136,11 @@ func ByCreatedAt(opts ...sql.OrderTermOption) OrderOption {
 // ByExpiresAt orders the results by the expires_at field.
 func ByExpiresAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldExpiresAt, opts...).ToFunc()
+}
+
+// ByWrites orders the results by the writes field.
+func ByWrites(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldWrites, opts...).ToFunc()
 }
 
 // ByAccountField orders the results by account field.

@@ -80,6 +80,11 @@ func ExpiresAt(v time.Time) predicate.Session {
 	return predicate.Session(sql.FieldEQ(FieldExpiresAt, v))
 }
 
+// Writes applies equality check predicate on the "writes" field. It's identical to WritesEQ.
+func Writes(v int64) predicate.Session {
+	return predicate.Session(sql.FieldEQ(FieldWrites, v))
+}
+
 // AccountIDEQ applies the EQ predicate on the "account_id" field.
 func AccountIDEQ(v int64) predicate.Session {
 	return predicate.Session(sql.FieldEQ(FieldAccountID, v))
@@ -283,6 +288,46 @@ func ExpiresAtLT(v time.Time) predicate.Session {
 // ExpiresAtLTE applies the LTE predicate on the "expires_at" field.
 func ExpiresAtLTE(v time.Time) predicate.Session {
 	return predicate.Session(sql.FieldLTE(FieldExpiresAt, v))
+}
+
+// WritesEQ applies the EQ predicate on the "writes" field.
+func WritesEQ(v int64) predicate.Session {
+	return predicate.Session(sql.FieldEQ(FieldWrites, v))
+}
+
+// WritesNEQ applies the NEQ predicate on the "writes" field.
+func WritesNEQ(v int64) predicate.Session {
+	return predicate.Session(sql.FieldNEQ(FieldWrites, v))
+}
+
+// WritesIn applies the In predicate on the "writes" field.
+func WritesIn(vs ...int64) predicate.Session {
+	return predicate.Session(sql.FieldIn(FieldWrites, vs...))
+}
+
+// WritesNotIn applies the NotIn predicate on the "writes" field.
+func WritesNotIn(vs ...int64) predicate.Session {
+	return predicate.Session(sql.FieldNotIn(FieldWrites, vs...))
+}
+
+// WritesGT applies the GT predicate on the "writes" field.
+func WritesGT(v int64) predicate.Session {
+	return predicate.Session(sql.FieldGT(FieldWrites, v))
+}
+
+// WritesGTE applies the GTE predicate on the "writes" field.
+func WritesGTE(v int64) predicate.Session {
+	return predicate.Session(sql.FieldGTE(FieldWrites, v))
+}
+
+// WritesLT applies the LT predicate on the "writes" field.
+func WritesLT(v int64) predicate.Session {
+	return predicate.Session(sql.FieldLT(FieldWrites, v))
+}
+
+// WritesLTE applies the LTE predicate on the "writes" field.
+func WritesLTE(v int64) predicate.Session {
+	return predicate.Session(sql.FieldLTE(FieldWrites, v))
 }
 
 // HasAccount applies the HasEdge predicate on the "account" edge.

@@ -1,0 +1,3 @@
+-- +goose Up
+
+ALTER TABLE "sessions" ADD COLUMN "writes" bigint NOT NULL DEFAULT 0;
