@@ -405,5 +405,6 @@ func TestAccounts(t *testing.T) {
 		if !rows.Next() || rows.Scan(&n) != nil || n != 0 {
 			t.Errorf("%d scope rows are left", n)
 		}
+		w.must(rows.Err())
 	})
 }

@@ -16,6 +16,7 @@ import (
 	"canopy/authz"
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/account"
+	"canopy/ent/generated/groupmove"
 	"canopy/relay"
 	"canopy/store"
 	"canopy/tree"
@@ -152,6 +153,20 @@ func (p Patient) Examine(ctx context.Context, slug string, report func(Fault)) (
 		return 0, fmt.Errorf("doctor: %w", err)
 	}
 	return len(list), nil
+}
+
+// Moves returns the moves of big branches that are still being carried, in the whole database or in one account, with
+// their accounts. They are no faults: lists know of them.
+func (p Patient) Moves(ctx context.Context, slug string) ([]*ent.GroupMove, error) {
+	query := p.DB.Read.GroupMove.Query().Where(groupmove.FinishedAtIsNil()).WithAccount().Order(groupmove.ByID())
+	if slug != "" {
+		query.Where(groupmove.HasAccountWith(account.Slug(slug)))
+	}
+	list, err := query.All(authz.Trusted(ctx))
+	if err != nil {
+		return nil, fmt.Errorf("doctor: listing the moves under way: %w", err)
+	}
+	return list, nil
 }
 
 // examination is one under way.

@@ -20,6 +20,7 @@ import (
 	"canopy/ent/generated/contact"
 	"canopy/ent/generated/conversation"
 	"canopy/ent/generated/group"
+	"canopy/ent/generated/groupmove"
 	"canopy/ent/generated/user"
 	"canopy/internal/testdb"
 	"canopy/refusal"
@@ -57,6 +58,8 @@ type operation struct {
 var operations = []operation{
 	{"create a group", 3, "GROUP_CREATED", (*mix).createGroup},
 	{"move a group", 4, "GROUP_MOVED", (*mix).moveGroup},
+	{"move a branch as a big one", 2, "", (*mix).moveBig},
+	{"carry a batch", 6, "", (*mix).carry},
 	{"delete a group with a successor", 2, "GROUP_DELETED", (*mix).deleteGroup},
 	{"raise or open a wall", 2, "GROUP_UPDATED", (*mix).wall},
 	{"move a user", 2, "USER_MOVED", (*mix).moveUser},
@@ -188,6 +191,7 @@ func (m *mix) lookOn() {
 // conclude looks for faults, for operations that never were done, and for changes that nobody was told of or that are
 // not there.
 func (m *mix) conclude() {
+	m.must(m.dir.CarryAll(context.Background()))
 	for _, f := range examine(m.t, m.db, "") {
 		m.t.Errorf("at the end: %s", f)
 	}
@@ -313,6 +317,43 @@ func (m *mix) moveGroup(r *rand.Rand) error {
 	}
 	_, err = m.dir.MoveGroup(m.as(m.owner), directory.MoveGroup{GroupID: a, ParentID: b})
 	return err
+}
+
+// moveBig moves a branch and leaves all of its scope rows to carry, as a move of very many contacts does.
+func (m *mix) moveBig(r *rand.Rand) error {
+	a, b, err := m.twoGroups(r)
+	if err != nil {
+		return err
+	}
+	err = m.db.Write(trusted(), func(ctx context.Context, tx *ent.Tx) error {
+		_, err := tree.Move(ctx, tx, tree.Moving{AccountID: m.account, GroupID: a, ParentID: b, MaxDepth: 64, AtOnce: -1, Now: time.Now()})
+		return err
+	})
+	for _, expected := range []error{tree.ErrRoot, tree.ErrCycle, tree.ErrTooDeep, tree.ErrUnderWay, tree.ErrNoGroup} {
+		if errors.Is(err, expected) {
+			return errNone
+		}
+	}
+	if store.UniqueViolation(err, "group_sibling_name") {
+		return errNone
+	}
+	return err
+}
+
+// carry carries a few scope rows of a move that is under way.
+func (m *mix) carry(r *rand.Rand) error {
+	moves, err := m.db.Read.GroupMove.Query().Where(groupmove.FinishedAtIsNil()).IDs(trusted())
+	if err != nil {
+		return err
+	}
+	id, err := pick(r, moves)
+	if err != nil {
+		return err
+	}
+	return m.db.Write(trusted(), func(ctx context.Context, tx *ent.Tx) error {
+		_, err := tree.Carry(ctx, tx, id, 20, time.Now())
+		return err
+	})
 }
 
 func (m *mix) deleteGroup(r *rand.Rand) error {

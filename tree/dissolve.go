@@ -82,6 +82,11 @@ func dissolveScopes(ctx context.Context, c Conn, n, heir node) error {
 	if err := moved.change(ctx, c, outer(n), heir.scopes()); err != nil {
 		return err
 	}
+	return deleteScope(ctx, c, n)
+}
+
+// deleteScope deletes the list of a group that is about to go.
+func deleteScope(ctx context.Context, c Conn, n node) error {
 	if _, err := exec(ctx, c, "DELETE FROM scopes WHERE scope_id = $1", n.id); err != nil {
 		return fmt.Errorf("deleting the scope of group %d: %w", n.id, err)
 	}

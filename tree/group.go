@@ -157,6 +157,9 @@ func Delete(ctx context.Context, c Conn, accountID, groupID int64) error {
 	if err := inherit(ctx, c, n, n.parent, memories()); err != nil {
 		return err
 	}
+	if err := deleteScope(ctx, c, n); err != nil { // a branch that has just left may still be in its list
+		return err
+	}
 	if err := deleteRow(ctx, c, n); err != nil {
 		return err
 	}

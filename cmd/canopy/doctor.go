@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"canopy/doctor"
+	"canopy/relay"
 	"canopy/store"
 )
 
@@ -65,6 +66,14 @@ func (c *doctorCommand) Run(ctx context.Context, std streams) error {
 	}
 	faults := faultList{w: std.out}
 	patient := doctor.Patient{DB: db, Now: time.Now()}
+	moves, err := patient.Moves(ctx, c.Account)
+	if err != nil {
+		return errors.Join(err, db.Close())
+	}
+	for _, m := range moves {
+		fmt.Fprintf(std.out, "%s: group %s (%d) is being carried to its new place: %d of %d contacts.\n", m.Edges.Account.Slug,
+			relay.NewID(relay.KindGroup, m.GroupID), m.GroupID, m.Carried, m.Total)
+	}
 	accounts, err := patient.Examine(ctx, c.Account, faults.add)
 	if ctx.Err() != nil {
 		err = errors.New("it was stopped before it had looked everywhere") // and not Canceled, which counts as success
