@@ -42,11 +42,11 @@ func idsOf(c Conn, param string) string {
 	return "(SELECT value AS id FROM json_each(" + param + "))"
 }
 
-// jsonOf returns a list of numbers, or of lists of numbers, as the text of a JSON array.
+// jsonOf returns a list of numbers, or of lists of numbers and texts, as the text of a JSON array.
 func jsonOf(list any) string {
 	text, err := json.Marshal(list)
 	if err != nil {
-		panic(err) // numbers only: it cannot fail
+		panic(err) // nothing in it can fail
 	}
 	return string(text)
 }

@@ -2,7 +2,9 @@ package tree
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -57,31 +59,70 @@ type contact struct {
 
 // AddContact lists and counts a contact whose row has been inserted, with its group, box and sort key.
 func AddContact(ctx context.Context, c Conn, contactID int64) error {
-	return enter(ctx, c, contactID, +1)
+	return AddContacts(ctx, c, []int64{contactID})
+}
+
+// AddContacts is AddContact for any number of contacts, by the same number of statements. It returns ErrNoContact when
+// one does not exist.
+func AddContacts(ctx context.Context, c Conn, contactIDs []int64) error {
+	contacts, err := loadContacts(ctx, c, contactIDs)
+	if err != nil {
+		return err
+	}
+	groups := map[int64]bool{}
+	for _, k := range contacts {
+		groups[k.GroupID] = true
+	}
+	// Nobody else sees the rows yet, so they need no lock of their own.
+	nodes, err := lockGroups(ctx, c, slices.Sorted(maps.Keys(groups))...)
+	if err != nil {
+		return err
+	}
+	rows, change := make([][]int64, 0, 8*len(contacts)), tally{}
+	for _, k := range contacts {
+		group := nodes[k.GroupID]
+		for _, scope := range k.scopes(group) {
+			rows = append(rows, []int64{scope, int64(k.Box), k.SortKey, k.id})
+		}
+		change.add(+1, group.chain(), k.Box.counters())
+	}
+	if err := insertScopeRows(ctx, c, rows); err != nil {
+		return err
+	}
+	return change.apply(ctx, c)
 }
 
 // RemoveContact ceases to list and count a contact whose row is about to be deleted.
 func RemoveContact(ctx context.Context, c Conn, contactID int64) error {
-	return enter(ctx, c, contactID, -1)
-}
-
-func enter(ctx context.Context, c Conn, contactID, sign int64) error {
 	k, nodes, err := lockContact(ctx, c, contactID)
 	if err != nil {
 		return err
 	}
 	group := nodes[k.GroupID]
-	if sign > 0 {
-		err = k.insertScopes(ctx, c, k.scopes(group))
-	} else {
-		err = k.leave(ctx, c, group)
-	}
-	if err != nil {
+	if err := k.leave(ctx, c, group); err != nil {
 		return err
 	}
 	change := tally{}
-	change.add(sign, group.chain(), k.Box.counters())
+	change.add(-1, group.chain(), k.Box.counters())
 	return change.apply(ctx, c)
+}
+
+// loadContacts reads where contacts stand that the transaction has inserted.
+func loadContacts(ctx context.Context, c Conn, ids []int64) ([]contact, error) {
+	contacts := make([]contact, 0, len(ids))
+	err := collect(ctx, c, func(rows *sql.Rows) error {
+		var k contact
+		err := rows.Scan(&k.id, &k.account, &k.arrival, &k.GroupID, &k.Box, &k.SortKey)
+		contacts = append(contacts, k)
+		return err
+	}, "SELECT id, account_id, arrival_group_id, group_id, box, sort_key FROM contacts WHERE id IN "+idsOf(c, "$1"), jsonOf(ids))
+	if err != nil {
+		return nil, fmt.Errorf("loading contacts: %w", err)
+	}
+	if len(contacts) != len(ids) {
+		return nil, fmt.Errorf("%d of %d contacts: %w", len(ids)-len(contacts), len(ids), ErrNoContact)
+	}
+	return contacts, nil
 }
 
 // UpdateContact moves a contact from where it is to where it should be: group, box and sort key in its row, its scope
@@ -158,14 +199,25 @@ func (k contact) leave(ctx context.Context, c Conn, group node) error {
 }
 
 func (k contact) insertScopes(ctx context.Context, c Conn, scopes []int64) error {
-	if len(scopes) == 0 {
+	rows := make([][]int64, len(scopes))
+	for i, scope := range scopes {
+		rows[i] = []int64{scope, int64(k.Box), k.SortKey, k.id}
+	}
+	return insertScopeRows(ctx, c, rows)
+}
+
+// insertScopeRows inserts rows of (scope, box, sort key, contact).
+func insertScopeRows(ctx context.Context, c Conn, rows [][]int64) error {
+	if len(rows) == 0 {
 		return nil
 	}
-	_, err := exec(ctx, c, `INSERT INTO scopes (scope_id, box, sort_key, contact_id)
-		SELECT s.id, CAST($1 AS INTEGER), CAST($2 AS BIGINT), CAST($3 AS BIGINT) FROM `+idsOf(c, "$4")+` AS s`,
-		int(k.Box), k.SortKey, k.id, jsonOf(scopes))
-	if err != nil {
-		return fmt.Errorf("inserting the scope rows of contact %d: %w", k.id, err)
+	columns := "value->>0, value->>1, value->>2, value->>3 FROM json_each($1)"
+	if isPostgres(c) {
+		columns = `CAST(v->>0 AS BIGINT), CAST(v->>1 AS INTEGER), CAST(v->>2 AS BIGINT), CAST(v->>3 AS BIGINT)
+			FROM jsonb_array_elements(CAST($1 AS TEXT)::jsonb) AS v`
+	}
+	if _, err := exec(ctx, c, "INSERT INTO scopes (scope_id, box, sort_key, contact_id) SELECT "+columns, jsonOf(rows)); err != nil {
+		return fmt.Errorf("inserting scope rows: %w", err)
 	}
 	return nil
 }

@@ -65,6 +65,7 @@ func loadIn(ctx context.Context, c Conn, accountID int64, ids ...int64) (map[int
 
 // NewGroup is a group to be created. Without a parent it is the account's root.
 type NewGroup struct {
+	ID         int64 // from ReserveGroupIDs; for CreateAll only
 	AccountID  int64
 	ParentID   *int64
 	Name       string
@@ -80,53 +81,12 @@ func Create(ctx context.Context, c Conn, g NewGroup, maxDepth int) (int64, error
 	if err := LockShared(ctx, c, g.AccountID); err != nil {
 		return 0, err
 	}
-	n := node{account: g.AccountID, restricted: g.Restricted}
-	if g.ParentID != nil {
-		nodes, err := loadIn(ctx, c, g.AccountID, *g.ParentID)
-		if err != nil {
-			return 0, err
-		}
-		parent := nodes[*g.ParentID]
-		if parent.depth+1 > maxDepth {
-			return 0, ErrTooDeep
-		}
-		n.parent, n.path, n.wall, n.depth = parent.id, parent.path, parent.wall, parent.depth+1
-	}
-	if err := insert(ctx, c, &n, g); err != nil {
-		return 0, fmt.Errorf("creating a group: %w", err)
-	}
-	if _, err := exec(ctx, c, "INSERT INTO group_counters (group_id) VALUES ($1)", n.id); err != nil {
-		return 0, fmt.Errorf("creating the counters of group %d: %w", n.id, err)
-	}
-	change := tally{}
-	change.add(+1, n.above(), Counters{Descendants: 1, Restricted: toInt(n.restricted)})
-	change.add(+1, []int64{n.parent}, Counters{Children: 1})
-	return n.id, change.apply(ctx, c)
-}
-
-// insert writes the row of the group. Its path ends with its id, which the database gives, so it takes two statements.
-func insert(ctx context.Context, c Conn, n *node, g NewGroup) error {
-	visibility := "INHERITED"
-	if g.Restricted {
-		visibility = "RESTRICTED"
-	}
-	err := one(ctx, c, []any{&n.id}, `INSERT INTO groups
-		(account_id, parent_id, name, name_key, path, depth, wall, visibility, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id`,
-		g.AccountID, g.ParentID, g.Name, g.NameKey, n.path, n.depth, n.wall, visibility, g.Now.UTC().Truncate(time.Microsecond))
+	ids, err := ReserveGroupIDs(ctx, c, 1)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if n.id > MaxID {
-		return fmt.Errorf("group %d has no label", n.id)
-	}
-	n.path += Label(n.id)
-	if n.restricted {
-		n.wall = n.path
-	}
-	_, err = exec(ctx, c, "UPDATE groups SET path = $1, wall = $2 WHERE account_id = $3 AND id = $4",
-		n.path, n.wall, n.account, n.id)
-	return err
+	g.ID = ids[0]
+	return g.ID, CreateAll(ctx, c, []NewGroup{g}, maxDepth)
 }
 
 // Delete removes a group that has no children, users or contacts; ErrNotEmpty when it has, ErrRoot for the root.

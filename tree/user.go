@@ -6,20 +6,27 @@ import (
 )
 
 // AddUser counts a user whose row has been inserted, or is back from being deleted, at the home group.
-func AddUser(ctx context.Context, c Conn, groupID int64) error { return countUser(ctx, c, groupID, +1) }
+func AddUser(ctx context.Context, c Conn, groupID int64) error { return AddUsers(ctx, c, groupID) }
+
+// AddUsers is AddUser for one user at each of the groups, which may repeat.
+func AddUsers(ctx context.Context, c Conn, groupIDs ...int64) error {
+	return countUsers(ctx, c, +1, groupIDs)
+}
 
 // RemoveUser ceases to count a user who has been deleted. Their row keeps its home group.
 func RemoveUser(ctx context.Context, c Conn, groupID int64) error {
-	return countUser(ctx, c, groupID, -1)
+	return countUsers(ctx, c, -1, []int64{groupID})
 }
 
-func countUser(ctx context.Context, c Conn, groupID, sign int64) error {
-	nodes, err := lockGroups(ctx, c, groupID)
+func countUsers(ctx context.Context, c Conn, sign int64, groupIDs []int64) error {
+	nodes, err := lockGroups(ctx, c, groupIDs...)
 	if err != nil {
 		return err
 	}
 	change := tally{}
-	change.add(sign, nodes[groupID].chain(), Counters{Users: 1})
+	for _, id := range groupIDs {
+		change.add(sign, nodes[id].chain(), Counters{Users: 1})
+	}
 	return change.apply(ctx, c)
 }
 
