@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,21 +43,41 @@ type Event struct {
 // Fields is the usual Before and After: the changed fields by the names that the schema gives them.
 type Fields map[string]any
 
-// Record writes the event within the transaction. The request id comes from the context.
-func Record(ctx context.Context, tx *ent.Tx, e Event) error {
+// maxAtOnce is how many events one statement writes: a statement takes only so many parameters.
+const maxAtOnce = 1000
+
+// Record writes the events within the transaction. The request id comes from the context.
+func Record(ctx context.Context, tx *ent.Tx, events ...Event) error {
+	creates := make([]*ent.AuditEventCreate, len(events))
+	for i, e := range events {
+		var err error
+		if creates[i], err = e.create(ctx, tx); err != nil {
+			return err
+		}
+	}
+	for part := range slices.Chunk(creates, maxAtOnce) {
+		// Everybody's changes are recorded, and hardly anybody may see the trail.
+		if err := tx.AuditEvent.CreateBulk(part...).Exec(authz.Trusted(ctx)); err != nil {
+			return fmt.Errorf("audit: recording changes: %w", err)
+		}
+	}
+	return nil
+}
+
+func (e Event) create(ctx context.Context, tx *ent.Tx) (*ent.AuditEventCreate, error) {
 	if v := authz.FromContext(ctx); v != nil && e.AccountID == 0 {
 		e.AccountID, e.UserID = v.AccountID, v.UserID
 	}
 	if e.AccountID == 0 {
-		return errors.New("audit: an event needs a viewer or an account")
+		return nil, errors.New("audit: an event needs a viewer or an account")
 	}
 	before, err := document(e.TargetKind, e.Before)
 	if err != nil {
-		return fmt.Errorf("audit: before %s: %w", e.Action, err)
+		return nil, fmt.Errorf("audit: before %s: %w", e.Action, err)
 	}
 	after, err := document(e.TargetKind, e.After)
 	if err != nil {
-		return fmt.Errorf("audit: after %s: %w", e.Action, err)
+		return nil, fmt.Errorf("audit: after %s: %w", e.Action, err)
 	}
 	create := tx.AuditEvent.Create().SetAccountID(e.AccountID).SetAction(e.Action).
 		SetTargetKind(string(e.TargetKind)).SetTargetID(e.TargetID).
@@ -70,11 +91,7 @@ func Record(ctx context.Context, tx *ent.Tx, e Event) error {
 	if after != nil {
 		create.SetAfter(after)
 	}
-	// Everybody's changes are recorded, and hardly anybody may see the trail.
-	if err := create.Exec(authz.Trusted(ctx)); err != nil {
-		return fmt.Errorf("audit: recording %s: %w", e.Action, err)
-	}
-	return nil
+	return create, nil
 }
 
 // document returns the JSON of an event's side, nil for none, with what identifies a customer masked.

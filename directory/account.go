@@ -279,13 +279,11 @@ func (s *Service) furnish(ctx context.Context, d *doing, owner identityOf) (*Cre
 	if err != nil {
 		return nil, err
 	}
-	invited, err := s.createUser(ctx, d, rootID, owner, "")
+	users, err := s.createUsers(ctx, d, []newUser{{identityOf: owner, homeID: rootID, grants: []newGrant{{role: ownerRole}}}}, "")
 	if err != nil {
 		return nil, err
 	}
-	if _, err := d.createGrant(ctx, invited.User, ownerRole, GrantRole{}, ""); err != nil {
-		return nil, err
-	}
+	invited := users[0]
 	account, err := d.saveAccount(ctx, d.tx.Account.UpdateOneID(d.account.ID).SetPrimaryOwnerID(invited.User.ID),
 		audit.Event{Action: "ACCOUNT_CREATED"})
 	if err != nil {

@@ -89,13 +89,16 @@ func (s *Service) operate(ctx context.Context, accountID int64, fn func(ctx cont
 	})
 }
 
-// record writes the audit event of the change.
-func (d *doing) record(ctx context.Context, e audit.Event) error {
-	e.AccountID, e.At = d.account.ID, d.at
-	if d.viewer != nil {
-		e.UserID = d.viewer.UserID
+// record writes the audit events of the change.
+func (d *doing) record(ctx context.Context, events ...audit.Event) error {
+	for i := range events {
+		e := &events[i]
+		e.AccountID, e.At = d.account.ID, d.at
+		if d.viewer != nil {
+			e.UserID = d.viewer.UserID
+		}
 	}
-	return audit.Record(ctx, d.tx, e)
+	return audit.Record(ctx, d.tx, events...)
 }
 
 // may refuses unless the viewer holds the permission at the target.

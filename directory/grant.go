@@ -50,8 +50,12 @@ func (s *Service) GrantRole(ctx context.Context, in GrantRole) (*ent.RoleGrant, 
 		if err := d.admitsGrant(ctx, m, r, in); err != nil {
 			return err
 		}
-		given, err = d.createGrant(ctx, m.User, r, in, reason)
-		return err
+		made, err := d.createGrants(ctx, []newGrant{{user: m.User, role: r, in: in}}, reason)
+		if err != nil {
+			return err
+		}
+		given = made[0]
+		return nil
 	})
 	if err != nil {
 		return nil, err
@@ -69,25 +73,32 @@ func (d *doing) userAndRole(ctx context.Context, in GrantRole) (member, *ent.Rol
 	if err != nil {
 		return member{}, nil, err
 	}
-	at := m.target()
+	targets := []authz.Target{m.target()}
 	g, err := d.groupIfNamed(ctx, in.GroupID)
 	if err != nil {
 		return member{}, nil, err
 	}
 	if g != nil {
-		at = authz.AtGroup(rule.PlaceOf(g))
-	}
-	if err := d.mayAssign(m.target(), at); err != nil {
-		return member{}, nil, err
-	}
-	if err := d.notOneself(m.ID); err != nil {
-		return member{}, nil, err
+		targets = append(targets, authz.AtGroup(rule.PlaceOf(g)))
 	}
 	giving, err := d.giving(ctx)
 	if err != nil {
 		return member{}, nil, err
 	}
-	return m, r, giving.may(r.ID)
+	return m, r, d.mayGive(giving, r.ID, targets...)
+}
+
+// mayGive holds the limits on giving access against a grant: the targets are whom it is given to and where.
+func (d *doing) mayGive(g *giving, roleID int64, targets ...authz.Target) error {
+	if err := d.mayAssign(targets...); err != nil {
+		return err
+	}
+	for _, t := range targets {
+		if err := d.notOneself(t.Subject); err != nil {
+			return err
+		}
+	}
+	return g.may(roleID)
 }
 
 func utc(t *time.Time) *time.Time {
@@ -113,23 +124,27 @@ func (in GrantRole) checkTimes(now time.Time) error {
 // admitsGrant refuses a grant that adds nothing to those that the user has, one too many, and one that custom roles or
 // a pause stand in the way of.
 func (d *doing) admitsGrant(ctx context.Context, m member, r *ent.Role, in GrantRole) error {
+	have, err := d.grants(ctx, rolegrant.UserID(m.ID))
+	if err != nil {
+		return err
+	}
+	return d.admitsBeside(have, m.User, r, in)
+}
+
+func (d *doing) admitsBeside(have []*ent.RoleGrant, u *ent.User, r *ent.Role, in GrantRole) error {
 	if r.Key == nil {
 		if err := d.customRolesOn(); err != nil {
 			return err
 		}
 	}
-	if m.AccessPausedAt != nil && (r.Key == nil || *r.Key != authz.RoleAgent) {
+	if u.AccessPausedAt != nil && (r.Key == nil || *r.Key != authz.RoleAgent) {
 		return refusal.Conflict(refusal.AccessPaused,
 			"The access of this user is paused, which is for users who are agents and nothing else. Resume it first.")
 	}
-	all, err := d.grants(ctx, rolegrant.UserID(m.ID))
-	if err != nil {
-		return err
-	}
-	if len(all) >= maxGrants {
+	if len(have) >= maxGrants {
 		return refusal.Conflict("", "The user holds %d grants already, which is the limit. Revoke one first.", maxGrants)
 	}
-	if slices.ContainsFunc(all, func(have *ent.RoleGrant) bool { return in.addsNothingTo(have, d.at) }) {
+	if slices.ContainsFunc(have, func(g *ent.RoleGrant) bool { return in.addsNothingTo(g, d.at) }) {
 		return refusal.Conflict(refusal.AlreadyGranted,
 			"The user holds this role at this place for that time already.")
 	}
@@ -154,20 +169,37 @@ func deref(t *time.Time) time.Time {
 	return *t
 }
 
-// createGrant writes the grant and its event. Of the input, place and times count.
-func (d *doing) createGrant(ctx context.Context, u *ent.User, r *ent.Role, in GrantRole, reason string) (*ent.RoleGrant, error) {
-	create := d.tx.RoleGrant.Create().SetAccountID(d.account.ID).SetUserID(u.ID).SetRoleID(r.ID).
-		SetNillableGroupID(in.GroupID).SetValidFrom(orElse(deref(in.ValidFrom), d.at)).SetNillableValidUntil(in.ValidUntil).
-		SetReason(reason).SetCreatedAt(d.at)
-	if d.viewer != nil {
-		create.SetGrantedByID(d.viewer.UserID)
+// newGrant is a grant to create. Of the input, place and times count.
+type newGrant struct {
+	user *ent.User
+	role *ent.Role
+	in   GrantRole
+}
+
+// createGrants writes grants and their events.
+func (d *doing) createGrants(ctx context.Context, grants []newGrant, reason string) ([]*ent.RoleGrant, error) {
+	if len(grants) == 0 {
+		return nil, nil
 	}
-	given, err := create.Save(ctx)
+	creates := make([]*ent.RoleGrantCreate, len(grants))
+	for i, g := range grants {
+		creates[i] = d.tx.RoleGrant.Create().SetAccountID(d.account.ID).SetUserID(g.user.ID).SetRoleID(g.role.ID).
+			SetNillableGroupID(g.in.GroupID).SetValidFrom(orElse(deref(g.in.ValidFrom), d.at)).SetNillableValidUntil(g.in.ValidUntil).
+			SetReason(reason).SetCreatedAt(d.at)
+		if d.viewer != nil {
+			creates[i].SetGrantedByID(d.viewer.UserID)
+		}
+	}
+	given, err := d.tx.RoleGrant.CreateBulk(creates...).Save(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("directory: granting a role: %w", err)
 	}
-	return given, d.record(ctx, audit.Event{Action: "ROLE_GRANTED", TargetKind: relay.KindRoleGrant, TargetID: given.ID,
-		Reason: reason, After: grantFields(given)})
+	events := make([]audit.Event, len(given))
+	for i, g := range given {
+		events[i] = audit.Event{Action: "ROLE_GRANTED", TargetKind: relay.KindRoleGrant, TargetID: g.ID,
+			Reason: reason, After: grantFields(g)}
+	}
+	return given, d.record(ctx, events...)
 }
 
 func grantFields(g *ent.RoleGrant) audit.Fields {

@@ -41,10 +41,7 @@ func (s *Service) CreateGroup(ctx context.Context, in CreateGroup) (*CreatedGrou
 		if err != nil {
 			return err
 		}
-		if err := d.may(authz.GroupsCreate, authz.AtGroup(rule.PlaceOf(parent)), "at the group above"); err != nil {
-			return err
-		}
-		name, err := checkName("input.name", in.Name)
+		name, err := d.mayCreateGroup(rule.PlaceOf(parent), in.Name)
 		if err != nil {
 			return err
 		}
@@ -69,20 +66,34 @@ func (s *Service) CreateGroup(ctx context.Context, in CreateGroup) (*CreatedGrou
 	return created, nil
 }
 
+// mayCreateGroup refuses a group that the viewer may not create there, and returns its name as it is stored.
+func (d *doing) mayCreateGroup(parent authz.Place, name string) (string, error) {
+	if err := d.may(authz.GroupsCreate, authz.AtGroup(parent), "at the group above"); err != nil {
+		return "", err
+	}
+	return checkName("input.name", name)
+}
+
 // hasRoomFor refuses a group that the plan, the depth or a sibling's name does not admit.
 func (s *Service) hasRoomFor(ctx context.Context, d *doing, parent *ent.Group, name string) error {
-	if d.account.Plan == account.PlanSTARTER {
+	taken, err := d.namesTaken(ctx, parent.ID, fold.Key(name))
+	if err != nil {
+		return err
+	}
+	return s.admitsGroup(d, parent.Depth+1, taken)
+}
+
+func (s *Service) admitsGroup(d *doing, depth int, nameTaken bool) error {
+	switch {
+	case d.account.Plan == account.PlanSTARTER:
 		return refusal.Conflict(refusal.PlanLimit,
 			"The STARTER plan has one group. Change to PRO to create more; nothing that exists is touched by the plan.")
-	}
-	if parent.Depth+1 > s.MaxDepth {
+	case depth > s.MaxDepth:
 		return tooDeep(s.MaxDepth)
-	}
-	taken, err := d.namesTaken(ctx, parent.ID, fold.Key(name))
-	if err == nil && taken {
+	case nameTaken:
 		return groupNameTaken()
 	}
-	return err
+	return nil
 }
 
 func (s *Service) createGroup(ctx context.Context, d *doing, parent *ent.Group, name, reason string) (*ent.Group, error) {
@@ -91,12 +102,15 @@ func (s *Service) createGroup(ctx context.Context, d *doing, parent *ent.Group, 
 	if err != nil {
 		return nil, structural(err, s.MaxDepth)
 	}
-	err = d.record(ctx, audit.Event{Action: "GROUP_CREATED", TargetKind: relay.KindGroup, TargetID: id, Reason: reason,
-		After: audit.Fields{"name": name, "parent": groupID(parent.ID)}})
-	if err != nil {
+	if err := d.record(ctx, groupCreated(id, name, parent.ID, reason)); err != nil {
 		return nil, err
 	}
 	return d.anyGroup(ctx, id)
+}
+
+func groupCreated(id int64, name string, parentID int64, reason string) audit.Event {
+	return audit.Event{Action: "GROUP_CREATED", TargetKind: relay.KindGroup, TargetID: id, Reason: reason,
+		After: audit.Fields{"name": name, "parent": groupID(parentID)}}
 }
 
 // UpdateGroup is the input of Service.UpdateGroup; what is nil stays.
@@ -115,7 +129,7 @@ func (s *Service) UpdateGroup(ctx context.Context, in UpdateGroup) (*ent.Group, 
 		if err != nil {
 			return err
 		}
-		if err := d.may(authz.GroupsEdit, authz.AtGroup(rule.PlaceOf(g)), "at this group"); err != nil {
+		if err := d.mayEditGroup(rule.PlaceOf(g)); err != nil {
 			return err
 		}
 		if err := s.setVisibility(ctx, d, g, in.Visibility); err != nil {
@@ -140,14 +154,22 @@ func (s *Service) UpdateGroup(ctx context.Context, in UpdateGroup) (*ent.Group, 
 		if changed, err = d.anyGroup(ctx, g.ID); err != nil {
 			return err
 		}
-		return d.record(ctx, audit.Event{Action: "GROUP_UPDATED", TargetKind: relay.KindGroup, TargetID: g.ID, Reason: reason,
-			Before: audit.Fields{"name": g.Name, "visibility": g.Visibility},
-			After:  audit.Fields{"name": changed.Name, "visibility": changed.Visibility}})
+		return d.record(ctx, groupUpdated(g, changed, reason))
 	})
 	if err != nil {
 		return nil, err
 	}
 	return changed, nil
+}
+
+func (d *doing) mayEditGroup(at authz.Place) error {
+	return d.may(authz.GroupsEdit, authz.AtGroup(at), "at this group")
+}
+
+func groupUpdated(was, is *ent.Group, reason string) audit.Event {
+	return audit.Event{Action: "GROUP_UPDATED", TargetKind: relay.KindGroup, TargetID: is.ID, Reason: reason,
+		Before: audit.Fields{"name": was.Name, "visibility": was.Visibility},
+		After:  audit.Fields{"name": is.Name, "visibility": is.Visibility}}
 }
 
 // setVisibility comes before the input is looked at, because whether access is gained shows only afterwards.

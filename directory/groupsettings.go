@@ -45,25 +45,38 @@ func (s *Service) UpdateGroupSettings(ctx context.Context, in UpdateGroupSetting
 		if err != nil {
 			return err
 		}
-		if err := d.may(authz.InboxSettingsEdit, authz.AtGroup(rule.PlaceOf(g)), "at this group"); err != nil {
+		if err := d.mayEditSettings(rule.PlaceOf(g)); err != nil {
 			return err
 		}
 		if err := in.check(); err != nil {
 			return err
 		}
-		update := d.tx.Group.UpdateOneID(g.ID)
-		in.apply(update.Mutation())
-		if changed, err = update.Save(ctx); err != nil {
-			return fmt.Errorf("directory: changing the settings of group %d: %w", g.ID, err)
+		var event audit.Event
+		if changed, event, err = d.changeSettings(ctx, g, in); err != nil {
+			return err
 		}
-		before, after := in.fields(g), in.fields(changed)
-		return d.record(ctx, audit.Event{Action: "GROUP_SETTINGS_UPDATED", TargetKind: relay.KindGroup, TargetID: g.ID,
-			Before: before, After: after})
+		return d.record(ctx, event)
 	})
 	if err != nil {
 		return nil, err
 	}
 	return changed, nil
+}
+
+func (d *doing) mayEditSettings(at authz.Place) error {
+	return d.may(authz.InboxSettingsEdit, authz.AtGroup(at), "at this group")
+}
+
+// changeSettings writes the settings of a group and returns the event to record.
+func (d *doing) changeSettings(ctx context.Context, g *ent.Group, in UpdateGroupSettings) (*ent.Group, audit.Event, error) {
+	update := d.tx.Group.UpdateOneID(g.ID)
+	in.apply(update.Mutation())
+	changed, err := update.Save(ctx)
+	if err != nil {
+		return nil, audit.Event{}, fmt.Errorf("directory: changing the settings of group %d: %w", g.ID, err)
+	}
+	return changed, audit.Event{Action: "GROUP_SETTINGS_UPDATED", TargetKind: relay.KindGroup, TargetID: g.ID,
+		Before: in.fields(g), After: in.fields(changed)}, nil
 }
 
 func (in UpdateGroupSettings) check() error {

@@ -56,14 +56,15 @@ func (s *Service) InviteUser(ctx context.Context, in InviteUser) (*UserWithToken
 				return err
 			}
 		}
-		if invited, err = s.createUser(ctx, d, home.ID, wanted, reason); err != nil {
+		u := newUser{identityOf: wanted, homeID: home.ID}
+		for _, r := range roles {
+			u.grants = append(u.grants, newGrant{role: r})
+		}
+		made, err := s.createUsers(ctx, d, []newUser{u}, reason)
+		if err != nil {
 			return err
 		}
-		for _, r := range roles {
-			if _, err := d.createGrant(ctx, invited.User, r, GrantRole{}, reason); err != nil {
-				return err
-			}
-		}
+		invited = made[0]
 		return nil
 	})
 	if err != nil {
@@ -85,26 +86,27 @@ func (d *doing) homeAndRoles(ctx context.Context, in InviteUser) (home *ent.Grou
 		}
 		roles = append(roles, r)
 	}
-	at := authz.AtGroup(rule.PlaceOf(home))
-	if err := d.may(authz.UsersInvite, at, "at the home group"); err != nil {
+	at := rule.PlaceOf(home)
+	if err := d.mayInvite(at); err != nil {
 		return nil, nil, err
 	}
 	if len(roles) == 0 {
 		return home, nil, nil
-	}
-	if err := d.mayAssign(at); err != nil {
-		return nil, nil, err
 	}
 	giving, err := d.giving(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	for _, r := range roles {
-		if err := giving.may(r.ID); err != nil {
+		if err := d.mayGive(giving, r.ID, authz.AtGroup(at)); err != nil {
 			return nil, nil, err
 		}
 	}
 	return home, roles, nil
+}
+
+func (d *doing) mayInvite(home authz.Place) error {
+	return d.may(authz.UsersInvite, authz.AtGroup(home), "at the home group")
 }
 
 // identityOf is how a user is called.
@@ -119,31 +121,59 @@ func checkUser(name, email string) (identityOf, error) {
 	return identityOf{name, email}, err
 }
 
-// createUser inserts an invited user, counts them at their home group and records it.
-func (s *Service) createUser(ctx context.Context, d *doing, homeID int64, who identityOf, reason string) (*UserWithToken, error) {
-	token, hash, expires, err := s.newSetupToken()
-	if err != nil {
-		return nil, err
+// newUser is a user to create, with the grants to begin with.
+type newUser struct {
+	identityOf
+	homeID int64
+	grants []newGrant // without their user
+}
+
+// createUsers inserts invited users with their grants, counts them at their home groups and records it.
+func (s *Service) createUsers(ctx context.Context, d *doing, users []newUser, reason string) ([]*UserWithToken, error) {
+	creates, homes, made := make([]*ent.UserCreate, len(users)), make([]int64, len(users)), make([]*UserWithToken, len(users))
+	for i, u := range users {
+		token, hash, expires, err := s.newSetupToken()
+		if err != nil {
+			return nil, err
+		}
+		made[i], homes[i] = &UserWithToken{SetupToken: token}, u.homeID
+		creates[i] = d.tx.User.Create().SetAccountID(d.account.ID).SetHomeGroupID(u.homeID).
+			SetName(u.name).SetNameKey(fold.Key(u.name)).SetEmail(u.email).SetEmailKey(fold.Key(u.email)).
+			SetSetupTokenHash(hash).SetSetupExpiresAt(expires).SetCreatedAt(d.at)
 	}
-	u, err := d.tx.User.Create().SetAccountID(d.account.ID).SetHomeGroupID(homeID).
-		SetName(who.name).SetNameKey(fold.Key(who.name)).SetEmail(who.email).SetEmailKey(fold.Key(who.email)).
-		SetSetupTokenHash(hash).SetSetupExpiresAt(expires).SetCreatedAt(d.at).Save(ctx)
+	rows, err := d.tx.User.CreateBulk(creates...).Save(ctx)
 	if err != nil {
 		return nil, emailTaken(err)
 	}
-	if err := tree.AddUser(ctx, d.tx, homeID); err != nil {
+	if err := tree.AddUsers(ctx, d.tx, homes...); err != nil {
 		return nil, err
 	}
-	return &UserWithToken{User: u, SetupToken: token}, d.record(ctx, audit.Event{
-		Action: "USER_INVITED", TargetKind: relay.KindUser, TargetID: u.ID, Reason: reason,
-		After: audit.Fields{"name": u.Name, "email": u.Email, "homeGroup": groupID(homeID)}})
+	events, grants := make([]audit.Event, len(users)), []newGrant{}
+	for i, u := range rows {
+		made[i].User = u
+		events[i] = audit.Event{Action: "USER_INVITED", TargetKind: relay.KindUser, TargetID: u.ID, Reason: reason,
+			After: audit.Fields{"name": u.Name, "email": u.Email, "homeGroup": groupID(u.HomeGroupID)}}
+		for _, g := range users[i].grants {
+			g.user = u
+			grants = append(grants, g)
+		}
+	}
+	if err := d.record(ctx, events...); err != nil {
+		return nil, err
+	}
+	_, err = d.createGrants(ctx, grants, reason)
+	return made, err
 }
 
 func emailTaken(err error) error {
 	if store.UniqueViolation(err, "user_email") {
-		return refusal.Conflict(refusal.EmailTaken, "A user of the account has this e-mail address already. Use another one.")
+		return errEmailTaken()
 	}
 	return fmt.Errorf("directory: storing a user: %w", err)
+}
+
+func errEmailTaken() error {
+	return refusal.Conflict(refusal.EmailTaken, "A user of the account has this e-mail address already. Use another one.")
 }
 
 // UpdateUser is the input of Service.UpdateUser; what is nil stays.

@@ -75,7 +75,7 @@ func CreateAll(ctx context.Context, c Conn, groups []NewGroup, maxDepth int) err
 // loadParents reads those parents that are not among the groups themselves.
 func loadParents(ctx context.Context, c Conn, groups []NewGroup) (map[int64]node, error) {
 	coming, wanted := map[int64]bool{}, map[int64]bool{}
-	var ids []int64
+	ids := []int64{}
 	for _, g := range groups {
 		if p := g.ParentID; p != nil && !coming[*p] && !wanted[*p] {
 			wanted[*p] = true
