@@ -82,10 +82,25 @@ var phoneChannels = []string{"phone", "sms", "whatsapp"}
 
 const emailChannel = "email"
 
-// check returns the sender as a new contact would be stored. Addresses that are phone numbers are compared as such,
-// however the channel writes them.
+// check returns the sender as a new contact would be stored.
 func (in ReceiveMessage) check() (person, error) {
-	channel, address := strings.ToLower(strings.TrimSpace(in.Channel)), strings.TrimSpace(in.Address)
+	p, err := reachedAt(in.Channel, in.Address)
+	if err != nil {
+		return person{}, err
+	}
+	if err := p.nameAs(in.Name); err != nil {
+		return person{}, err
+	}
+	if n := length(in.ExternalID); n < 1 || n > maxExternalID || !writable(in.ExternalID) {
+		return person{}, refusal.BadInput("input.externalId", "An external id has 1 to %d characters.", maxExternalID)
+	}
+	return p, checkText("input.text", in.Text)
+}
+
+// reachedAt returns what an address tells of whom it belongs to. Addresses that are phone numbers are compared as such,
+// however the channel writes them.
+func reachedAt(channel, address string) (person, error) {
+	channel, address = strings.ToLower(strings.TrimSpace(channel)), strings.TrimSpace(address)
 	if n := length(channel); n < 1 || n > maxChannel || !plain(channel) {
 		return person{}, refusal.BadInput("input.channel", "A channel has 1 to %d characters.", maxChannel)
 	}
@@ -104,13 +119,7 @@ func (in ReceiveMessage) check() (person, error) {
 			p.email = &email
 		}
 	}
-	if err := p.nameAs(in.Name); err != nil {
-		return person{}, err
-	}
-	if n := length(in.ExternalID); n < 1 || n > maxExternalID || !writable(in.ExternalID) {
-		return person{}, refusal.BadInput("input.externalId", "An external id has 1 to %d characters.", maxExternalID)
-	}
-	return p, checkText("input.text", in.Text)
+	return p, nil
 }
 
 // nameAs sets the name. A sender whom the channel knows by address only is called by that, masked: names are shown

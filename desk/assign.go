@@ -37,10 +37,14 @@ type Assigned struct {
 
 // AssignContact decides who serves a contact. It needs CONVERSATIONS_ASSIGN at the contact.
 func (s *Service) AssignContact(ctx context.Context, in AssignContact) (*Assigned, error) {
-	return s.pass(ctx, in, passing{
+	return s.pass(ctx, in, assigning())
+}
+
+func assigning() passing {
+	return passing{
 		permission: authz.ConversationsAssign, action: "CONTACT_ASSIGNED",
 		how: how{contactassignment.MethodASSIGNED, "Somebody who decides who serves the contact chose the agent."},
-	})
+	}
 }
 
 // TransferContact passes a contact on. It needs CONVERSATIONS_TRANSFER at the contact.
@@ -122,13 +126,18 @@ func (j *job) passTo(ctx context.Context, h *held, to receiver, by how) (*ent.Co
 }
 
 func (j *job) recordPass(ctx context.Context, action string, h *held, to receiver, reason string) error {
-	agent := int64(0)
+	return audit.Record(ctx, j.tx, j.passed(action, h.ID, h.agent(), h.GroupID, to, reason))
+}
+
+// passed is the event of a contact that passes from an agent, 0 for nobody, and a group to the receiver.
+func (j *job) passed(action string, contactID, agent, group int64, to receiver, reason string) audit.Event {
+	next := int64(0)
 	if to.agent != nil {
-		agent = to.agent.ID
+		next = to.agent.ID
 	}
-	return j.record(ctx, action, relay.KindContact, h.ID,
-		audit.Fields{"agent": ref(relay.KindAgent, h.agent()), "group": ref(relay.KindGroup, h.GroupID)},
-		audit.Fields{"agent": ref(relay.KindAgent, agent), "group": ref(relay.KindGroup, to.group)}, reason)
+	return j.event(action, relay.KindContact, contactID,
+		audit.Fields{"agent": ref(relay.KindAgent, agent), "group": ref(relay.KindGroup, group)},
+		audit.Fields{"agent": ref(relay.KindAgent, next), "group": ref(relay.KindGroup, to.group)}, reason)
 }
 
 // outcome is what the viewer sees of a contact after it changed hands.

@@ -73,7 +73,7 @@ func (s *Service) CreateContact(ctx context.Context, in CreateContact) (*ent.Con
 		if err != nil {
 			return err
 		}
-		if err := j.mayAt(authz.ContactsCreate, at); err != nil {
+		if err := j.mayCreate(at); err != nil {
 			return err
 		}
 		p, err := checkPerson(in.Name, in.Phone, in.Email)
@@ -90,21 +90,56 @@ func (s *Service) CreateContact(ctx context.Context, in CreateContact) (*ent.Con
 	return created, err
 }
 
+func (j *job) mayCreate(at authz.Place) error { return j.mayAt(authz.ContactsCreate, at) }
+
+// arrival is a contact that arrives in a group, and who serves it from then on, nil for nobody.
+type arrival struct {
+	person
+	at    authz.Place
+	agent *ent.User
+}
+
 // arrive inserts a contact that waits in the group, and records it. It is not listed and counted yet: settle does that,
 // or the caller. What the group's assignment mode would do with it is not done here.
 func (j *job) arrive(ctx context.Context, at authz.Place, p person) (*held, error) {
-	arrival := stand{group: at.GroupID, state: tree.None, activity: j.now, waiting: j.now}
-	place := arrival.placement()
-	c, err := j.tx.Contact.Create().SetAccountID(j.viewer.AccountID).SetGroupID(at.GroupID).SetArrivalGroupID(at.GroupID).
-		SetName(p.name).SetNameKey(nameKey(p.name)).SetNillablePhone(p.phone).SetNillableEmail(p.email).
-		SetNillableChannel(p.channel).SetNillableAddress(p.address).
-		SetBox(int(place.Box)).SetSortKey(place.SortKey).
-		SetLastActivityAt(j.now).SetWaitingSince(j.now).SetCreatedAt(j.now).Save(ctx)
+	contacts, err := j.arriveAll(ctx, []arrival{{person: p, at: at}})
 	if err != nil {
-		return nil, fmt.Errorf("desk: creating a contact: %w", err)
+		return nil, err
 	}
-	after := audit.Fields{"name": c.Name, "phone": c.Phone, "email": c.Email, "group": ref(relay.KindGroup, c.GroupID)}
-	return &held{Contact: c, place: at, arriving: true}, j.record(ctx, "CONTACT_CREATED", relay.KindContact, c.ID, nil, after, "")
+	return &held{Contact: contacts[0], place: at, arriving: true}, nil
+}
+
+// arriveAll is arrive for any number of contacts. Their groups, and those of the agents, are held.
+func (j *job) arriveAll(ctx context.Context, arrivals []arrival) ([]*ent.Contact, error) {
+	creates := make([]*ent.ContactCreate, len(arrivals))
+	for i, a := range arrivals {
+		creates[i] = j.create(a)
+	}
+	contacts, err := j.tx.Contact.CreateBulk(creates...).Save(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("desk: creating contacts: %w", err)
+	}
+	events := make([]audit.Event, len(contacts))
+	for i, c := range contacts {
+		events[i] = j.event("CONTACT_CREATED", relay.KindContact, c.ID, nil, audit.Fields{"name": c.Name, "phone": c.Phone,
+			"email": c.Email, "group": ref(relay.KindGroup, c.ArrivalGroupID)}, "")
+	}
+	return contacts, audit.Record(ctx, j.tx, events...)
+}
+
+func (j *job) create(a arrival) *ent.ContactCreate {
+	stands := stand{group: a.at.GroupID, state: tree.None, activity: j.now, waiting: j.now}
+	c := j.tx.Contact.Create().SetAccountID(j.viewer.AccountID).SetArrivalGroupID(a.at.GroupID)
+	if a.agent != nil {
+		stands = stand{group: a.agent.HomeGroupID, agent: a.agent.ID, state: tree.None, activity: j.now}
+		c.SetAssignedUserID(a.agent.ID)
+	} else {
+		c.SetWaitingSince(j.now)
+	}
+	place := stands.placement()
+	return c.SetGroupID(place.GroupID).SetBox(int(place.Box)).SetSortKey(place.SortKey).
+		SetName(a.name).SetNameKey(nameKey(a.name)).SetNillablePhone(a.phone).SetNillableEmail(a.email).
+		SetNillableChannel(a.channel).SetNillableAddress(a.address).SetLastActivityAt(j.now).SetCreatedAt(j.now)
 }
 
 // UpdateContact changes name, phone or e-mail. When nothing is set nothing is changed or recorded.

@@ -155,12 +155,16 @@ func (j *job) assign(ctx context.Context, h *held, userID int64, by how) (*ent.C
 	if err := j.unassign(ctx, h); err != nil {
 		return nil, err
 	}
-	create := j.tx.ContactAssignment.Create().SetAccountID(h.AccountID).SetContactID(h.ID).SetUserID(userID).
-		SetAssignedByID(j.viewer.UserID).SetMethod(by.method).SetExplanation(by.explanation).SetStartedAt(j.now)
+	create := j.assignment(h.ID, userID, by)
 	if h.agent() == 0 {
 		create.SetTakenFromGroupID(h.GroupID)
 	}
 	return create.Save(authz.Trusted(ctx))
+}
+
+func (j *job) assignment(contactID, userID int64, by how) *ent.ContactAssignmentCreate {
+	return j.tx.ContactAssignment.Create().SetAccountID(j.viewer.AccountID).SetContactID(contactID).SetUserID(userID).
+		SetAssignedByID(j.viewer.UserID).SetMethod(by.method).SetExplanation(by.explanation).SetStartedAt(j.now)
 }
 
 // unassign ends the present assignment, if there is one.

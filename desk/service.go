@@ -64,6 +64,10 @@ func lostRace(err error) bool {
 
 // record writes what happened to a contact, a conversation or a message.
 func (j *job) record(ctx context.Context, action string, kind relay.Kind, id int64, before, after audit.Fields, reason string) error {
+	return audit.Record(ctx, j.tx, j.event(action, kind, id, before, after, reason))
+}
+
+func (j *job) event(action string, kind relay.Kind, id int64, before, after audit.Fields, reason string) audit.Event {
 	e := audit.Event{Action: action, TargetKind: kind, TargetID: id, Reason: reason, At: j.now}
 	if before != nil {
 		e.Before = before
@@ -71,7 +75,7 @@ func (j *job) record(ctx context.Context, action string, kind relay.Kind, id int
 	if after != nil {
 		e.After = after
 	}
-	return audit.Record(ctx, j.tx, e)
+	return e
 }
 
 // ref is how the audit trail names a row: by its id as clients see it, null for none.

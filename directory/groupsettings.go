@@ -80,7 +80,7 @@ func (d *doing) changeSettings(ctx context.Context, g *ent.Group, in UpdateGroup
 }
 
 func (in UpdateGroupSettings) check() error {
-	if len(in.fields(&ent.Group{})) == 0 {
+	if in.empty() {
 		return nothingToChange()
 	}
 	if m := in.AssignmentMode.To; m != nil && group.AssignmentModeValidator(*m) != nil {
@@ -107,6 +107,8 @@ func (in UpdateGroupSettings) check() error {
 	}
 	return nil
 }
+
+func (in UpdateGroupSettings) empty() bool { return len(in.fields(&ent.Group{})) == 0 }
 
 func (in UpdateGroupSettings) apply(m *ent.GroupMutation) {
 	set(in.SharedInbox, m.SetSharedInbox, m.ClearSharedInbox)

@@ -27,10 +27,12 @@ type Reason string
 // The reasons of the domain.
 const (
 	AccessPaused       Reason = "ACCESS_PAUSED"
+	AddressTaken       Reason = "ADDRESS_TAKEN"
 	AlreadyAssigned    Reason = "ALREADY_ASSIGNED"
 	AlreadyDeactivated Reason = "ALREADY_DEACTIVATED"
 	AlreadyDecided     Reason = "ALREADY_DECIDED"
 	AlreadyGranted     Reason = "ALREADY_GRANTED"
+	AlreadyImported    Reason = "ALREADY_IMPORTED"
 	AlreadyOpen        Reason = "ALREADY_OPEN"
 	AlreadyRevoked     Reason = "ALREADY_REVOKED"
 	BuiltInRole        Reason = "BUILT_IN_ROLE"

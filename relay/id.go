@@ -30,6 +30,7 @@ const (
 	KindAuditEvent        Kind = 'E'
 	KindGroupRequest      Kind = 'Q'
 	KindGroupMove         Kind = 'B'
+	KindImportRun         Kind = 'I'
 )
 
 // ID is an id as clients see it: base64url of the kind and the number as a varint. It is opaque but not secret.

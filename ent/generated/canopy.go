@@ -36,6 +36,9 @@ func (n *GroupMove) GlobalID() relay.ID { return relay.NewID(relay.KindGroupMove
 // GlobalID returns the id of the GroupRequest as clients see it.
 func (n *GroupRequest) GlobalID() relay.ID { return relay.NewID(relay.KindGroupRequest, n.ID) }
 
+// GlobalID returns the id of the ImportRun as clients see it.
+func (n *ImportRun) GlobalID() relay.ID { return relay.NewID(relay.KindImportRun, n.ID) }
+
 // GlobalID returns the id of the Message as clients see it.
 func (n *Message) GlobalID() relay.ID { return relay.NewID(relay.KindMessage, n.ID) }
 

@@ -11,6 +11,7 @@ import (
 	"canopy/ent/generated/group"
 	"canopy/ent/generated/groupmove"
 	"canopy/ent/generated/grouprequest"
+	"canopy/ent/generated/importrun"
 	"canopy/ent/generated/message"
 	"canopy/ent/generated/role"
 	"canopy/ent/generated/rolegrant"
@@ -93,6 +94,7 @@ func checkColumn(t, c string) error {
 			group.Table:             group.ValidColumn,
 			groupmove.Table:         groupmove.ValidColumn,
 			grouprequest.Table:      grouprequest.ValidColumn,
+			importrun.Table:         importrun.ValidColumn,
 			message.Table:           message.ValidColumn,
 			role.Table:              role.ValidColumn,
 			rolegrant.Table:         rolegrant.ValidColumn,

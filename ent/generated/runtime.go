@@ -11,6 +11,7 @@ import (
 	"canopy/ent/generated/group"
 	"canopy/ent/generated/groupmove"
 	"canopy/ent/generated/grouprequest"
+	"canopy/ent/generated/importrun"
 	"canopy/ent/generated/message"
 	"canopy/ent/generated/role"
 	"canopy/ent/generated/rolegrant"
@@ -215,6 +216,28 @@ func init() {
 	grouprequest.DefaultDecisionNote = grouprequestDescDecisionNote.Default.(string)
 	// grouprequest.DecisionNoteValidator is a validator for the "decision_note" field. It is called by the builders before save.
 	grouprequest.DecisionNoteValidator = grouprequestDescDecisionNote.Validators[0].(func(string) error)
+	importrunFields := schema.ImportRun{}.Fields()
+	_ = importrunFields
+	// importrunDescFingerprint is the schema descriptor for fingerprint field.
+	importrunDescFingerprint := importrunFields[2].Descriptor()
+	// importrun.FingerprintValidator is a validator for the "fingerprint" field. It is called by the builders before save.
+	importrun.FingerprintValidator = importrunDescFingerprint.Validators[0].(func(string) error)
+	// importrunDescRowsDone is the schema descriptor for rows_done field.
+	importrunDescRowsDone := importrunFields[3].Descriptor()
+	// importrun.DefaultRowsDone holds the default value on creation for the rows_done field.
+	importrun.DefaultRowsDone = importrunDescRowsDone.Default.(int64)
+	// importrunDescCreated is the schema descriptor for created field.
+	importrunDescCreated := importrunFields[4].Descriptor()
+	// importrun.DefaultCreated holds the default value on creation for the created field.
+	importrun.DefaultCreated = importrunDescCreated.Default.(int64)
+	// importrunDescExisted is the schema descriptor for existed field.
+	importrunDescExisted := importrunFields[5].Descriptor()
+	// importrun.DefaultExisted holds the default value on creation for the existed field.
+	importrun.DefaultExisted = importrunDescExisted.Default.(int64)
+	// importrunDescRefused is the schema descriptor for refused field.
+	importrunDescRefused := importrunFields[6].Descriptor()
+	// importrun.DefaultRefused holds the default value on creation for the refused field.
+	importrun.DefaultRefused = importrunDescRefused.Default.(int64)
 	messageFields := schema.Message{}.Fields()
 	_ = messageFields
 	// messageDescText is the schema descriptor for text field.

@@ -30,6 +30,8 @@ type Tx struct {
 	GroupMove *GroupMoveClient
 	// GroupRequest is the client for interacting with the GroupRequest builders.
 	GroupRequest *GroupRequestClient
+	// ImportRun is the client for interacting with the ImportRun builders.
+	ImportRun *ImportRunClient
 	// Message is the client for interacting with the Message builders.
 	Message *MessageClient
 	// Role is the client for interacting with the Role builders.
@@ -179,6 +181,7 @@ func (tx *Tx) init() {
 	tx.Group = NewGroupClient(tx.config)
 	tx.GroupMove = NewGroupMoveClient(tx.config)
 	tx.GroupRequest = NewGroupRequestClient(tx.config)
+	tx.ImportRun = NewImportRunClient(tx.config)
 	tx.Message = NewMessageClient(tx.config)
 	tx.Role = NewRoleClient(tx.config)
 	tx.RoleGrant = NewRoleGrantClient(tx.config)

@@ -136,6 +136,8 @@ func find(ctx context.Context, c *ent.Client, entity string, id int64) (err erro
 		_, err = c.Message.Get(ctx, id)
 	case ent.TypeAuditEvent:
 		_, err = c.AuditEvent.Get(ctx, id)
+	case ent.TypeImportRun:
+		_, err = c.ImportRun.Get(ctx, id)
 	default:
 		err = fmt.Errorf("rule: %s has no rule", entity)
 	}

@@ -102,6 +102,13 @@ func Sessions(ctx context.Context) Predicate {
 	})
 }
 
+// ImportRuns are the viewer's own.
+func ImportRuns(ctx context.Context) Predicate {
+	return limited(ctx, func(v *authz.Viewer, run row) clause {
+		return allOf(owned(v, run), text("? = ?", column(run("user_id")), v.UserID))
+	})
+}
+
 // Roles are the built-in ones, those that the viewer holds, held or is to hold, and with ROLES_VIEW all.
 func Roles(ctx context.Context) Predicate {
 	return limited(ctx, func(v *authz.Viewer, role row) clause {

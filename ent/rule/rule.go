@@ -70,6 +70,8 @@ func of(ctx context.Context, entity string) Predicate {
 		return Messages(ctx)
 	case ent.TypeAuditEvent:
 		return AuditEvents(ctx)
+	case ent.TypeImportRun:
+		return ImportRuns(ctx)
 	}
 	return nothing
 }

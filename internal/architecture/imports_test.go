@@ -30,6 +30,7 @@ var allowed = map[string][]string{
 	"directory":         {"authz", "refusal", "relay", "audit", "tree", "store", "ent/generated", "ent/rule", "internal/fold", "internal/optional"},
 	"desk":              {"authz", "refusal", "relay", "audit", "tree", "store", "ent/generated", "ent/rule", "internal/fold", "internal/mask", "internal/optional"},
 	"doctor":            {"authz", "relay", "tree", "store", "ent/generated", "internal/fold"},
+	"bulk":              {"authz", "refusal", "relay", "audit", "tree", "store", "directory", "desk", "ent/generated", "ent/rule", "internal/fold", "internal/mask", "internal/optional"},
 	"graph":             {"authz", "refusal", "relay", "audit", "tree", "store", "directory", "desk", "ent/generated", "ent/rule", "graph/bind", "graph/model", "graph/generated", "internal/fold", "internal/mask", "internal/optional"},
 	"graph/bind":        {"authz", "refusal", "relay", "ent/generated"},
 	"graph/model":       {"authz", "relay", "ent/generated", "graph/bind"},

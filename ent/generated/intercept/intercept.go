@@ -15,6 +15,7 @@ import (
 	"canopy/ent/generated/group"
 	"canopy/ent/generated/groupmove"
 	"canopy/ent/generated/grouprequest"
+	"canopy/ent/generated/importrun"
 	"canopy/ent/generated/message"
 	"canopy/ent/generated/predicate"
 	"canopy/ent/generated/role"
@@ -297,6 +298,33 @@ func (f TraverseGroupRequest) Traverse(ctx context.Context, q generated.Query) e
 	return fmt.Errorf("unexpected query type %T. expect *generated.GroupRequestQuery", q)
 }
 
+// The ImportRunFunc type is an adapter to allow the use of ordinary function as a Querier.
+type ImportRunFunc func(context.Context, *generated.ImportRunQuery) (generated.Value, error)
+
+// Query calls f(ctx, q).
+func (f ImportRunFunc) Query(ctx context.Context, q generated.Query) (generated.Value, error) {
+	if q, ok := q.(*generated.ImportRunQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *generated.ImportRunQuery", q)
+}
+
+// The TraverseImportRun type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseImportRun func(context.Context, *generated.ImportRunQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseImportRun) Intercept(next generated.Querier) generated.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseImportRun) Traverse(ctx context.Context, q generated.Query) error {
+	if q, ok := q.(*generated.ImportRunQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *generated.ImportRunQuery", q)
+}
+
 // The MessageFunc type is an adapter to allow the use of ordinary function as a Querier.
 type MessageFunc func(context.Context, *generated.MessageQuery) (generated.Value, error)
 
@@ -451,6 +479,8 @@ func NewQuery(q generated.Query) (Query, error) {
 		return &query[*generated.GroupMoveQuery, predicate.GroupMove, groupmove.OrderOption]{typ: generated.TypeGroupMove, tq: q}, nil
 	case *generated.GroupRequestQuery:
 		return &query[*generated.GroupRequestQuery, predicate.GroupRequest, grouprequest.OrderOption]{typ: generated.TypeGroupRequest, tq: q}, nil
+	case *generated.ImportRunQuery:
+		return &query[*generated.ImportRunQuery, predicate.ImportRun, importrun.OrderOption]{typ: generated.TypeImportRun, tq: q}, nil
 	case *generated.MessageQuery:
 		return &query[*generated.MessageQuery, predicate.Message, message.OrderOption]{typ: generated.TypeMessage, tq: q}, nil
 	case *generated.RoleQuery:

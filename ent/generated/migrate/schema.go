@@ -526,6 +526,60 @@ var (
 			},
 		},
 	}
+	// ImportRunsColumns holds the columns for the "import_runs" table.
+	ImportRunsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "kind", Type: field.TypeEnum, Enums: []string{"GROUPS", "USERS", "CONTACTS"}},
+		{Name: "fingerprint", Type: field.TypeString, Size: 64},
+		{Name: "rows_done", Type: field.TypeInt64, Default: 0},
+		{Name: "created", Type: field.TypeInt64, Default: 0},
+		{Name: "existed", Type: field.TypeInt64, Default: 0},
+		{Name: "refused", Type: field.TypeInt64, Default: 0},
+		{Name: "started_at", Type: field.TypeTime},
+		{Name: "finished_at", Type: field.TypeTime, Nullable: true},
+		{Name: "account_id", Type: field.TypeInt64},
+		{Name: "user_id", Type: field.TypeInt64},
+	}
+	// ImportRunsTable holds the schema information for the "import_runs" table.
+	ImportRunsTable = &schema.Table{
+		Name:       "import_runs",
+		Columns:    ImportRunsColumns,
+		PrimaryKey: []*schema.Column{ImportRunsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "import_runs_accounts_account",
+				Columns:    []*schema.Column{ImportRunsColumns[9]},
+				RefColumns: []*schema.Column{AccountsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+			{
+				Symbol:     "import_runs_users_user",
+				Columns:    []*schema.Column{ImportRunsColumns[10]},
+				RefColumns: []*schema.Column{UsersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "importrun_account_id_id",
+				Unique:  true,
+				Columns: []*schema.Column{ImportRunsColumns[9], ImportRunsColumns[0]},
+			},
+			{
+				Name:    "importrun_user_id_fingerprint",
+				Unique:  false,
+				Columns: []*schema.Column{ImportRunsColumns[10], ImportRunsColumns[2]},
+			},
+			{
+				Name:    "import_one_open",
+				Unique:  true,
+				Columns: []*schema.Column{ImportRunsColumns[9], ImportRunsColumns[10], ImportRunsColumns[1], ImportRunsColumns[2]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "finished_at IS NULL",
+				},
+			},
+		},
+	}
 	// MessagesColumns holds the columns for the "messages" table.
 	MessagesColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeInt64, Increment: true},
@@ -848,6 +902,7 @@ var (
 		GroupsTable,
 		GroupMovesTable,
 		GroupRequestsTable,
+		ImportRunsTable,
 		MessagesTable,
 		RolesTable,
 		RoleGrantsTable,
@@ -888,6 +943,8 @@ func init() {
 	GroupRequestsTable.ForeignKeys[1].RefTable = GroupsTable
 	GroupRequestsTable.ForeignKeys[2].RefTable = UsersTable
 	GroupRequestsTable.ForeignKeys[3].RefTable = GroupsTable
+	ImportRunsTable.ForeignKeys[0].RefTable = AccountsTable
+	ImportRunsTable.ForeignKeys[1].RefTable = UsersTable
 	MessagesTable.ForeignKeys[0].RefTable = AccountsTable
 	MessagesTable.ForeignKeys[1].RefTable = ConversationsTable
 	MessagesTable.ForeignKeys[2].RefTable = UsersTable

@@ -30,6 +30,9 @@ type GroupMove func(*sql.Selector)
 // GroupRequest is the predicate function for grouprequest builders.
 type GroupRequest func(*sql.Selector)
 
+// ImportRun is the predicate function for importrun builders.
+type ImportRun func(*sql.Selector)
+
 // Message is the predicate function for message builders.
 type Message func(*sql.Selector)
 
