@@ -52,6 +52,7 @@ var twice = map[string]string{
 	"message_external_id":     copyOf("messages", "true", nil),
 	"role_name":               copyOf("roles", "true", none{"key": "'OTHER'"}),
 	"role_key":                copyOf("roles", "true", none{"name_key": "'other'"}),
+	"import_one_open":         copyOf("import_runs", "true", nil),
 	"sessions_token_hash_key": copyOf("sessions", "true", nil),
 	"user_email":              copyOf("users", "true", none{"setup_token_hash": "NULL"}),
 	"user_setup_token_hash":   copyOf("users", "true", none{"email_key": "'other'"}),

@@ -10,6 +10,7 @@ import (
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/account"
 	"canopy/ent/generated/contactassignment"
+	"canopy/ent/generated/importrun"
 	"canopy/ent/generated/message"
 	"canopy/ent/generated/session"
 	"canopy/internal/testdb"
@@ -106,6 +107,7 @@ func (b *builder) people() {
 	b.tx.Contact.UpdateOneID(c.ID).SetAssignedUserID(u.ID).ExecX(b.ctx)
 	save(b, b.tx.RoleGrant.Create().SetAccountID(w.account).SetUserID(u.ID).SetRoleID(r.ID).SetGroupID(w.child).
 		SetGrantedByID(u.ID).SetRevokedByID(u.ID).SetValidFrom(noon).SetCreatedAt(noon))
+	save(b, b.tx.ImportRun.Create().SetAccountID(w.account).SetUserID(u.ID).SetKind(importrun.KindGROUPS).SetFingerprint("f").SetStartedAt(noon))
 	save(b, b.tx.Session.Create().SetAccountID(w.account).SetUserID(u.ID).SetTokenHash(fmt.Sprint("token ", w.account)).
 		SetKind(session.KindCOOKIE).SetCreatedAt(noon).SetExpiresAt(noon.Add(time.Hour)))
 	save(b, b.tx.ContactAssignment.Create().SetAccountID(w.account).SetContactID(c.ID).SetUserID(u.ID).SetAssignedByID(u.ID).

@@ -11,6 +11,7 @@ import (
 	"canopy/ent/generated/account"
 	"canopy/ent/generated/contactassignment"
 	"canopy/ent/generated/group"
+	"canopy/ent/generated/importrun"
 	"canopy/ent/generated/message"
 	"canopy/ent/generated/rolegrant"
 	"canopy/ent/generated/session"
@@ -175,6 +176,8 @@ func (c *company) user(ctx context.Context, tx *ent.Tx, account, name, home stri
 		}
 		must[*ent.RoleGrant](c.t)(create.Save(ctx))
 	}
+	must[*ent.ImportRun](c.t)(tx.ImportRun.Create().SetAccountID(u.AccountID).SetUserID(u.ID).SetKind(importrun.KindGROUPS).
+		SetFingerprint(name).SetStartedAt(noon).SetFinishedAt(noon).Save(ctx))
 	must[*ent.Session](c.t)(tx.Session.Create().SetAccountID(u.AccountID).SetUserID(u.ID).SetTokenHash(name).SetKind(session.KindTOKEN).
 		SetCreatedAt(noon).SetExpiresAt(noon.Add(time.Hour)).Save(ctx))
 }

@@ -102,7 +102,7 @@ func TestServingFollowsStatusTimeAndCustomRoles(t *testing.T) {
 func TestPredicatesStandInNestedSelects(t *testing.T) {
 	predicates := map[string]func(context.Context) rule.Predicate{
 		"accounts": rule.Accounts, "groups": rule.Groups, "group_requests": rule.GroupRequests, "group_moves": rule.GroupMoves, "users": rule.Users,
-		"sessions": rule.Sessions, "roles": rule.Roles, "role_grants": rule.RoleGrants, "contacts": rule.Contacts,
+		"sessions": rule.Sessions, "import_runs": rule.ImportRuns, "roles": rule.Roles, "role_grants": rule.RoleGrants, "contacts": rule.Contacts,
 		"contact_assignments": rule.ContactAssignments, "conversations": rule.Conversations, "messages": rule.Messages,
 		"audit_events": rule.AuditEvents,
 	}
