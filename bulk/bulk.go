@@ -49,6 +49,8 @@ type Import struct {
 	// Done hears of each row once it is in the database, in order; rows that an earlier run has done are left out. An
 	// error ends the import.
 	Done func(Row) error
+	// Batch hears after each batch how far the import has come.
+	Batch func(Summary)
 }
 
 // Status is what became of a row.
@@ -63,7 +65,7 @@ const (
 
 // Row is what became of one record.
 type Row struct {
-	Line       int // where the record begins in its file, or its number
+	Record     Record
 	Status     Status
 	ID         int64            // of what was made or is there; 0 in a dry run, and for what earlier rows would make
 	SetupToken string           // with which a new user sets a password; it is nowhere else
@@ -170,12 +172,16 @@ func (r *run) take(ctx context.Context, batch []Record) error {
 	}
 	r.sum = sum
 	r.adapt(len(batch), time.Since(began))
-	if r.in.Done != nil {
-		for _, row := range rows {
-			if err := r.in.Done(row); err != nil {
-				return err
-			}
+	for _, row := range rows {
+		if r.in.Done == nil {
+			break
 		}
+		if err := r.in.Done(row); err != nil {
+			return err
+		}
+	}
+	if r.in.Batch != nil {
+		r.in.Batch(sum)
 	}
 	return r.breathe(ctx)
 }
@@ -231,7 +237,7 @@ func (r *run) batch(ctx context.Context, tx *ent.Tx, batch []Record) ([]Row, err
 	}
 	rows, good, at := make([]Row, len(batch)), []Record{}, []int{}
 	for i, record := range batch {
-		rows[i].Line = record.Line
+		rows[i].Record = record
 		if err := record.check(r.in.Kind); err != nil {
 			rows[i].refuse(err)
 			continue
@@ -253,7 +259,7 @@ func (r *run) batch(ctx context.Context, tx *ent.Tx, batch []Record) ([]Row, err
 		return nil, err
 	}
 	for i, row := range done {
-		row.Line = rows[at[i]].Line
+		row.Record = good[i]
 		rows[at[i]] = row
 	}
 	return rows, nil
@@ -266,7 +272,7 @@ func (r *Row) refuse(err error) {
 		why = refusal.BadInput("", "%s", err.Error())
 	}
 	field := strings.TrimPrefix(why.Field, "input.")
-	*r = Row{Line: r.Line, Status: Refused, Refusal: why.At(field)}
+	*r = Row{Record: r.Record, Status: Refused, Refusal: why.At(field)}
 }
 
 // row is what became of a record for which the use-case answered so.

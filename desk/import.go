@@ -171,12 +171,6 @@ func (in ImportContact) person() (person, error) {
 	}
 	p, err := checkPerson(in.Name, in.Phone, in.Email)
 	p.channel, p.address = reached.channel, reached.address
-	if p.phone == nil {
-		p.phone = reached.phone
-	}
-	if p.email == nil {
-		p.email = reached.email
-	}
 	return p, err
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"canopy/authz"
 	ent "canopy/ent/generated"
@@ -24,6 +25,7 @@ type Batch struct {
 	dry    bool
 	reason string
 	places map[string]spot // by the folded names of a path
+	folded map[string]string
 	tops   map[string][]tree.Spot
 	root   *tree.Spot // nil when the viewer does not see it
 }
@@ -64,7 +66,7 @@ func (s *Service) BeginBatch(ctx context.Context, tx *ent.Tx, users bool, reason
 	if err != nil {
 		return nil, nil, err
 	}
-	b := &Batch{s: s, d: d, plan: plan, dry: plan != nil, places: map[string]spot{}}
+	b := &Batch{s: s, d: d, plan: plan, dry: plan != nil, places: map[string]spot{}, folded: map[string]string{}}
 	if plan == nil {
 		b.plan = NewPlan()
 	}
@@ -123,14 +125,26 @@ func (b *Batch) findTops(ctx context.Context) error {
 }
 
 // keysOf returns the key of a path in Batch.places, and that of its parent.
-func keysOf(path []string) (key, parent string) {
+func (b *Batch) keysOf(path []string) (key, parent string) {
+	folded := make([]string, len(path))
 	for i, name := range path {
-		if i == len(path)-1 {
-			parent = key
-		}
-		key += "\x00" + fold.Key(name)
+		folded[i] = "\x00" + b.fold(name)
 	}
-	return key, parent
+	if len(path) == 0 {
+		return "", ""
+	}
+	parent = strings.Join(folded[:len(path)-1], "")
+	return parent + folded[len(path)-1], parent
+}
+
+// fold is fold.Key, each name once: paths of one file share most of theirs.
+func (b *Batch) fold(name string) string {
+	key, known := b.folded[name]
+	if !known {
+		key = fold.Key(name)
+		b.folded[name] = key
+	}
+	return key
 }
 
 // learn looks up what the paths and everything above them lead to, by one statement for each level.
@@ -145,12 +159,12 @@ func (b *Batch) learn(ctx context.Context, paths [][]string) error {
 			if len(path) <= level {
 				continue
 			}
-			key, above := keysOf(path[:level+1])
+			key, above := b.keysOf(path[:level+1])
 			if _, known := b.places[key]; known {
 				continue
 			}
 			at, known := b.places[above]
-			child := tree.Child{ParentID: at.ID, NameKey: fold.Key(path[level])}
+			child := tree.Child{ParentID: at.ID, NameKey: b.fold(path[level])}
 			if _, twice := asked[key]; !twice && known && at.there {
 				children = append(children, child)
 			}
@@ -228,7 +242,7 @@ func (b *Batch) Groups(ctx context.Context, field string, paths [][]string) ([]a
 	}
 	places, refused := make([]authz.Place, len(paths)), make([]error, len(paths))
 	for i, path := range paths {
-		key, _ := keysOf(path)
+		key, _ := b.keysOf(path)
 		var p spot
 		p, refused[i] = b.at(field, key)
 		places[i] = p.place()

@@ -101,7 +101,7 @@ func (b *Batch) planGroup(in ImportGroup) (g plannedGroup, existing int64, err e
 	if len(in.Path) == 0 {
 		return g, 0, refusal.BadInput("path", "The path is empty. The root is there already; name a group below it.")
 	}
-	key, above := keysOf(in.Path)
+	key, above := b.keysOf(in.Path)
 	if p := b.places[key]; p.seen {
 		return g, p.ID, nil
 	} else if p.ambiguous {
@@ -140,7 +140,7 @@ func (b *Batch) place(g *plannedGroup) {
 	if g.in.restricted() {
 		g.at.Wall = g.at.Path
 	}
-	key, _ := keysOf(g.in.Path)
+	key, _ := b.keysOf(g.in.Path)
 	b.places[key] = b.judge(g.at)
 	if b.dry {
 		b.plan.groups[tree.Child{ParentID: g.parent, NameKey: fold.Key(g.name)}] = g.at

@@ -123,7 +123,7 @@ func (b *Batch) before(ctx context.Context, rows []ImportUser) (k known, err err
 
 // planUser checks a row; refusals are in the order of ruling 16.
 func (b *Batch) planUser(in ImportUser, k known) (newUser, error) {
-	key, _ := keysOf(in.Home)
+	key, _ := b.keysOf(in.Home)
 	home, err := b.at("home", key)
 	if err != nil {
 		return newUser{}, err
@@ -163,7 +163,7 @@ func (b *Batch) planGrant(g ImportGrant, home spot, k known, have []*ent.RoleGra
 	grant, targets := newGrant{role: r}, []authz.Target{whom}
 	grant.in.RoleID, grant.in.ValidUntil = r.ID, utc(g.Until)
 	if g.AtGroup {
-		key, _ := keysOf(g.Group)
+		key, _ := b.keysOf(g.Group)
 		at, err := b.at("grants", key)
 		if err != nil {
 			return newGrant{}, err

@@ -9,7 +9,9 @@ import (
 
 	"canopy/authz"
 	ent "canopy/ent/generated"
+	"canopy/ent/generated/account"
 	"canopy/ent/generated/group"
+	"canopy/ent/generated/user"
 	"canopy/ent/rule"
 	"canopy/refusal"
 	"canopy/store"
@@ -37,6 +39,22 @@ func (s *Service) Authenticate(ctx context.Context, token string) (*authz.Viewer
 		err = refusal.NoViewer() // the account has just been deleted
 	}
 	return v, err
+}
+
+// ViewerByEmail returns an active user of the account as a viewer, for what somebody does at the machine itself in the
+// user's name. The refusals are NOT_FOUND, and those of Authenticate.
+func (s *Service) ViewerByEmail(ctx context.Context, slug, email string) (*authz.Viewer, error) {
+	u, err := s.DB.Read.User.Query().Where(user.EmailKey(EmailKey(email)), user.HasAccountWith(account.Slug(slug))).
+		Only(authz.Trusted(ctx))
+	switch {
+	case err != nil:
+		return nil, found(err, "user in this account")
+	case u.Status != user.StatusACTIVE:
+		return nil, refusal.Conflict(refusal.NotActive, "The user %s is not active.", u.Email)
+	case u.AccessPausedAt != nil:
+		return nil, refusal.Paused()
+	}
+	return s.LoadViewer(ctx, s.DB.Read, u.ID)
 }
 
 // LoadViewer returns the user as a viewer with the grants in force at the moment of the call, whatever the user's

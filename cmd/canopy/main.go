@@ -36,6 +36,8 @@ type commands struct {
 	Request requestCommand `cmd:"" help:"Decide the requests for groups."`
 	Doctor  doctorCommand  `cmd:"" help:"Examine a database: whether what is stored agrees with itself. It changes nothing."`
 	Rebuild rebuildCommand `cmd:"" help:"Mend what canopy doctor finds wrong in paths, lists and counters, from the truth."`
+	Import  importCommand  `cmd:"" help:"Take groups, users or contacts in from a file."`
+	Export  exportCommand  `cmd:"" help:"Write groups, users or contacts to a file."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 
