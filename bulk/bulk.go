@@ -44,7 +44,7 @@ type Import struct {
 	// shall run Again. Without one the import begins at the first record.
 	Fingerprint string
 	Again       bool
-	// AtOnce takes all records into one transaction: all of them are in, but for those refused, or none.
+	// AtOnce takes all records, MaxAtOnce at most, into one transaction: all of them are in, but for those refused, or none.
 	AtOnce bool
 	// Done hears of each row once it is in the database, in order; rows that an earlier run has done are left out. An
 	// error ends the import.
@@ -78,6 +78,9 @@ type Summary struct {
 	Resumed                         int64 // records that an earlier run had done
 }
 
+// MaxAtOnce is how many records are taken in at once at most.
+const MaxAtOnce = 1000
+
 // The sizes of batches. A batch keeps other writers of an SQLite database waiting.
 const (
 	firstBatch = 100
@@ -99,7 +102,7 @@ func (s *Service) Import(ctx context.Context, in Import, records iter.Seq2[Recor
 	}
 	r := &run{s: s, in: in, size: firstBatch}
 	if in.AtOnce {
-		r.size = int(^uint(0) >> 1)
+		r.size = MaxAtOnce + 1
 	}
 	if in.DryRun {
 		r.directoryPlan, r.deskPlan = directory.NewPlan(), desk.NewPlan()
@@ -119,6 +122,9 @@ func (s *Service) Import(ctx context.Context, in Import, records iter.Seq2[Recor
 		}
 		if batch = append(batch, record); len(batch) < r.size {
 			continue
+		}
+		if in.AtOnce {
+			return r.sum, refusal.BadInput("data", "These are more than %d records. Send fewer at once, or use the command canopy import.", MaxAtOnce)
 		}
 		if err := r.take(ctx, batch); err != nil {
 			return r.sum, err
@@ -294,7 +300,7 @@ func groups(ctx context.Context, b *directory.Batch, records []Record) ([]Row, e
 		in[i] = r.Group.input()
 	}
 	done, err := b.ImportGroups(ctx, in)
-	return rowsOf(done, "path"), err
+	return rowsOf(done), err
 }
 
 func users(ctx context.Context, b *directory.Batch, records []Record) ([]Row, error) {
@@ -303,18 +309,14 @@ func users(ctx context.Context, b *directory.Batch, records []Record) ([]Row, er
 		in[i] = r.User.input()
 	}
 	done, err := b.ImportUsers(ctx, in)
-	return rowsOf(done, "name"), err
+	return rowsOf(done), err
 }
 
-// rowsOf renames the field of a refused name to the column that has it.
-func rowsOf(done []directory.Imported, name string) []Row {
+func rowsOf(done []directory.Imported) []Row {
 	rows := make([]Row, len(done))
 	for i, d := range done {
 		rows[i] = row(d.ID, d.Existed, d.Refused)
 		rows[i].SetupToken = d.SetupToken
-		if rows[i].Status == Refused && rows[i].Refusal.Field == "name" {
-			rows[i].Refusal = rows[i].Refusal.At(name)
-		}
 	}
 	return rows
 }

@@ -49,12 +49,17 @@ func each(t *testing.T, test func(t *testing.T, w *world)) {
 
 func newWorld(t testing.TB, db *store.DB, slug string) *world {
 	t.Helper()
+	return newWorldOf(t, db, slug, "olga@"+slug+".example")
+}
+
+func newWorldOf(t testing.TB, db *store.DB, slug, owner string) *world {
+	t.Helper()
 	w := &world{t: t, db: db, clock: &atomic.Int64{}}
 	now := func() time.Time { return start.Add(time.Duration(w.clock.Add(1)) * time.Millisecond) }
 	d := &directory.Service{DB: db, Now: now, Rand: rand.Reader, MaxDepth: 12}
 	w.bulk = &bulk.Service{DB: db, Now: now, Directory: d, Desk: &desk.Service{DB: db, Now: now}}
 	made, err := d.CreateAccount(t.Context(), directory.CreateAccount{Name: "Acacia", Slug: slug, Plan: account.PlanPRO,
-		OwnerName: "Olga", OwnerEmail: "olga@" + slug + ".example"})
+		OwnerName: "Olga", OwnerEmail: owner})
 	w.must(err)
 	w.account, w.owner = made.Account, made.Owner
 	w.activate(w.owner)

@@ -129,7 +129,7 @@ func (b *Batch) planUser(in ImportUser, k known) (newUser, error) {
 		return newUser{}, err
 	}
 	u := newUser{homeID: home.ID}
-	errs := []error{b.d.mayInvite(home.place())}
+	errs := []error{blame(b.d.mayInvite(home.place()), "home")}
 	if len(in.Grants) > maxGrants {
 		errs = append(errs, refusal.BadInput("grants", "A user holds at most %d roles. Name fewer.", maxGrants))
 		in.Grants = nil

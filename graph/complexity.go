@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 
+	"canopy/bulk"
 	"canopy/graph/bind"
 
 	"github.com/99designs/gqlgen/complexity"
@@ -76,6 +77,8 @@ func longest(typeName, fieldName string, args map[string]any) int {
 		return maxGrants
 	case "Role.pairs":
 		return longestPairs
+	case "ImportRecordsPayload.rows":
+		return bulk.MaxAtOnce
 	case "Group.ancestors":
 		return longestChain
 	case "PermissionChart.modules", "ModuleChart.permissions", "PermissionChartRow.holders":

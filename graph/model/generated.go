@@ -5,6 +5,7 @@ package model
 import (
 	"bytes"
 	"canopy/authz"
+	"canopy/bulk"
 	"canopy/ent/generated"
 	"canopy/ent/generated/account"
 	"canopy/ent/generated/group"
@@ -294,6 +295,46 @@ type GroupTotals struct {
 	Closed int `json:"closed"`
 }
 
+// Input of importRecords.
+type ImportRecordsInput struct {
+	// What the records are.
+	Kind bulk.Kind `json:"kind"`
+	// How they are written down.
+	Format bulk.Format `json:"format"`
+	// The records, as a file has them.
+	Data string `json:"data"`
+	// Judge every record and change nothing.
+	DryRun bool `json:"dryRun"`
+	// Why; some accounts require a reason.
+	Reason *string `json:"reason,omitempty"`
+}
+
+// What importRecords answers.
+type ImportRecordsPayload struct {
+	// How many were created, or with dryRun would be.
+	Created int `json:"created"`
+	// How many were there already.
+	Existed int `json:"existed"`
+	// How many were refused.
+	Refused int `json:"refused"`
+	// What became of each record, in their order.
+	Rows []*ImportedRow `json:"rows"`
+}
+
+// What became of one record.
+type ImportedRow struct {
+	// Where the record begins: the number of its line, from 1.
+	Line int `json:"line"`
+	// What became of it.
+	Status bulk.Status `json:"status"`
+	// Id of what was created or is there; null for a refused record and for what dryRun would create.
+	ID *relay.ID `json:"id,omitempty"`
+	// One-time token with which a new user sets a password. It is shown this once.
+	SetupToken *string `json:"setupToken,omitempty"`
+	// Why it was refused.
+	Refusal *RowRefusal `json:"refusal,omitempty"`
+}
+
 // Input of inviteUser.
 type InviteUserInput struct {
 	// Name, 1 to 100 characters.
@@ -498,6 +539,20 @@ type RevokeRoleInput struct {
 type RevokeRolePayload struct {
 	// The grant.
 	Grant *generated.RoleGrant `json:"grant"`
+}
+
+// Why a record was refused, as the error of the single change says it.
+type RowRefusal struct {
+	// The column at fault; null when no single one is.
+	Field *string `json:"field,omitempty"`
+	// The code, e.g. NOT_FOUND.
+	Code string `json:"code"`
+	// The reason, e.g. NAME_TAKEN.
+	Reason *string `json:"reason,omitempty"`
+	// The permission that is missing.
+	Permission *string `json:"permission,omitempty"`
+	// What is wrong and what to do.
+	Message string `json:"message"`
 }
 
 // Input of sendMessage.
