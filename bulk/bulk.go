@@ -81,12 +81,15 @@ type Summary struct {
 // MaxAtOnce is how many records are taken in at once at most.
 const MaxAtOnce = 1000
 
-// The sizes of batches. A batch keeps other writers of an SQLite database waiting.
+// The sizes of batches.
 const (
 	firstBatch = 100
 	maxBatch   = 1000
 	minBatch   = 10
-	batchTime  = 80 * time.Millisecond
+	// A batch keeps all other writers of an SQLite database waiting; on PostgreSQL only those who move groups, or, for
+	// users, change users and roles.
+	sqliteTime   = 80 * time.Millisecond
+	postgresTime = 250 * time.Millisecond
 	// breath is the pause after a batch on SQLite: a writer of another process looks every 25 ms, at first, whether it
 	// can begin.
 	breath = 30 * time.Millisecond
@@ -198,12 +201,16 @@ func lostRace(err error) bool {
 	})
 }
 
-// adapt chooses the size of the next batch so that it takes batchTime.
+// adapt chooses the size of the next batch so that it takes the time meant for it.
 func (r *run) adapt(n int, took time.Duration) {
 	if r.in.AtOnce {
 		return
 	}
-	fits := int(float64(n) * float64(batchTime) / float64(max(took, time.Microsecond)))
+	aim := postgresTime
+	if r.s.DB.Dialect() == dialect.SQLite {
+		aim = sqliteTime
+	}
+	fits := int(float64(n) * float64(aim) / float64(max(took, time.Microsecond)))
 	r.size = min(max(fits, minBatch), 2*r.size, maxBatch)
 }
 

@@ -39,12 +39,14 @@ func writeTo(name string, out io.Writer, fn func(io.Writer) error) error {
 	if name == "" {
 		return buffered(out, fn)
 	}
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, private)
 	if err != nil {
 		return err
 	}
 	return errors.Join(buffered(f, fn), f.Close())
 }
+
+const private = 0o600
 
 func buffered(w io.Writer, fn func(io.Writer) error) error {
 	b := bufio.NewWriterSize(w, 64<<10)

@@ -24,7 +24,7 @@ type importCommand struct {
 	Reason   string `help:"Why; it is recorded with every change."`
 	Again    bool   `help:"Import a file that was imported before. Contacts without an address are created once more."`
 	Report   string `placeholder:"FILE" help:"File for the rows that were refused and why, as CSV; left out, the standard output."`
-	Tokens   string `placeholder:"FILE" help:"File for the one-time tokens with which new users set their passwords, as CSV. They are nowhere else."`
+	Tokens   string `placeholder:"FILE" help:"File to add the one-time tokens to with which new users set their passwords, after their e-mail addresses, as CSV. They are nowhere else."`
 	MaxDepth int    `default:"64" help:"Greatest depth of a group, as the server has it."`
 }
 
@@ -46,11 +46,23 @@ func (c *importCommand) Run(ctx context.Context, std streams) error {
 	}
 	return c.work(ctx, c.MaxDepth, func(ctx context.Context, b *bulk.Service) error {
 		return writeTo(c.Report, std.out, func(report io.Writer) error {
-			return writeTo(c.Tokens, io.Discard, func(tokens io.Writer) error {
+			return c.withTokens(func(tokens io.Writer) error {
 				return c.take(ctx, b, source, newLedger(report, tokens, c.DryRun), std)
 			})
 		})
 	})
+}
+
+// withTokens runs fn with where tokens go. What is in the file stays: tokens of an earlier run are nowhere else.
+func (c *importCommand) withTokens(fn func(io.Writer) error) error {
+	if c.Tokens == "" {
+		return fn(io.Discard)
+	}
+	f, err := os.OpenFile(c.Tokens, os.O_WRONLY|os.O_CREATE|os.O_APPEND, private)
+	if err != nil {
+		return err
+	}
+	return errors.Join(fn(f), f.Close())
 }
 
 // source is a file that was read once, so that its form is known to be good before anything is changed.
@@ -119,18 +131,16 @@ type ledger struct {
 
 func newLedger(report, tokens io.Writer, all bool) *ledger {
 	l := &ledger{csv.NewWriter(report), csv.NewWriter(tokens), all}
-	// Errors stay until the flush.
+	// An error stays until the flush.
 	_ = l.report.Write([]string{"line", "status", "field", "code", "reason", "message"})
-	_ = l.tokens.Write([]string{"email", "setupToken"})
 	return l
 }
 
 func (l *ledger) row(r bulk.Row) error {
 	if r.SetupToken != "" {
 		_ = l.tokens.Write([]string{r.Record.User.Email, r.SetupToken})
-		l.tokens.Flush() // a token that is lost is lost for good
-		if err := l.tokens.Error(); err != nil {
-			return err
+		if l.tokens.Flush(); l.tokens.Error() != nil { // a token that is lost is lost for good
+			return l.tokens.Error()
 		}
 	}
 	if r.Refusal == nil {
