@@ -45,6 +45,8 @@ var everything = []string{
 	`{ you: inbox(box: YOU) { totalCount nodes { name } } queue: inbox(box: QUEUE) { totalCount nodes { name } }
 		teammates: inbox(box: TEAMMATES) { totalCount nodes { name agent { name } } } closed: inbox(box: CLOSED) { totalCount nodes { name } } }`,
 	`{ auditEvents { totalCount nodes { id at user { name } action targetId target { id ... on Group { name } ... on Contact { name agent { name } } } changes { field before after } reason requestId } } }`,
+	`mutation { importRecords(input: {kind: GROUPS, format: JSON_LINES, dryRun: true, data: "{\"path\":[\"new\"]}\n{\"path\":[\"sales\"]}\n{}"})
+		{ created existed refused rows { line status id setupToken refusal { field code reason permission message } } } }`,
 	`{ permissionChart { modules { module permissions { permission description holders { roleKey roleName scope } } } } }`,
 }
 
