@@ -88,7 +88,7 @@ const (
 	minBatch   = 10
 	// A batch keeps all other writers of an SQLite database waiting; on PostgreSQL only those who move groups, or, for
 	// users, change users and roles.
-	sqliteTime   = 80 * time.Millisecond
+	sqliteTime   = 60 * time.Millisecond
 	postgresTime = 250 * time.Millisecond
 	// breath is the pause after a batch on SQLite: a writer of another process looks every 25 ms, at first, whether it
 	// can begin.
