@@ -16,6 +16,8 @@ import (
 	"canopy/refusal"
 	"canopy/store"
 	"canopy/tree"
+
+	"entgo.io/ent/dialect"
 )
 
 // Authenticate returns who holds the token of a session, with the grants that are in force now, in two statements.
@@ -107,25 +109,33 @@ func identify(ctx context.Context, q store.Querier, query string, args ...any) (
 
 // grantsInForce yields two kinds of rows: the grants of the user that are in force, and the groups where they stand
 // with all groups above those, the home group's among them; the rows of groups say in group_id which that is.
-const grantsInForce = `
+func grantsInForce(d string) string {
+	groupBy := func(id string) string {
+		if d == dialect.Postgres {
+			// The limit keeps PostgreSQL, which takes the chain for a long one, from reading all groups to join them.
+			return "CROSS JOIN LATERAL (SELECT * FROM groups WHERE groups.id = " + id + " LIMIT 1) AS g"
+		}
+		return "CROSS JOIN groups AS g ON g.id = " + id
+	}
+	return `
 WITH RECURSIVE
 home(id) AS (SELECT home_group_id FROM users WHERE id = $1),
 held(id, role_id, group_id) AS (
   SELECT id, role_id, COALESCE(group_id, (SELECT id FROM home)) FROM role_grants
   WHERE user_id = $1 AND revoked_at IS NULL AND valid_from <= $2 AND (valid_until IS NULL OR valid_until > $2)
 ),
+stands(id) AS (SELECT id FROM home UNION SELECT group_id FROM held),
 chain(id, parent_id, path, wall, shared_inbox, assignment_mode) AS (
-  SELECT id, parent_id, path, wall, shared_inbox, assignment_mode FROM groups
-  WHERE id IN (SELECT id FROM home UNION SELECT group_id FROM held)
+  SELECT g.id, g.parent_id, g.path, g.wall, g.shared_inbox, g.assignment_mode FROM stands s ` + groupBy("s.id") + `
   UNION
-  SELECT g.id, g.parent_id, g.path, g.wall, g.shared_inbox, g.assignment_mode
-  FROM chain c JOIN groups g ON g.id = c.parent_id
+  SELECT g.id, g.parent_id, g.path, g.wall, g.shared_inbox, g.assignment_mode FROM chain c ` + groupBy("c.parent_id") + `
 )
 SELECT 0 AS kind, id, path, wall, shared_inbox, assignment_mode, 0 AS role_id, (SELECT id FROM home) AS group_id, '' AS key, '' AS pairs FROM chain
 UNION ALL
 SELECT 1, h.id, '', '', NULL, NULL, h.role_id, h.group_id, COALESCE(r.key, ''), COALESCE(CAST(r.pairs AS TEXT), '')
 FROM held h JOIN roles r ON r.id = h.role_id
 ORDER BY kind, id`
+}
 
 // viewer gathers the grants. The home group and the grants come from one statement, so they agree with each other
 // also while somebody moves the user or groups, or deletes one. It returns nil when the user is not there any more.
@@ -133,7 +143,7 @@ func (who *identity) viewer(ctx context.Context, q store.Querier, at time.Time) 
 	v := &authz.Viewer{AccountID: who.accountID, UserID: who.userID, SessionID: who.sessionID, Writes: who.writes, At: at}
 	groups := map[int64]*ent.Group{}
 	var home *ent.Group
-	err := store.EachRow(ctx, q, grantsInForce, []any{who.userID, at}, func(rows *sql.Rows) error {
+	err := store.EachRow(ctx, q, grantsInForce(q.Dialect()), []any{who.userID, at}, func(rows *sql.Rows) error {
 		var kind, id, roleID, groupID int64
 		var g ent.Group
 		var key, pairs string

@@ -9,6 +9,7 @@ import (
 // Querier runs SQL that Ent does not write: *ent.Client and *ent.Tx do. The row rules do not apply to it.
 type Querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	Dialect() string
 }
 
 // EachRow runs the query and fn for every row of its answer, and stops at the first error.

@@ -120,9 +120,15 @@ func FindChildren(ctx context.Context, c Conn, accountID int64, children []Child
 	for i, child := range children {
 		rows[i] = []any{child.ParentID, child.NameKey}
 	}
-	wanted := "(SELECT value->>0 AS parent, value->>1 AS name_key FROM json_each($1))"
+	query := `SELECT w.parent, w.name_key, g.id, g.path, g.wall, g.depth
+		FROM (SELECT value->>0 AS parent, value->>1 AS name_key FROM json_each($1)) AS w
+		CROSS JOIN groups AS g WHERE g.account_id = $2 AND g.parent_id = w.parent AND g.name_key = w.name_key`
 	if isPostgres(c) {
-		wanted = "(SELECT CAST(v->>0 AS BIGINT) AS parent, v->>1 AS name_key FROM jsonb_array_elements(CAST($1 AS TEXT)::jsonb) AS v)"
+		// The limit keeps PostgreSQL from reading all groups of the account for one join with them.
+		query = `SELECT w.parent, w.name_key, g.id, g.path, g.wall, g.depth
+			FROM (SELECT CAST(v->>0 AS BIGINT) AS parent, v->>1 AS name_key FROM jsonb_array_elements(CAST($1 AS TEXT)::jsonb) AS v) AS w
+			CROSS JOIN LATERAL (SELECT id, path, wall, depth FROM groups
+				WHERE account_id = $2 AND parent_id = w.parent AND name_key = w.name_key LIMIT 1) AS g`
 	}
 	found := make(map[Child]Spot, len(children))
 	err := collect(ctx, c, func(rows *sql.Rows) error {
@@ -131,8 +137,7 @@ func FindChildren(ctx context.Context, c Conn, accountID int64, children []Child
 		err := rows.Scan(&child.ParentID, &child.NameKey, &s.ID, &s.Path, &s.Wall, &s.Depth)
 		found[child] = s
 		return err
-	}, `SELECT w.parent, w.name_key, g.id, g.path, g.wall, g.depth FROM `+wanted+` AS w
-		CROSS JOIN groups AS g WHERE g.account_id = $2 AND g.parent_id = w.parent AND g.name_key = w.name_key`, jsonOf(rows), accountID)
+	}, query, jsonOf(rows), accountID)
 	if err != nil {
 		return nil, fmt.Errorf("looking for groups by name: %w", err)
 	}
