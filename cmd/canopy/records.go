@@ -10,6 +10,7 @@ import (
 	"canopy/authz"
 	"canopy/bulk"
 	"canopy/ent/schema"
+	"canopy/store"
 )
 
 // recordFlags say whose records, of what kind, and how they are written down.
@@ -48,7 +49,7 @@ func (f *recordFlags) format(file string) (bulk.Format, error) {
 
 // work opens the database and runs fn in the user's name.
 func (f *recordFlags) work(ctx context.Context, maxDepth int, fn func(context.Context, *bulk.Service) error) (err error) {
-	db, err := f.open(ctx, "")
+	db, err := open(ctx, store.Options{URL: f.Database})
 	if err != nil {
 		return err
 	}
