@@ -29,16 +29,17 @@ const (
 var errFaults = errors.New("there are faults in the database")
 
 type commands struct {
-	Serve   serveCommand   `cmd:"" help:"Serve the API and the playground."`
-	Demo    demoCommand    `cmd:"" help:"Serve a database of demo data, made on the first run."`
-	Migrate migrateCommand `cmd:"" help:"Bring the schema of a database up to date, or show where it stands."`
-	Account accountCommand `cmd:"" help:"Create an account, or change what an operator decides about one."`
-	Request requestCommand `cmd:"" help:"Decide the requests for groups."`
-	Doctor  doctorCommand  `cmd:"" help:"Examine a database: whether what is stored agrees with itself. It changes nothing."`
-	Rebuild rebuildCommand `cmd:"" help:"Mend what canopy doctor finds wrong in paths, lists and counters, from the truth."`
-	Import  importCommand  `cmd:"" help:"Take groups, users or contacts in from a file."`
-	Export  exportCommand  `cmd:"" help:"Write groups, users or contacts to a file."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Serve    serveCommand    `cmd:"" help:"Serve the API and the playground."`
+	Demo     demoCommand     `cmd:"" help:"Serve a database of demo data, made on the first run."`
+	Migrate  migrateCommand  `cmd:"" help:"Bring the schema of a database up to date, or show where it stands."`
+	Account  accountCommand  `cmd:"" help:"Create an account, or change what an operator decides about one."`
+	Request  requestCommand  `cmd:"" help:"Decide the requests for groups."`
+	Doctor   doctorCommand   `cmd:"" help:"Examine a database: whether what is stored agrees with itself. It changes nothing."`
+	Rebuild  rebuildCommand  `cmd:"" help:"Mend what canopy doctor finds wrong in paths, lists and counters, from the truth."`
+	Import   importCommand   `cmd:"" help:"Take groups, users or contacts in from a file."`
+	Export   exportCommand   `cmd:"" help:"Write groups, users or contacts to a file."`
+	Generate generateCommand `cmd:"" help:"Fill an account with groups, users and contacts that are made up."`
+	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
 
 // streams are what a command reads and writes.

@@ -38,7 +38,9 @@ var allowed = map[string][]string{
 	"web":               {},
 	"server":            {"authz", "refusal", "audit", "store", "directory", "desk", "graph", "web", "internal/fold"},
 	"demo":              {"authz", "audit", "tree", "store", "directory", "desk", "relay", "ent/generated", "internal/fold", "internal/optional"},
+	"generate":          {"authz", "bulk"},
 	"cmd/canopy":        {"*"},
+	"bench":             {"*"},
 	"internal/testdb":   {"*"},
 
 	"internal/architecture": {},
