@@ -26,7 +26,7 @@ import (
 // refusals are NoViewer and Paused; any other error is one of the database.
 func (s *Service) Authenticate(ctx context.Context, token string) (*authz.Viewer, error) {
 	now := s.now()
-	who, err := identify(ctx, s.DB.Read, identityBySession, hashToken(token), now)
+	who, err := identify(ctx, s.DB.Keyed, identityBySession, hashToken(token), now)
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +36,7 @@ func (s *Service) Authenticate(ctx context.Context, token string) (*authz.Viewer
 	case who.paused:
 		return nil, refusal.Paused()
 	}
-	v, err := who.viewer(ctx, s.DB.Read, now)
+	v, err := who.viewer(ctx, s.DB.Keyed, now)
 	if v == nil && err == nil {
 		err = refusal.NoViewer() // the account has just been deleted
 	}

@@ -14,26 +14,34 @@ import (
 // connectTimeout is how long a server may take to accept a connection, where its address has no connect_timeout.
 const connectTimeout = 5 * time.Second
 
-// reading are the settings of connections that only read.
-var reading = map[string]string{
-	"default_transaction_read_only": "on",
-	// Row rules compare paths, and how many groups are in a range only the values tell: a plan made for any values
-	// reads twenty times as much. Planning takes 0.2 ms.
-	"plan_cache_mode": "force_custom_plan",
-}
-
-// openPostgres opens a pool that writes and a pool that cannot.
+// openPostgres opens a pool that writes and two that cannot.
 func (db *DB) openPostgres() error {
 	var err error
 	if db.write, err = openPostgres(db.options.URL, nil); err != nil {
 		return err
 	}
 	limitPostgres(db.write, db.options.Writers, 16)
-	if db.read, err = openPostgres(db.options.URL, reading); err != nil {
+	if db.read, err = openPostgres(db.options.URL, reading(customPlans)); err != nil {
 		return err
 	}
 	limitPostgres(db.read, db.options.Readers, 32)
+	if db.keyed, err = openPostgres(db.options.URL, reading(onePlan)); err != nil {
+		return err
+	}
+	limitPostgres(db.keyed, db.options.Readers, 32)
 	return nil
+}
+
+// How a connection plans statements. Row rules compare paths, and how many groups are in a range only the values tell: a
+// plan made for any values reads twenty times as much. Planning takes 0.2 ms.
+const (
+	customPlans = "force_custom_plan"
+	onePlan     = "force_generic_plan"
+)
+
+// reading are the settings of a pool that cannot write.
+func reading(plans string) map[string]string {
+	return map[string]string{"default_transaction_read_only": "on", "plan_cache_mode": plans}
 }
 
 // limitPostgres lets idle connections go after a while: unlike those of SQLite they cost the server memory.

@@ -55,7 +55,7 @@ func (db *DB) openReplica() error {
 	if err := oneServer(address); err != nil {
 		return err
 	}
-	pool, err := openPostgres(address, reading)
+	pool, err := openPostgres(address, reading(customPlans))
 	if err != nil {
 		return err
 	}

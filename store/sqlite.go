@@ -50,6 +50,7 @@ func (db *DB) openSQLite() error {
 		readers = max(4, 2*runtime.GOMAXPROCS(0))
 	}
 	limit(db.read, readers)
+	db.keyed = db.read
 	return nil
 }
 

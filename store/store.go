@@ -51,11 +51,15 @@ type DB struct {
 	// Read is the client for reading. It refuses every mutation, and so do its connections for raw SQL. It reads from
 	// the primary, unless the context is one of OnReplica.
 	Read *ent.Client
+	// Keyed is Read for statements that find all of their rows by keys, whatever the values are: PostgreSQL plans them
+	// once and not each time, which takes longer than many of them do.
+	Keyed *ent.Client
 
 	dialect  string
 	options  Options
 	observer Observer
 	read     *sql.DB
+	keyed    *sql.DB // on SQLite the same as read
 	write    *sql.DB
 	replica  *replica // nil: there is none
 	writer   *ent.Client
@@ -92,6 +96,8 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	}
 	db.Read = db.client(db.read, db.replica)
 	db.Read.Use(readOnly)
+	db.Keyed = db.client(db.keyed, db.replica)
+	db.Keyed.Use(readOnly)
 	db.writer = db.client(db.write, nil)
 	return db, nil
 }
@@ -119,7 +125,7 @@ func (db *DB) Observer() Observer { return db.observer }
 // Ping says whether the database can be read from and written to right now. It does not ask the replica, without which
 // everything goes on.
 func (db *DB) Ping(ctx context.Context) error {
-	for _, pool := range []*sql.DB{db.write, db.read} {
+	for _, pool := range []*sql.DB{db.write, db.read, db.keyed} {
 		if err := pool.PingContext(ctx); err != nil {
 			return fmt.Errorf("store: reaching the database: %w", err)
 		}
@@ -133,7 +139,7 @@ func (db *DB) Close() error {
 	if db.replica != nil {
 		err = db.replica.close()
 	}
-	return errors.Join(err, db.read.Close(), db.write.Close())
+	return errors.Join(err, db.read.Close(), db.keyed.Close(), db.write.Close())
 }
 
 // parseURL returns the dialect that the address asks for, and the file name or the address itself.

@@ -1,12 +1,15 @@
 package rule
 
 import (
+	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 
 	"canopy/authz"
 	"canopy/tree"
 
+	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql"
 )
 
@@ -129,18 +132,45 @@ func at(col string, r authz.Reach) clause {
 	if r.Account {
 		return nil
 	}
-	var ways, subtrees []clause
+	var ways []clause
 	if len(r.Groups) > 0 {
 		ways = append(ways, in(col, r.Groups))
 	}
-	for _, p := range r.Subtrees {
-		subtrees = append(subtrees, inSubtree(aliased("rule_group"), p))
-	}
-	if len(subtrees) > 0 {
+	if len(r.Subtrees) > 0 {
 		ways = append(ways, text("EXISTS (SELECT 1 FROM groups AS rule_group WHERE rule_group.id = ? AND ?)",
-			column(col), anyOf(subtrees...)))
+			column(col), inSubtrees(aliased("rule_group"), r.Subtrees)))
 	}
 	return anyOf(ways...)
+}
+
+// fewPlaces is up to how many places comparing with each is as fast as looking up.
+const fewPlaces = 3
+
+// inSubtrees is inSubtree of any of the places, for a group that is found by its number. SQLite looks it up and
+// compares with all of them: so of many places it compares with those at each depth at once. PostgreSQL may begin with
+// the groups in the ranges, and shall.
+func inSubtrees(group row, places []authz.Place) clause {
+	var each, levels []clause
+	byLength := map[int][]string{}
+	for _, p := range places {
+		each = append(each, inSubtree(group, p))
+		byLength[len(p.Path)] = append(byLength[len(p.Path)], p.Path)
+	}
+	for _, n := range slices.Sorted(maps.Keys(byLength)) {
+		paths, err := json.Marshal(byLength[n])
+		if err != nil {
+			panic(err) // texts only: it cannot fail
+		}
+		levels = append(levels, text("(length(?) <= ? AND substr(?, 1, ?) IN (SELECT value FROM json_each(?)))",
+			column(group("wall")), n, column(group("path")), n, string(paths)))
+	}
+	return func(b *sql.Builder) {
+		if b.Dialect() == dialect.SQLite && len(places) > fewPlaces {
+			write(b, anyOf(levels...))
+		} else {
+			write(b, anyOf(each...))
+		}
+	}
 }
 
 // contact is true for a row of the table contacts that one of the permissions reaches.
@@ -169,11 +199,22 @@ func contact(c row, v *authz.Viewer, permissions ...authz.Permission) clause {
 	return anyOf(ways...)
 }
 
+// union adds what a list has not got. One role holds several permissions at the same place, and each row would be judged
+// by that place as often.
+func union[T comparable](list, more []T) []T {
+	for _, m := range more {
+		if !slices.Contains(list, m) {
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
 // merge adds a reach to another one.
 func merge(to *authz.Reach, r authz.Reach) {
 	to.Account = to.Account || r.Account
 	to.Assigned = to.Assigned || r.Assigned
-	to.Subtrees = append(to.Subtrees, r.Subtrees...)
-	to.Groups = append(to.Groups, r.Groups...)
-	to.Queues = append(to.Queues, r.Queues...)
+	to.Subtrees = union(to.Subtrees, r.Subtrees)
+	to.Groups = union(to.Groups, r.Groups)
+	to.Queues = union(to.Queues, r.Queues)
 }

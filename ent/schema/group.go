@@ -62,7 +62,7 @@ func (Group) Edges() []ent.Edge {
 // Indexes of the Group.
 func (Group) Indexes() []ent.Index {
 	return []ent.Index{
-		index.Fields("account_id", "path", "parent_id", "depth", "name").StorageKey("group_tree"),
+		index.Fields("account_id", "path", "wall", "parent_id", "depth", "name").StorageKey("group_tree"),
 		index.Fields("account_id", "parent_id", "name_key").Unique().StorageKey("group_sibling_name"),
 		index.Fields("account_id").Unique().StorageKey("group_one_root").Annotations(entsql.IndexWhere("parent_id IS NULL")),
 	}

@@ -383,7 +383,7 @@ var (
 			{
 				Name:    "group_tree",
 				Unique:  false,
-				Columns: []*schema.Column{GroupsColumns[15], GroupsColumns[3], GroupsColumns[16], GroupsColumns[4], GroupsColumns[1]},
+				Columns: []*schema.Column{GroupsColumns[15], GroupsColumns[3], GroupsColumns[5], GroupsColumns[16], GroupsColumns[4], GroupsColumns[1]},
 			},
 			{
 				Name:    "group_sibling_name",
