@@ -138,7 +138,7 @@ func boxList(v *authz.Viewer, under *authz.Place, box Box) *list {
 		l.add(authz.QueueView, allBoxes()...)
 	case BoxTeammates:
 		l.add(authz.ConversationsView, tree.BoxOf(tree.Open, true))
-		l.filter = func(b *sql.Builder) { write(b, "c.assigned_user_id <> ?", v.UserID) }
+		l.others = true
 	case BoxClosed:
 		l.add(authz.ConversationsView, tree.BoxOf(tree.Closed, false), tree.BoxOf(tree.Closed, true))
 	}
@@ -169,40 +169,25 @@ func allBoxes() []tree.Box {
 	return boxes
 }
 
-// page reads the ids, and then those contacts under the row rules.
 func (s *Service) page(ctx context.Context, l *list, after *Position, first int) (*Page, error) {
-	positions, err := l.read(ctx, s.DB.Read, after, first+1)
-	if err != nil {
-		return nil, err
-	}
-	page := &Page{More: len(positions) > first}
-	positions = positions[:min(len(positions), first)]
-	if len(positions) == 0 {
-		return page, nil
-	}
-	ids := make([]int64, len(positions))
-	for i, p := range positions {
-		ids[i] = p.ContactID
-	}
-	contacts, err := s.DB.Read.Contact.Query().Where(contact.IDIn(ids...)).All(ctx)
+	contacts, err := l.read(ctx, s.DB.Keyed, after, first+1)
 	if err != nil {
 		return nil, fmt.Errorf("desk: loading a page of contacts: %w", err)
 	}
-	byID := make(map[int64]*ent.Contact, len(contacts))
-	for _, c := range contacts {
-		byID[c.ID] = c
+	return pageOf(contacts, first), nil
+}
+
+// pageOf makes a page of contacts that were asked for one more than the page has.
+func pageOf(contacts []*ent.Contact, first int) *Page {
+	page := &Page{More: len(contacts) > first}
+	for _, c := range contacts[:min(len(contacts), first)] {
+		page.Entries = append(page.Entries, Entry{c, Position{c.SortKey, c.ID}})
 	}
-	for _, p := range positions {
-		// Between the two statements a contact may have gone out of sight.
-		if c := byID[p.ContactID]; c != nil {
-			page.Entries = append(page.Entries, Entry{c, p})
-		}
-	}
-	return page, nil
+	return page
 }
 
 func (s *Service) count(ctx context.Context, l *list) (int, error) {
-	return l.count(ctx, s.DB.Read, MaxCount)
+	return l.count(ctx, s.DB.Keyed, MaxCount)
 }
 
 // ownQuery finds what the viewer serves in an open conversation, as far as they see it.
@@ -227,11 +212,7 @@ func (s *Service) own(ctx context.Context, v *authz.Viewer, under *authz.Place, 
 	if err != nil {
 		return nil, fmt.Errorf("desk: loading what the viewer serves: %w", err)
 	}
-	page := &Page{More: len(contacts) > q.First}
-	for _, c := range contacts[:min(len(contacts), q.First)] {
-		page.Entries = append(page.Entries, Entry{c, Position{c.SortKey, c.ID}})
-	}
-	return page, nil
+	return pageOf(contacts, q.First), nil
 }
 
 // start is the position before the first one of a list.

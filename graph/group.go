@@ -351,7 +351,7 @@ func (r *resolver) countersWhereCertain(ctx context.Context, groups []*ent.Group
 	if len(candidates) == 0 {
 		return known, rest, nil
 	}
-	counters, err := tree.CountersOf(ctx, r.DB.Read, numbers(candidates))
+	counters, err := tree.CountersOf(ctx, r.DB.Keyed, numbers(candidates))
 	if err != nil {
 		return nil, nil, err
 	}
