@@ -41,6 +41,10 @@ soak: ## let 8 workers do everything at once for SOAK (1m) on each database, and
 test-browser: build ## run the browser test of the playground (needs Chromium)
 	cd web && npm run check && CANOPY_BINARY=$(CURDIR)/bin/canopy npm test
 
+.PHONY: bench
+bench: ## measure Canopy against a floor (BENCH_SIZES=1k,100k BENCH_REPORT=file.md; see docs/benchmarks.md)
+	./scripts/bench.sh
+
 .PHONY: generate
 generate: ## write all generated code anew
 	$(GO) generate ./ent ./graph

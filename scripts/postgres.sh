@@ -6,7 +6,8 @@
 #   scripts/postgres.sh stop      stops it and removes its files
 #
 # The files lie in CANOPY_POSTGRES_DIR; unset, in a directory of the user's own under TMPDIR. The server listens on
-# a free port of 127.0.0.1 only, asks for a random password and does not wait for the disk, so keep nothing in it.
+# a free port of 127.0.0.1 only, asks for a random password and does not wait for the disk, unless
+# CANOPY_POSTGRES_DURABLE is set; keep nothing in it.
 # Root cannot run PostgreSQL: for root it runs as the user postgres. Where PostgreSQL is missing, root (and anybody
 # who may use sudo, in CI) gets it installed with apt-get; everybody else is told what to do.
 set -eu
@@ -74,10 +75,14 @@ make_cluster() {
 		listen_addresses = '127.0.0.1'
 		unix_socket_directories = ''
 		max_connections = 200
-		fsync = off
-		synchronous_commit = off
-		full_page_writes = off
 	SETTINGS
+	if [ -z "${CANOPY_POSTGRES_DURABLE:-}" ]; then
+		as_server sh -c 'cat >>"$1"' sh "$dir/data/postgresql.conf" <<-SETTINGS
+			fsync = off
+			synchronous_commit = off
+			full_page_writes = off
+		SETTINGS
+	fi
 }
 
 # launch tries ports until one is free.
