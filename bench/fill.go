@@ -106,7 +106,10 @@ func (d *dataset) serve(ctx context.Context) error {
 }
 
 func (d *dataset) rebuild(ctx context.Context) error {
-	return d.db.Write(ctx, func(ctx context.Context, tx *ent.Tx) error { return tree.Rebuild(ctx, tx, d.account.ID) })
+	return d.db.Write(ctx, func(ctx context.Context, tx *ent.Tx) error {
+		_, err := tree.Rebuild(ctx, tx, d.account.ID)
+		return err
+	})
 }
 
 // analyze lets PostgreSQL look at what there is, as it does by itself sooner or later. SQLite has its statistics from

@@ -46,7 +46,7 @@ func (c *generateCommand) options() generate.Options {
 
 // Run makes the company, as the primary owner of the account would import it.
 func (c *generateCommand) Run(ctx context.Context, std streams) (err error) {
-	db, err := c.open(ctx, "")
+	db, err := open(ctx, store.Options{URL: c.Database})
 	if err != nil {
 		return err
 	}
