@@ -61,14 +61,11 @@ func (c chain) query(totals bool) string {
 }
 
 // statements is the law: one for each connection on the way and one for each total that is asked for, however many rows
-// there are. A list of contacts takes one more: its page is found by the scope rows, and read by the row rules.
+// there are.
 func (c chain) statements(totals bool) int {
 	n := len(c.fields)
 	if totals {
 		n *= 2
-	}
-	if c.fields[0] == "contacts" {
-		n++
 	}
 	return n
 }
