@@ -101,6 +101,7 @@ type Viewer struct {
 	UserID    int64
 	SessionID int64
 	Writes    int64 // how many transactions the session had committed, where there is a replica to compare with
+	Carrying  bool  // whether some branch of the account was on its way to the lists of its new place
 	Home      Place
 	At        time.Time // the moment at which the grants were judged
 	Grants    []Grant

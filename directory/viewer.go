@@ -79,17 +79,19 @@ func loadViewer(ctx context.Context, q store.Querier, userID int64, at time.Time
 type identity struct {
 	accountID, userID, sessionID, writes int64
 	status                               string
-	paused, customRoles                  bool
+	paused, customRoles, carrying        bool
 }
 
 const (
 	identityBySession = `
-SELECT u.account_id, u.id, s.id, s.writes, u.status, u.access_paused_at IS NOT NULL, a.custom_roles_enabled
+SELECT u.account_id, u.id, s.id, s.writes, u.status, u.access_paused_at IS NOT NULL, a.custom_roles_enabled,
+  EXISTS (SELECT 1 FROM detours d WHERE d.account_id = a.id)
 FROM sessions s JOIN users u ON u.id = s.user_id JOIN accounts a ON a.id = u.account_id
 WHERE s.token_hash = $1 AND s.expires_at > $2`
 
 	identityByUser = `
-SELECT u.account_id, u.id, 0, 0, u.status, u.access_paused_at IS NOT NULL, a.custom_roles_enabled
+SELECT u.account_id, u.id, 0, 0, u.status, u.access_paused_at IS NOT NULL, a.custom_roles_enabled,
+  EXISTS (SELECT 1 FROM detours d WHERE d.account_id = a.id)
 FROM users u JOIN accounts a ON a.id = u.account_id
 WHERE u.id = $1`
 )
@@ -99,7 +101,7 @@ func identify(ctx context.Context, q store.Querier, query string, args ...any) (
 	var who *identity
 	err := store.EachRow(ctx, q, query, args, func(rows *sql.Rows) error {
 		who = &identity{}
-		return rows.Scan(&who.accountID, &who.userID, &who.sessionID, &who.writes, &who.status, &who.paused, &who.customRoles)
+		return rows.Scan(&who.accountID, &who.userID, &who.sessionID, &who.writes, &who.status, &who.paused, &who.customRoles, &who.carrying)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("directory: looking up who is asking: %w", err)
@@ -140,7 +142,8 @@ ORDER BY kind, id`
 // viewer gathers the grants. The home group and the grants come from one statement, so they agree with each other
 // also while somebody moves the user or groups, or deletes one. It returns nil when the user is not there any more.
 func (who *identity) viewer(ctx context.Context, q store.Querier, at time.Time) (*authz.Viewer, error) {
-	v := &authz.Viewer{AccountID: who.accountID, UserID: who.userID, SessionID: who.sessionID, Writes: who.writes, At: at}
+	v := &authz.Viewer{AccountID: who.accountID, UserID: who.userID, SessionID: who.sessionID, Writes: who.writes,
+		Carrying: who.carrying, At: at}
 	groups := map[int64]*ent.Group{}
 	var home *ent.Group
 	err := store.EachRow(ctx, q, grantsInForce(q.Dialect()), []any{who.userID, at}, func(rows *sql.Rows) error {

@@ -24,11 +24,11 @@ func (db *DB) openPostgres() error {
 	if db.read, err = openPostgres(db.options.URL, reading(customPlans)); err != nil {
 		return err
 	}
-	limitPostgres(db.read, db.options.Readers, 32)
+	limitPostgres(db.read, db.options.Readers, 16)
 	if db.keyed, err = openPostgres(db.options.URL, reading(onePlan)); err != nil {
 		return err
 	}
-	limitPostgres(db.keyed, db.options.Readers, 32)
+	limitPostgres(db.keyed, db.options.Readers, 16)
 	return nil
 }
 
