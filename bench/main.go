@@ -86,7 +86,7 @@ func run(ctx context.Context, o options, out, progress io.Writer) error {
 	return os.WriteFile(o.Report, []byte(report.String()), 0o644)
 }
 
-// measuring is all figures on one database all figures on one database.
+// measuring is all figures on one database.
 type measuring struct {
 	sizes    []size
 	dialect  string
@@ -131,6 +131,7 @@ func (s measuring) measure(ctx context.Context, c cellar) (rows []row, err error
 	}{
 		{"check", s.check, sets},
 		{"together", s.together, sets},
+		{"big move", s.bigMove, sets},
 		{"nested", s.nestedPages, []*dataset{wide}},
 		{"http", s.overHTTP, sets},
 	} {
