@@ -134,3 +134,21 @@ func TestDryRunWritesNothing(t *testing.T) {
 		}
 	})
 }
+
+// TestManyGrantsAtOnce imports as many users as go at once, each with every role: more grants than one statement takes.
+func TestManyGrantsAtOnce(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		grants := []bulk.Grant{}
+		for _, role := range []string{"OWNER", "ADMINISTRATOR", "DASHBOARD_ADMINISTRATOR", "BILLING_MANAGER", "AGENT", "DEVELOPER"} {
+			grants = append(grants, bulk.Grant{Role: role}, bulk.Grant{Role: role, Group: &bulk.Path{}})
+		}
+		records := make([]bulk.Record, bulk.MaxAtOnce)
+		for i := range records {
+			records[i].User = &bulk.User{Email: fmt.Sprintf("user%d@acacia.example", i), Name: "Una", Home: bulk.Path{}, Grants: grants}
+		}
+		sum, err := w.bulk.Import(w.as(w.owner), bulk.Import{Kind: bulk.Users, AtOnce: true}, stream(records...))
+		if err != nil || sum.Created != bulk.MaxAtOnce {
+			t.Fatalf("%+v, %v", sum, err)
+		}
+	})
+}

@@ -176,11 +176,11 @@ type newGrant struct {
 	in   GrantRole
 }
 
+// grantsAtOnce is how many grants one statement writes: a statement takes only so many parameters.
+const grantsAtOnce = 1000
+
 // createGrants writes grants and their events.
 func (d *doing) createGrants(ctx context.Context, grants []newGrant, reason string) ([]*ent.RoleGrant, error) {
-	if len(grants) == 0 {
-		return nil, nil
-	}
 	creates := make([]*ent.RoleGrantCreate, len(grants))
 	for i, g := range grants {
 		creates[i] = d.tx.RoleGrant.Create().SetAccountID(d.account.ID).SetUserID(g.user.ID).SetRoleID(g.role.ID).
@@ -190,9 +190,13 @@ func (d *doing) createGrants(ctx context.Context, grants []newGrant, reason stri
 			creates[i].SetGrantedByID(d.viewer.UserID)
 		}
 	}
-	given, err := d.tx.RoleGrant.CreateBulk(creates...).Save(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("directory: granting a role: %w", err)
+	given := make([]*ent.RoleGrant, 0, len(creates))
+	for part := range slices.Chunk(creates, grantsAtOnce) {
+		some, err := d.tx.RoleGrant.CreateBulk(part...).Save(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("directory: granting a role: %w", err)
+		}
+		given = append(given, some...)
 	}
 	events := make([]audit.Event, len(given))
 	for i, g := range given {
