@@ -76,7 +76,7 @@ func (c *doctorCommand) Run(ctx context.Context, std streams) error {
 	}
 	accounts, err := patient.Examine(ctx, c.Account, faults.add)
 	if ctx.Err() != nil {
-		err = errors.New("it was stopped before it had looked everywhere") // and not Canceled, which counts as success
+		err = errors.New("it was stopped before it had looked everywhere")
 	}
 	if err = errors.Join(err, db.Close()); err != nil {
 		return err

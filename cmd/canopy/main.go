@@ -91,8 +91,11 @@ func run(ctx context.Context, args []string, std streams) int {
 		return exitUsage
 	}
 	switch err := command.Run(); {
-	case err == nil, errors.Is(err, context.Canceled) && ctx.Err() != nil:
+	case err == nil:
 		return 0
+	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
+		complain(std.err, errors.New("it was stopped before it was done"))
+		return exitFailed
 	case errors.Is(err, errFaults):
 		return exitFaults
 	default:

@@ -53,7 +53,10 @@ func (c *serveCommand) Run(ctx context.Context, std streams) (err error) {
 	db, err := await(ctx, log, func() (*store.DB, error) {
 		return open(ctx, store.Options{URL: c.Database, Replica: c.DatabaseReplica, Synchronous: c.Synchronous, Log: log})
 	})
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil: // it was asked to stop while it waited
+		return nil
+	case err != nil:
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
