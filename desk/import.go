@@ -139,14 +139,14 @@ func (j *job) checkImport(in ImportContact, receivers map[int64]judged) (person,
 	var to judged
 	if in.AgentID != nil {
 		if to = receivers[*in.AgentID]; to.missing != nil {
-			return p, blame(to.missing, "agent")
+			return p, refusal.Blame(to.missing, "agent")
 		}
 	}
 	if err := j.mayAt(authz.ContactsImport, in.At); err != nil {
-		return p, blame(err, "group")
+		return p, refusal.Blame(err, "group")
 	}
 	if err := j.mayCreate(in.At); err != nil {
-		return p, blame(err, "group")
+		return p, refusal.Blame(err, "group")
 	}
 	if in.AgentID != nil && !j.viewer.Can(assigning().permission, authz.AtContact(in.At, 0)) {
 		return p, refusal.Forbidden(assigning().permission, "at this contact").At("agent")
@@ -154,7 +154,7 @@ func (j *job) checkImport(in ImportContact, receivers map[int64]judged) (person,
 	if wrong != nil {
 		return p, wrong
 	}
-	return p, blame(to.conflict, "agent")
+	return p, refusal.Blame(to.conflict, "agent")
 }
 
 // person returns the row as it is stored. An address that is good stands in it even if something else is refused.
@@ -172,15 +172,6 @@ func (in ImportContact) person() (person, error) {
 	p, err := checkPerson(in.Name, in.Phone, in.Email)
 	p.channel, p.address = reached.channel, reached.address
 	return p, err
-}
-
-// blame returns the refusal as one of that column of the row; nil stays nil.
-func blame(err error, field string) error {
-	var r *refusal.Refusal
-	if errors.As(err, &r) {
-		return r.At(field)
-	}
-	return err
 }
 
 // resident is a contact that has an address already.

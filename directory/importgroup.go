@@ -118,12 +118,12 @@ func (b *Batch) planGroup(in ImportGroup) (g plannedGroup, existing int64, err e
 	is := authz.Place{GroupID: -1, Path: parent.Path + tree.Label(0), Wall: parent.Wall}
 	var mayEdit, maySet error
 	if in.restricted() {
-		mayEdit = blame(b.d.mayEditGroup(is), "visibility")
+		mayEdit = refusal.Blame(b.d.mayEditGroup(is), "visibility")
 	}
 	if !in.Settings.empty() {
 		maySet = b.d.mayEditSettings(is)
 	}
-	return g, 0, foremost(blame(err, "path"), mayEdit, maySet, in.check(), b.createsAtOnce(),
+	return g, 0, foremost(refusal.Blame(err, "path"), mayEdit, maySet, in.check(), b.createsAtOnce(),
 		b.s.admitsGroup(b.d, g.at.Depth, b.places[key].there))
 }
 

@@ -2,7 +2,6 @@ package directory
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -129,7 +128,7 @@ func (b *Batch) planUser(in ImportUser, k known) (newUser, error) {
 		return newUser{}, err
 	}
 	u := newUser{homeID: home.ID}
-	errs := []error{blame(b.d.mayInvite(home.place()), "home")}
+	errs := []error{refusal.Blame(b.d.mayInvite(home.place()), "home")}
 	if len(in.Grants) > maxGrants {
 		errs = append(errs, refusal.BadInput("grants", "A user holds at most %d roles. Name fewer.", maxGrants))
 		in.Grants = nil
@@ -138,7 +137,7 @@ func (b *Batch) planUser(in ImportUser, k known) (newUser, error) {
 	for _, g := range in.Grants {
 		grant, err := b.planGrant(g, home, k, have)
 		if err != nil {
-			errs = append(errs, blame(err, "grants"))
+			errs = append(errs, refusal.Blame(err, "grants"))
 			continue
 		}
 		u.grants = append(u.grants, grant)
@@ -177,13 +176,4 @@ func (b *Batch) planGrant(g ImportGrant, home spot, k known, have []*ent.RoleGra
 		errs = slices.Insert(errs, 0, b.d.may(authz.UsersView, whom, "at the home group"))
 	}
 	return grant, foremost(errs...)
-}
-
-// blame returns the refusal as one of that column of the row.
-func blame(err error, field string) error {
-	var r *refusal.Refusal
-	if errors.As(err, &r) {
-		return r.At(field)
-	}
-	return err
 }

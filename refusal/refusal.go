@@ -5,7 +5,10 @@
 // internal error and is never shown. The package knows nothing about GraphQL, HTTP or the database.
 package refusal
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // Code is the class of a refusal, `extensions.code` of the GraphQL error.
 type Code string
@@ -84,6 +87,15 @@ func (r *Refusal) At(field string) *Refusal {
 	c := *r
 	c.Field = field
 	return &c
+}
+
+// Blame returns err as a refusal that blames the given input field, and an error that is no refusal as it is.
+func Blame(err error, field string) error {
+	var r *Refusal
+	if errors.As(err, &r) {
+		return r.At(field)
+	}
+	return err
 }
 
 // NoViewer refuses a request that carries no valid login.

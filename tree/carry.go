@@ -36,6 +36,19 @@ type detour struct{ leaving, entering []int64 }
 
 func (d detour) size() int { return len(d.leaving) + len(d.entering) }
 
+// scan adds a row of detours: scope_id and entering.
+func (d *detour) scan(rows *sql.Rows) error {
+	var scope int64
+	var entering bool
+	err := rows.Scan(&scope, &entering)
+	if entering {
+		d.entering = append(d.entering, scope)
+	} else {
+		d.leaving = append(d.leaving, scope)
+	}
+	return err
+}
+
 // begin records that the branch of n is to be carried, and returns the number of the move.
 func (d detour) begin(ctx context.Context, c Conn, n node, now time.Time) (moveID int64, err error) {
 	err = one(ctx, c, []any{&moveID}, `INSERT INTO group_moves
@@ -84,17 +97,7 @@ func settled(ctx context.Context, c Conn, n node) error {
 // detourOf returns the detours of the group's contacts. It is for contacts that loadContact found to be of an account
 // in which something is under way.
 func detourOf(ctx context.Context, c Conn, group node) (d detour, err error) {
-	err = collect(ctx, c, func(rows *sql.Rows) error {
-		var scope int64
-		var entering bool
-		err := rows.Scan(&scope, &entering)
-		if entering {
-			d.entering = append(d.entering, scope)
-		} else {
-			d.leaving = append(d.leaving, scope)
-		}
-		return err
-	}, `SELECT d.scope_id, d.entering FROM detours AS d JOIN groups AS top ON top.id = d.group_id
+	err = collect(ctx, c, d.scan, `SELECT d.scope_id, d.entering FROM detours AS d JOIN groups AS top ON top.id = d.group_id
 		WHERE d.account_id = $1 AND substr($2, 1, length(top.path)) = top.path`, group.account, group.path)
 	if err != nil {
 		return detour{}, fmt.Errorf("loading the detours of group %d: %w", group.id, err)
@@ -153,17 +156,7 @@ func lockMove(ctx context.Context, c Conn, moveID int64) (m *carried, last conta
 		return nil, last, err
 	}
 	m.top = nodes[m.group]
-	err = collect(ctx, c, func(rows *sql.Rows) error {
-		var scope int64
-		var entering bool
-		err := rows.Scan(&scope, &entering)
-		if entering {
-			m.detour.entering = append(m.detour.entering, scope)
-		} else {
-			m.detour.leaving = append(m.detour.leaving, scope)
-		}
-		return err
-	}, "SELECT scope_id, entering FROM detours WHERE move_id = $1", moveID)
+	err = collect(ctx, c, m.detour.scan, "SELECT scope_id, entering FROM detours WHERE move_id = $1", moveID)
 	if err != nil {
 		return nil, last, fmt.Errorf("loading the detours of move %d: %w", moveID, err)
 	}
