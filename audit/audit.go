@@ -130,7 +130,7 @@ func hide(fields map[string]any) {
 			case "email":
 				fields[name] = mask.Email(v)
 			case "address":
-				fields[name] = "••••"
+				fields[name] = mask.Hidden
 			}
 		}
 	}

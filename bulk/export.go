@@ -34,9 +34,6 @@ type Export struct {
 // page is how many rows are in memory at a time.
 const page = 1000
 
-// hidden is the address on a channel for whoever may not see it.
-const hidden = "••••"
-
 // Export writes what the viewer sees as Read reads it: groups with parents first, users and contacts in the order in
 // which they were created. It needs GROUPS_VIEW, USERS_VIEW or, at each contact, CONTACTS_EXPORT; phone, e-mail and
 // address of a contact are masked without CUSTOMER_DATA_VIEW. That somebody exports is recorded before anything is
@@ -150,15 +147,17 @@ func fromGroup(g *ent.Group, path Path) *Group {
 // paths returns the paths of the groups as the viewer sees them, nil for those that are hidden, and where all of them
 // stand.
 func (x *export) paths(ctx context.Context, ids []int64) (map[int64]Path, map[int64]authz.Place, error) {
-	these, err := x.s.DB.Read.Group.Query().Where(group.AccountID(x.viewer.AccountID), group.IDIn(once(ids)...)).
-		Select(group.FieldID, group.FieldPath, group.FieldWall).All(authz.Trusted(ctx))
-	if err != nil {
-		return nil, nil, fmt.Errorf("bulk: loading groups: %w", err)
-	}
 	places, chain := map[int64]authz.Place{}, []int64{}
-	for _, g := range these {
-		places[g.ID] = rule.PlaceOf(g)
-		chain = append(chain, tree.IDs(g.Path)...)
+	for part := range slices.Chunk(once(ids), page) {
+		list, err := x.s.DB.Read.Group.Query().Where(group.AccountID(x.viewer.AccountID), group.IDIn(part...)).
+			Select(group.FieldID, group.FieldPath, group.FieldWall).All(authz.Trusted(ctx))
+		if err != nil {
+			return nil, nil, fmt.Errorf("bulk: loading groups: %w", err)
+		}
+		for _, g := range list {
+			places[g.ID] = rule.PlaceOf(g)
+			chain = append(chain, tree.IDs(g.Path)...)
+		}
 	}
 	seen := map[int64]*ent.Group{}
 	for part := range slices.Chunk(once(chain), page) {
@@ -322,7 +321,7 @@ func (x *export) fromContact(c *ent.Contact, path Path, at authz.Place) *Contact
 		out.Email = mask.Email(out.Email)
 	}
 	if out.Address != "" {
-		out.Address = hidden
+		out.Address = mask.Hidden
 	}
 	return out
 }

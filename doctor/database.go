@@ -24,14 +24,14 @@ func (e *examination) storage(ctx context.Context) error {
 	if e.db.Dialect() == dialect.SQLite {
 		query = fmt.Sprintf("PRAGMA quick_check(%d)", MaxFaults)
 	}
-	err := e.each(ctx, func(rows *sql.Rows) error {
+	err := store.EachRow(ctx, e.c, query, nil, func(rows *sql.Rows) error {
 		f := Fault{Kind: Storage}
 		err := rows.Scan(&f.Detail)
 		if f.Detail != "ok" {
 			e.report(f)
 		}
 		return err
-	}, query)
+	})
 	if err != nil {
 		return fmt.Errorf("asking the database about itself: %w", err)
 	}
@@ -87,7 +87,7 @@ func (e *examination) reference(ctx context.Context, accountID int64, t *schema.
 	query := fmt.Sprintf(`SELECT COALESCE(%s, 0), %s, c.%s FROM %s AS c
 		WHERE %s AND (CAST($1 AS BIGINT) = 0 OR %s = CAST($1 AS BIGINT)) AND NOT EXISTS (SELECT 1 FROM %s AS p WHERE %s) ORDER BY 2 LIMIT $2`,
 		own, id, last, t.Name, strings.Join(set, " AND "), own, key.RefTable.Name, strings.Join(same, " AND "))
-	return e.each(ctx, func(rows *sql.Rows) error {
+	return store.EachRow(ctx, e.c, query, []any{accountID, MaxFaults}, func(rows *sql.Rows) error {
 		f := Fault{Kind: Dangling, Of: tables[t.Name]}
 		var of, to int64
 		err := rows.Scan(&of, &f.Number, &to)
@@ -101,5 +101,5 @@ func (e *examination) reference(ctx context.Context, accountID int64, t *schema.
 		}
 		e.report(f)
 		return err
-	}, query, accountID, MaxFaults)
+	})
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"canopy/relay"
+	"canopy/store"
 )
 
 // finding is a statement that returns the things at which something is wrong: their number, what is and what should be,
@@ -57,37 +58,18 @@ var findings = []finding{
 
 // find reports what the statement finds.
 func (e *examination) find(ctx context.Context, accountID int64, f finding) error {
-	err := e.each(ctx, func(rows *sql.Rows) error {
+	err := store.EachRow(ctx, e.c, f.query, []any{accountID, MaxFaults}, func(rows *sql.Rows) error {
 		fault := Fault{Kind: f.kind, Account: e.slugs[accountID], Of: f.of}
 		var is, should sql.NullInt64
 		err := rows.Scan(&fault.Number, &is, &should)
 		fault.Detail = f.detail(is, should)
 		e.report(fault)
 		return err
-	}, f.query, accountID, MaxFaults)
+	})
 	if err != nil {
 		return fmt.Errorf("looking for %q in account %d: %w", f.kind, accountID, err)
 	}
 	return nil
-}
-
-// each hands the rows of a query to scan, one by one.
-func (e *examination) each(ctx context.Context, scan func(*sql.Rows) error, query string, args ...any) (err error) {
-	rows, err := e.c.QueryContext(ctx, query, args...)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if closing := rows.Close(); err == nil {
-			err = closing
-		}
-	}()
-	for rows.Next() {
-		if err := scan(rows); err != nil {
-			return fmt.Errorf("reading a row: %w", err)
-		}
-	}
-	return rows.Err()
 }
 
 // count says how many there are of what there should be one.

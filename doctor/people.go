@@ -10,6 +10,7 @@ import (
 	"canopy/authz"
 	"canopy/internal/fold"
 	"canopy/relay"
+	"canopy/store"
 )
 
 // keyed are the columns that names and addresses are found by.
@@ -31,7 +32,8 @@ const maxKey = 400
 func (e *examination) keys(ctx context.Context, accountID int64) error {
 	for _, k := range keyed {
 		found := 0
-		err := e.each(ctx, func(rows *sql.Rows) error {
+		query := fmt.Sprintf("SELECT id, %s, %s FROM %s WHERE account_id = $1", k.text, k.key, k.table)
+		err := store.EachRow(ctx, e.c, query, []any{accountID}, func(rows *sql.Rows) error {
 			var id int64
 			var text, key string
 			if err := rows.Scan(&id, &text, &key); err != nil {
@@ -43,7 +45,7 @@ func (e *examination) keys(ctx context.Context, accountID int64) error {
 					Detail: fmt.Sprintf("%s is %q, should be %q", k.key, key, should)})
 			}
 			return nil
-		}, fmt.Sprintf("SELECT id, %s, %s FROM %s WHERE account_id = $1", k.text, k.key, k.table), accountID)
+		})
 		if err != nil {
 			return fmt.Errorf("reading the %s of account %d: %w", k.table, accountID, err)
 		}
@@ -61,7 +63,13 @@ func keyOf(text string) string {
 func (e *examination) owners(ctx context.Context, accountID int64) error {
 	var primary sql.NullInt64
 	owners, primaryOwns := 0, false
-	err := e.each(ctx, func(rows *sql.Rows) error {
+	query := `SELECT DISTINCT a.primary_owner_id, o.id FROM accounts AS a LEFT JOIN (
+			SELECT u.id, u.account_id, u.status FROM role_grants AS n
+			JOIN roles AS r ON r.id = n.role_id JOIN users AS u ON u.id = n.user_id
+			WHERE n.account_id = $1 AND r."key" = $2 AND n.revoked_at IS NULL AND n.valid_until IS NULL AND n.valid_from <= $3
+		) AS o ON o.account_id = a.id AND (o.status = 'ACTIVE' OR o.status = 'INVITED' AND o.id = a.primary_owner_id)
+		WHERE a.id = $1`
+	err := store.EachRow(ctx, e.c, query, []any{accountID, authz.RoleOwner, e.now}, func(rows *sql.Rows) error {
 		var owner sql.NullInt64
 		err := rows.Scan(&primary, &owner)
 		if owner.Valid {
@@ -69,12 +77,7 @@ func (e *examination) owners(ctx context.Context, accountID int64) error {
 			primaryOwns = primaryOwns || owner == primary
 		}
 		return err
-	}, `SELECT DISTINCT a.primary_owner_id, o.id FROM accounts AS a LEFT JOIN (
-			SELECT u.id, u.account_id, u.status FROM role_grants AS n
-			JOIN roles AS r ON r.id = n.role_id JOIN users AS u ON u.id = n.user_id
-			WHERE n.account_id = $1 AND r."key" = $2 AND n.revoked_at IS NULL AND n.valid_until IS NULL AND n.valid_from <= $3
-		) AS o ON o.account_id = a.id AND (o.status = 'ACTIVE' OR o.status = 'INVITED' AND o.id = a.primary_owner_id)
-		WHERE a.id = $1`, accountID, authz.RoleOwner, e.now)
+	})
 	if err != nil {
 		return fmt.Errorf("looking for the owners of account %d: %w", accountID, err)
 	}
@@ -93,7 +96,8 @@ func (e *examination) owners(ctx context.Context, accountID int64) error {
 // roles compares the built-in roles with the list, and reads what the custom ones hold.
 func (e *examination) roles(ctx context.Context, accountID int64) error {
 	var there []string
-	err := e.each(ctx, func(rows *sql.Rows) error {
+	query := `SELECT id, "key", CAST(pairs AS TEXT) FROM roles WHERE account_id = $1 ORDER BY id`
+	err := store.EachRow(ctx, e.c, query, []any{accountID}, func(rows *sql.Rows) error {
 		var id int64
 		var key, pairs sql.NullString
 		if err := rows.Scan(&id, &key, &pairs); err != nil {
@@ -110,7 +114,7 @@ func (e *examination) roles(ctx context.Context, accountID int64) error {
 			e.report(fault)
 		}
 		return nil
-	}, `SELECT id, "key", CAST(pairs AS TEXT) FROM roles WHERE account_id = $1 ORDER BY id`, accountID)
+	})
 	if err != nil {
 		return fmt.Errorf("reading the roles of account %d: %w", accountID, err)
 	}

@@ -29,7 +29,8 @@ type writingKey struct{}
 // On SQLite one transaction runs at a time. On PostgreSQL they run side by side at READ COMMITTED, and fn takes the
 // locks that it needs. A transaction that the database gives up in favour of another one (deadlock, serialization
 // failure, busy) is run again, so fn must not change anything outside of it but what it sets anew each time; after
-// a few attempts the answer is a CONFLICT. Nothing else is run again, and never what may have been committed. A Write inside a Write is refused: it would wait for itself.
+// a few attempts the answer is a CONFLICT. Nothing else is run again, and never what may have been committed. A Write
+// inside a Write is refused: it would wait for itself.
 func (db *DB) Write(ctx context.Context, fn func(ctx context.Context, tx *ent.Tx) error) error {
 	if ctx.Value(writingKey{}) == db {
 		return errors.New("store: a transaction cannot begin inside another one")

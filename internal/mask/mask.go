@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// dots stands for whatever was taken out, always of the same length.
-const dots = "••••"
+// Hidden stands for whatever was taken out, always of the same length.
+const Hidden = "••••"
 
 // Phone keeps the country code and the last four digits of an E.164 number: "+55 •••• 1234". Of a number so short
 // that this would be most of it, only the country code stays.
@@ -16,9 +16,9 @@ func Phone(number string) string {
 	digits := strings.TrimPrefix(number, "+")
 	code := countryCode(digits)
 	if len(digits) < len(code)+8 {
-		return "+" + code + " " + dots
+		return "+" + code + " " + Hidden
 	}
-	return "+" + code + " " + dots + " " + digits[len(digits)-4:]
+	return "+" + code + " " + Hidden + " " + digits[len(digits)-4:]
 }
 
 // countryCode returns the one to three digits with which an E.164 number names its country.
