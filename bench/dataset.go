@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -81,7 +82,7 @@ type cellar struct {
 func (c cellar) open(ctx context.Context, dialect string, s size) (*dataset, error) {
 	shelf := shelf(file(filepath.Join(c.folder, "canopy-"+s.name+".db")))
 	if dialect == postgres {
-		shelf = database{c.server, "canopy_bench_" + s.name}
+		shelf = database{c.server, "canopy_bench_" + strings.ToLower(s.name)} // names without quotes are of small letters
 	}
 	found, err := shelf.exists(ctx)
 	if err != nil {

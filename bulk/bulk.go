@@ -252,7 +252,9 @@ func (r *run) batch(ctx context.Context, tx *ent.Tx, batch []Record) ([]Row, err
 	for i, record := range batch {
 		rows[i].Record = record
 		if err := record.check(r.in.Kind); err != nil {
-			rows[i].refuse(err)
+			if err := rows[i].refuse(err); err != nil {
+				return nil, err
+			}
 			continue
 		}
 		good, at = append(good, record), append(at, i)
@@ -278,27 +280,29 @@ func (r *run) batch(ctx context.Context, tx *ent.Tx, batch []Record) ([]Row, err
 	return rows, nil
 }
 
-// refuse makes it a refused row. The field is the column: use-cases call it input.name.
-func (r *Row) refuse(err error) {
+// refuse makes it a refused row. The field is the column: use-cases call it input.name. An error that is no refusal is
+// nothing about the row, and is returned.
+func (r *Row) refuse(err error) error {
 	var why *refusal.Refusal
 	if !errors.As(err, &why) {
-		why = refusal.BadInput("", "%s", err.Error())
+		return err
 	}
 	field := strings.TrimPrefix(why.Field, "input.")
 	*r = Row{Record: r.Record, Status: Refused, Refusal: why.At(field)}
+	return nil
 }
 
 // row is what became of a record for which the use-case answered so.
-func row(id int64, existed bool, refused error) (r Row) {
+func row(id int64, existed bool, refused error) (r Row, err error) {
 	switch {
 	case refused != nil:
-		r.refuse(refused)
+		err = r.refuse(refused)
 	case existed:
 		r = Row{Status: Existed, ID: id}
 	default:
 		r = Row{Status: Created, ID: id}
 	}
-	return r
+	return r, err
 }
 
 func groups(ctx context.Context, b *directory.Batch, records []Record) ([]Row, error) {
@@ -307,7 +311,10 @@ func groups(ctx context.Context, b *directory.Batch, records []Record) ([]Row, e
 		in[i] = r.Group.input()
 	}
 	done, err := b.ImportGroups(ctx, in)
-	return rowsOf(done), err
+	if err != nil {
+		return nil, err
+	}
+	return rowsOf(done)
 }
 
 func users(ctx context.Context, b *directory.Batch, records []Record) ([]Row, error) {
@@ -316,16 +323,21 @@ func users(ctx context.Context, b *directory.Batch, records []Record) ([]Row, er
 		in[i] = r.User.input()
 	}
 	done, err := b.ImportUsers(ctx, in)
-	return rowsOf(done), err
+	if err != nil {
+		return nil, err
+	}
+	return rowsOf(done)
 }
 
-func rowsOf(done []directory.Imported) []Row {
-	rows := make([]Row, len(done))
+func rowsOf(done []directory.Imported) (rows []Row, err error) {
+	rows = make([]Row, len(done))
 	for i, d := range done {
-		rows[i] = row(d.ID, d.Existed, d.Refused)
+		if rows[i], err = row(d.ID, d.Existed, d.Refused); err != nil {
+			return nil, err
+		}
 		rows[i].SetupToken = d.SetupToken
 	}
-	return rows
+	return rows, nil
 }
 
 func (r *run) contacts(ctx context.Context, tx *ent.Tx, b *directory.Batch, records []Record) ([]Row, error) {
@@ -354,11 +366,16 @@ func (r *run) contacts(ctx context.Context, tx *ent.Tx, b *directory.Batch, reco
 		}
 	}
 	done, err := r.s.Desk.ImportContacts(ctx, tx, in, r.in.Reason, r.deskPlan)
+	if err != nil {
+		return nil, err
+	}
 	rows := make([]Row, len(done))
 	for i, d := range done {
-		rows[i] = row(d.ID, d.Existed, d.Refused)
+		if rows[i], err = row(d.ID, d.Existed, d.Refused); err != nil {
+			return nil, err
+		}
 	}
-	return rows, err
+	return rows, nil
 }
 
 // writable says that both databases can keep the text.

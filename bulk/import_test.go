@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"canopy/bulk"
+	"canopy/internal/mask"
 )
 
 func TestGroupsBuildOnEachOther(t *testing.T) {
@@ -35,9 +36,13 @@ func TestContactsArrive(t *testing.T) {
 			c(bulk.Contact{Name: "", Group: bulk.Path{}}),
 			c(bulk.Contact{Name: "Dill", Phone: "911", Group: bulk.Path{}}),
 			c(bulk.Contact{Name: "Dill", Channel: "web", Group: bulk.Path{}}),
+			c(bulk.Contact{Name: "Elder", Phone: mask.Phone("+5511912345678"), Group: bulk.Path{}}),
+			c(bulk.Contact{Name: "Elder", Email: mask.Email("elder@post.example"), Group: bulk.Path{}}),
+			c(bulk.Contact{Name: "Elder", Channel: "web", Address: mask.Hidden, Group: bulk.Path{}}),
 		}
 		want := []string{"CREATED", "CREATED", "EXISTS", "NOT_FOUND group", "CREATED", "NOT_FOUND agent", "CREATED",
-			"BAD_USER_INPUT name", "BAD_USER_INPUT phone", "BAD_USER_INPUT address"}
+			"BAD_USER_INPUT name", "BAD_USER_INPUT phone", "BAD_USER_INPUT address",
+			"BAD_USER_INPUT phone", "BAD_USER_INPUT email", "BAD_USER_INPUT address"}
 		w.want(w.take(w.owner, bulk.Import{Kind: bulk.Contacts, DryRun: true}, records...), want...)
 		w.want(w.take(w.owner, bulk.Import{Kind: bulk.Contacts}, records...), want...)
 	})

@@ -242,7 +242,7 @@ func fromJSON(r Record, text []byte) Record {
 	}
 	switch {
 	case err != nil:
-		r.Bad = refusal.BadInput("", "The row is not such an object: %s.", strings.TrimPrefix(err.Error(), "json: "))
+		r.Bad = notSuch(err)
 	case r.Group != nil && r.Group.Path == nil:
 		r.Bad = refusal.BadInput("path", "The path is missing. Give a list of names.")
 	case r.User != nil && r.User.Home == nil:
@@ -251,6 +251,18 @@ func fromJSON(r Record, text []byte) Record {
 		r.Bad = refusal.BadInput("group", "The group is missing. Give its path, [] for the root.")
 	}
 	return r
+}
+
+// notSuch says why a row is not such an object, in words of JSON and not of this program.
+func notSuch(err error) *refusal.Refusal {
+	var wrong *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &wrong) && wrong.Field == "":
+		return refusal.BadInput("", "The row is not an object. Write {…}, one in each line.")
+	case errors.As(err, &wrong):
+		return refusal.BadInput(wrong.Field, "The value cannot be a %s. The documentation of imports says what it is.", wrong.Value)
+	}
+	return refusal.BadInput("", "The row is not such an object: %s.", strings.TrimPrefix(err.Error(), "json: "))
 }
 
 // formula are the characters with which a cell begins that a spreadsheet would take for a formula.

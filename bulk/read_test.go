@@ -82,6 +82,24 @@ func TestFilesThatCannotBeRead(t *testing.T) {
 	}
 }
 
+// TestRowsThatAreNoSuchObjects: what is wrong is said in words of JSON.
+func TestRowsThatAreNoSuchObjects(t *testing.T) {
+	for text, want := range map[string]string{
+		`[]`:                            ": The row is not an object.",
+		`{"path":["A"],"capacity":1.5}`: "capacity: The value cannot be a number 1.5.",
+		`{"path":"A"}`:                  "path: The value cannot be a string.",
+		`{"path":["A"],"colour":1}`:     `: The row is not such an object: unknown field "colour".`,
+	} {
+		records, err := read(text+"\n", Groups, JSONLines)
+		if err != nil || len(records) != 1 || records[0].Bad == nil {
+			t.Fatalf("%s is read as %v, %v", text, records, err)
+		}
+		if got := records[0].Bad.Field + ": " + records[0].Bad.Message; !strings.HasPrefix(got, want) || strings.Contains(got, "bulk.") {
+			t.Errorf("%s is refused with %q; want %q", text, got, want)
+		}
+	}
+}
+
 // FuzzRecords reads anything, and wants what was read to come out as it went in.
 func FuzzRecords(f *testing.F) {
 	for _, text := range []string{

@@ -1,11 +1,13 @@
 package bulk
 
 import (
+	"strings"
 	"time"
 
 	"canopy/desk"
 	"canopy/directory"
 	"canopy/ent/generated/group"
+	"canopy/internal/mask"
 	"canopy/internal/optional"
 	"canopy/refusal"
 )
@@ -88,6 +90,11 @@ func (r Record) check(kind Kind) error {
 		return r.User.texts().check()
 	case kind == Contacts && r.Contact != nil:
 		c := r.Contact
+		for column, text := range map[string]string{"phone": c.Phone, "email": c.Email, "address": c.Address} {
+			if strings.Contains(text, mask.Hidden[:len("•")]) {
+				return refusal.BadInput(column, "The value is masked: whoever exported it may not see it. Leave it out, or export it as somebody who may.")
+			}
+		}
 		return texts{"name": {c.Name}, "phone": {c.Phone}, "email": {c.Email}, "channel": {c.Channel}, "address": {c.Address},
 			"group": c.Group, "agent": {c.Agent}}.check()
 	}

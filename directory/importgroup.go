@@ -65,6 +65,8 @@ func (b *Batch) ImportGroups(ctx context.Context, rows []ImportGroup) ([]Importe
 			if !isRefusal(err) {
 				return nil, err
 			}
+		case b.dry && existing >= b.plan.last: // an earlier row would have made it
+			out[i] = Imported{Existed: true}
 		case existing != 0:
 			out[i] = Imported{ID: existing, Existed: true}
 		default:

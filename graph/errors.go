@@ -49,6 +49,9 @@ func (r *resolver) present(ctx context.Context, err error) *gqlerror.Error {
 		return shown
 	case store.Unavailable(err), ctx.Err() != nil:
 		refused = refusal.Unavailable()
+		if len(shown.Path) > 1 && isMutation(ctx) {
+			refused = refusal.Unanswered()
+		}
 	default:
 		return r.internal(ctx, shown, err)
 	}
@@ -56,6 +59,13 @@ func (r *resolver) present(ctx context.Context, err error) *gqlerror.Error {
 		r.log.LogAttrs(ctx, levelOf(ctx), "the database did not answer", slog.String("path", shown.Path.String()), slog.Any("error", err))
 	}
 	return explain(ctx, shown, refused)
+}
+
+// isMutation says whether the operation is a mutation. What its root fields return is loaded after they have changed what
+// they change.
+func isMutation(ctx context.Context) bool {
+	return graphql.HasOperationContext(ctx) && graphql.GetOperationContext(ctx).Operation != nil &&
+		graphql.GetOperationContext(ctx).Operation.Operation == ast.Mutation
 }
 
 // aboutDocument says whether the error is about the query as text: it does not parse, is not valid or is too complex.

@@ -39,6 +39,7 @@ const (
 	AlreadyOpen        Reason = "ALREADY_OPEN"
 	AlreadyRevoked     Reason = "ALREADY_REVOKED"
 	BuiltInRole        Reason = "BUILT_IN_ROLE"
+	ChangeMade         Reason = "CHANGE_MADE"
 	CustomRolesOff     Reason = "CUSTOM_ROLES_OFF"
 	EmailTaken         Reason = "EMAIL_TAKEN"
 	GainsAccess        Reason = "GAINS_ACCESS"
@@ -135,6 +136,12 @@ func BadInput(field, format string, args ...any) *Refusal {
 // Conflict says that the state of the data stands in the way.
 func Conflict(reason Reason, format string, args ...any) *Refusal {
 	return &Refusal{Code: ConflictCode, Reason: reason, Message: fmt.Sprintf(format, args...)}
+}
+
+// Unanswered says that the change was made, and that only what the answer was to tell of it is away.
+func Unanswered() *Refusal {
+	return &Refusal{Code: UnavailableCode, Reason: ChangeMade,
+		Message: "The change was made, but this part of the answer cannot be loaded right now. Do not repeat the change; ask again for what you want to know."}
 }
 
 // Unavailable says that what Canopy needs to answer is away, and that the same request may be answered a moment later.

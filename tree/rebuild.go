@@ -59,10 +59,15 @@ func rebuildable(ctx context.Context, c Conn, accountID int64) error {
 	return nil
 }
 
-// lockAll waits for whoever is writing users or contacts, and keeps others from beginning to.
+// lockAll waits for whoever is writing users or contacts or is carrying a branch, and keeps others from beginning to.
 func lockAll(ctx context.Context, c Conn, accountID int64) error {
 	var n int
-	err := one(ctx, c, []any{&n}, "SELECT COUNT(*) FROM (SELECT 1 FROM groups WHERE account_id = $1 ORDER BY id"+
+	err := one(ctx, c, []any{&n}, "SELECT COUNT(*) FROM (SELECT 1 FROM group_moves WHERE account_id = $1 AND finished_at IS NULL ORDER BY id"+
+		locking(c, "FOR UPDATE")+") AS moves", accountID)
+	if err != nil {
+		return fmt.Errorf("locking the moves of account %d: %w", accountID, err)
+	}
+	err = one(ctx, c, []any{&n}, "SELECT COUNT(*) FROM (SELECT 1 FROM groups WHERE account_id = $1 ORDER BY id"+
 		locking(c, "FOR UPDATE")+") AS account_groups", accountID)
 	if err != nil {
 		return fmt.Errorf("locking the groups of account %d: %w", accountID, err)
