@@ -147,6 +147,7 @@ type run struct {
 	id            int64 // of the row that keeps the progress; 0 when there is none
 	sum           Summary
 	size          int
+	analyzed      int64 // rows that had been created when the tables were analyzed last
 	directoryPlan *directory.Plan
 	deskPlan      *desk.Plan
 }
@@ -180,6 +181,9 @@ func (r *run) take(ctx context.Context, batch []Record) error {
 		return err
 	}
 	r.sum = sum
+	if err := r.analyze(ctx); err != nil {
+		return err
+	}
 	r.adapt(len(batch), time.Since(began))
 	for _, row := range rows {
 		if r.in.Done == nil {
@@ -193,6 +197,18 @@ func (r *run) take(ctx context.Context, batch []Record) error {
 		r.in.Batch(sum)
 	}
 	return r.breathe(ctx)
+}
+
+// analyzeFirst is after how many created rows an import has the tables analyzed; it does so again each time that it has
+// created ten times as many.
+const analyzeFirst = 500
+
+func (r *run) analyze(ctx context.Context) error {
+	if r.in.AtOnce || r.in.DryRun || r.sum.Created < max(analyzeFirst, 10*r.analyzed) {
+		return nil
+	}
+	r.analyzed = r.sum.Created
+	return r.s.DB.Analyze(ctx)
 }
 
 func lostRace(err error) bool {

@@ -1,11 +1,15 @@
 package bulk_test
 
 import (
+	"database/sql"
 	"fmt"
 	"testing"
 
 	"canopy/bulk"
 	"canopy/internal/mask"
+	"canopy/store"
+
+	"entgo.io/ent/dialect"
 )
 
 func TestGroupsBuildOnEachOther(t *testing.T) {
@@ -85,5 +89,25 @@ func TestUsersAreInvited(t *testing.T) {
 		want := []string{"CREATED", "EXISTS", "MAY_NOT_GIVE grants", "NOT_FOUND home", "NOT_FOUND grants", "BAD_USER_INPUT email", "ALREADY_GRANTED grants"}
 		w.want(w.take(ada, bulk.Import{Kind: bulk.Users, DryRun: true}, records...), want...)
 		w.want(w.take(ada, bulk.Import{Kind: bulk.Users}, records...), want...)
+	})
+}
+
+// TestPlansFollowTheFirstRows: PostgreSQL knows of the groups of an import while it goes on.
+func TestPlansFollowTheFirstRows(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		if w.db.Dialect() != dialect.Postgres {
+			return
+		}
+		records := make([]bulk.Record, 1200)
+		for i := range records {
+			records[i] = groupAt(fmt.Sprint("group ", i))
+		}
+		w.take(w.owner, bulk.Import{Kind: bulk.Groups}, records...)
+		var known float64
+		err := store.EachRow(t.Context(), w.db.Read, "SELECT reltuples FROM pg_class WHERE oid = 'groups'::regclass", nil,
+			func(rows *sql.Rows) error { return rows.Scan(&known) })
+		if err != nil || known < 500 {
+			t.Errorf("the planner knows of %v groups, %v", known, err)
+		}
 	})
 }
