@@ -61,30 +61,48 @@ type Grant struct {
 	Queues []int64
 }
 
+// Way is how a grant reaches a target; NoWay when it does not.
+type Way uint8
+
+// The ways, in the order in which they are looked for.
+const (
+	NoWay         Way = iota
+	ByAccount         // the permission is held on the whole account
+	ByOwnRecord       // the target is the viewer's own record
+	ByAssignment      // the contact is assigned to the viewer
+	ByOffer           // the contact is offered to the viewer
+	BySubtree         // the target is in the subtree of the grant's group, and no wall stands between
+	ByGroup           // the target is in the grant's group
+	BySharedInbox     // the target is in the grant's group, the Shared Inbox of which is on
+	ByQueue           // the contact waits in the grant's group or above it, where assignment is MANUAL
+)
+
 // reaches is the one definition of what the scopes mean (section 3 and rulings 2, 3 and 20 of the domain).
-func (g *Grant) reaches(p Permission, t *Target, user int64) bool {
+func (g *Grant) reaches(p Permission, t *Target, user int64) Way {
 	pairs := &g.Pairs
 	switch {
+	case queueOnly.Has(p) && t.Contact && t.Assignee != 0:
+		return NoWay
 	case pairs[ScopeAccount].Has(p):
-		return true
+		return ByAccount
 	case t.Subject != 0 && t.Subject == user && pairs[ScopeSelf].Has(p):
-		return true
+		return ByOwnRecord
 	case t.Contact && t.Assignee != 0 && t.Assignee == user && (pairs[ScopeAssigned].Has(p) || pairs[ScopeTeam].Has(p)):
-		return true
+		return ByAssignment
 	case t.Contact && t.Offered != 0 && t.Offered == user && offerable.Has(p) && pairs.offered().Has(p):
-		return true
+		return ByOffer
 	case t.Place.IsZero():
-		return false
+		return NoWay
 	case pairs[ScopeSubtree].Has(p) && t.Place.under(g.Place) && t.Place.openTo(g.Place):
-		return true
+		return BySubtree
 	case pairs[ScopeGroup].Has(p) && t.Place.GroupID == g.Place.GroupID:
-		return true
+		return ByGroup
 	case pairs[ScopeTeam].Has(p) && g.SharedInbox && t.Place.GroupID == g.Place.GroupID:
-		return true
+		return BySharedInbox
 	case pairs[ScopeQueue].Has(p) && t.Contact && t.Assignee == 0 && slices.Contains(g.Queues, t.Place.GroupID):
-		return true
+		return ByQueue
 	}
-	return false
+	return NoWay
 }
 
 // offerable is what an offer reaches for: seeing the contact and claiming it (ruling 20). Phone and e-mail stay masked
@@ -123,11 +141,11 @@ var queueOnly = SetOf(QueueView, QueueClaim)
 // Can says whether the viewer holds the permission at the target: the union over all grants. It runs no SQL and
 // allocates nothing. A nil viewer can do nothing.
 func (v *Viewer) Can(p Permission, t Target) bool {
-	if v == nil || queueOnly.Has(p) && t.Contact && t.Assignee != 0 {
+	if v == nil {
 		return false
 	}
 	for i := range v.Grants {
-		if v.Grants[i].reaches(p, &t, v.UserID) {
+		if v.Grants[i].reaches(p, &t, v.UserID) != NoWay {
 			return true
 		}
 	}

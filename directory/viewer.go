@@ -161,11 +161,15 @@ func (who *identity) viewer(ctx context.Context, q store.Querier, at time.Time) 
 			}
 			return nil
 		}
-		grant, err := who.grant(groups, groupID, key, pairs)
+		held, err := who.pairs(key, pairs)
 		if err != nil {
 			return fmt.Errorf("role %d: %w", roleID, err)
 		}
-		grant.ID, grant.RoleID = id, roleID
+		grant, err := grantAt(groups, groupID, held)
+		if err != nil {
+			return fmt.Errorf("role %d: %w", roleID, err)
+		}
+		grant.ID, grant.RoleID, grant.RoleKey = id, roleID, key
 		v.Grants = append(v.Grants, grant)
 		return nil
 	})
@@ -179,13 +183,9 @@ func (who *identity) viewer(ctx context.Context, q store.Querier, at time.Time) 
 	return v, nil
 }
 
-// grant judges a grant of the role at the group, which is among the groups together with all above it.
-func (who *identity) grant(groups map[int64]*ent.Group, groupID int64, key, pairs string) (authz.Grant, error) {
-	held, err := who.pairs(key, pairs)
-	if err != nil {
-		return authz.Grant{}, err
-	}
-	g := authz.Grant{RoleKey: key, Place: rule.PlaceOf(groups[groupID]), Pairs: held}
+// grantAt judges a grant of what a role holds at the group, which is among the groups together with all above it.
+func grantAt(groups map[int64]*ent.Group, groupID int64, held authz.Pairs) (authz.Grant, error) {
+	g := authz.Grant{Place: rule.PlaceOf(groups[groupID]), Pairs: held}
 	var chain []*ent.Group
 	for _, id := range tree.IDs(g.Place.Path) {
 		if groups[id] == nil {

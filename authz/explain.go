@@ -1,0 +1,84 @@
+package authz
+
+import "slices"
+
+// Given is a grant that gives a permission at a target, and how it reaches it.
+type Given struct {
+	Grant *Grant
+	Way   Way
+}
+
+// Why lists the viewer's grants that give the permission at the target, by the same judgement as Can: the list is
+// empty exactly when Can refuses.
+func (v *Viewer) Why(p Permission, t Target) []Given {
+	var given []Given
+	if v == nil {
+		return nil
+	}
+	for i := range v.Grants {
+		if way := v.Grants[i].reaches(p, &t, v.UserID); way != NoWay {
+			given = append(given, Given{&v.Grants[i], way})
+		}
+	}
+	return given
+}
+
+// Obstacle is what keeps a grant that holds a permission from reaching a target: without it the grant would reach it.
+type Obstacle uint8
+
+// The obstacles, in the order in which they are looked for.
+const (
+	Elsewhere      Obstacle = iota // the target is in a group that the grant does not reach; there is nothing nearer
+	Served                         // the permission reaches unassigned contacts only (ruling 3), and somebody serves the contact
+	Walled                         // a RESTRICTED group stands between the grant and the target
+	SharedInboxOff                 // the Shared Inbox of the grant's group is off
+	NotManual                      // assignment in the contact's group is not MANUAL
+	NotAssigned                    // the contact is not assigned to the viewer
+)
+
+// Missed is a grant that holds a permission and does not give it at a target, and why it does not.
+type Missed struct {
+	Grant    *Grant
+	Obstacle Obstacle
+}
+
+// WhyNot lists the viewer's grants that hold the permission, at any scope, and do not give it at the target.
+func (v *Viewer) WhyNot(p Permission, t Target) []Missed {
+	var missed []Missed
+	if v == nil {
+		return nil
+	}
+	for i := range v.Grants {
+		g := &v.Grants[i]
+		if g.Pairs.Permissions().Has(p) && g.reaches(p, &t, v.UserID) == NoWay {
+			missed = append(missed, Missed{g, g.obstacle(p, t, v.UserID)})
+		}
+	}
+	return missed
+}
+
+// obstacle finds what stands in the way by taking one thing after another out of it and judging again.
+func (g *Grant) obstacle(p Permission, t Target, user int64) Obstacle {
+	waiting, open, mine := t, t, t
+	waiting.Assignee = 0
+	open.Place.Wall = ""
+	mine.Assignee = user
+	shared, manual := *g, *g
+	shared.SharedInbox = true
+	if g.Place.under(t.Place) {
+		manual.Queues = append(slices.Clone(g.Queues), t.Place.GroupID)
+	}
+	switch {
+	case t.Assignee != 0 && g.reaches(p, &waiting, user) != NoWay:
+		return Served
+	case g.reaches(p, &open, user) != NoWay:
+		return Walled
+	case shared.reaches(p, &t, user) != NoWay:
+		return SharedInboxOff
+	case manual.reaches(p, &t, user) != NoWay:
+		return NotManual
+	case t.Contact && g.reaches(p, &mine, user) != NoWay:
+		return NotAssigned
+	}
+	return Elsewhere
+}
