@@ -147,6 +147,9 @@ func TestBuiltInRolesKeepTheRulesOfCustomOnes(t *testing.T) {
 
 func TestCanAllocatesNothing(t *testing.T) {
 	v := holding(middle, authz.RoleAgent, authz.RoleDashboardAdministrator, authz.RoleBillingManager)
+	for len(v.Grants) < 100 {
+		v.Grants = append(v.Grants, v.Grants[len(v.Grants)%3])
+	}
 	v.Grants[0].Queues = []int64{root.GroupID, middle.GroupID}
 	allocations := testing.AllocsPerRun(100, func() {
 		for _, at := range targets {

@@ -130,6 +130,7 @@ func (s measuring) measure(ctx context.Context, c cellar) (rows []row, err error
 		sets    []*dataset
 	}{
 		{"check", s.check, sets},
+		{"judging", s.judging, []*dataset{wide}},
 		{"together", s.together, sets},
 		{"big move", s.bigMove, sets},
 		{"nested", s.nestedPages, []*dataset{wide}},
