@@ -128,17 +128,24 @@ func TestWhoMayGiveWhat(t *testing.T) {
 	}
 }
 
-// TestBuiltInRolesKeepTheRulesOfCustomOnes: what the table asks of custom roles holds for the built-in ones too.
+// TestBuiltInRolesKeepTheRulesOfCustomOnes: what the table asks of custom roles holds for the built-in ones too, and for templates.
 func TestBuiltInRolesKeepTheRulesOfCustomOnes(t *testing.T) {
+	all := map[string]authz.Pairs{}
 	for _, role := range authz.BuiltInRoles() {
-		for _, pair := range role.Pairs.List() {
+		all[role.Key] = role.Pairs
+	}
+	for _, template := range authz.Templates() {
+		all[template.Key] = template.Pairs
+	}
+	for key, pairs := range all {
+		for _, pair := range pairs.List() {
 			d := pair.Permission.Definition()
 			if d.AccountOnly && pair.Scope != authz.ScopeAccount {
-				t.Errorf("%s holds %s at %s", role.Key, d.Name, pair.Scope)
+				t.Errorf("%s holds %s at %s", key, d.Name, pair.Scope)
 			}
 			for _, needed := range d.Requires {
-				if !role.Pairs.Cover(authz.Pair{Permission: needed, Scope: pair.Scope}) {
-					t.Errorf("%s holds %s at %s without %s", role.Key, d.Name, pair.Scope, needed)
+				if !pairs.Cover(authz.Pair{Permission: needed, Scope: pair.Scope}) {
+					t.Errorf("%s holds %s at %s without %s", key, d.Name, pair.Scope, needed)
 				}
 			}
 		}

@@ -179,7 +179,7 @@ var definitions = [permissionEnd]Definition{
 
 	AuditView:          {Name: "AUDIT_VIEW", Module: ModuleAccountability, Description: "See the audit trail.", AccountOnly: true},
 	AuditExport:        {Name: "AUDIT_EXPORT", Module: ModuleAccountability, Description: "Export the audit trail.", AccountOnly: true, Requires: []Permission{AuditView}},
-	AccessExplain:      {Name: "ACCESS_EXPLAIN", Module: ModuleAccountability, Description: "Ask why somebody else may or may not do something.", AccountOnly: true},
+	AccessExplain:      {Name: "ACCESS_EXPLAIN", Module: ModuleAccountability, Description: "Ask why somebody else may or may not do something.", AccountOnly: true, Requires: []Permission{UsersView, RolesView}},
 	AccessReviewManage: {Name: "ACCESS_REVIEW_MANAGE", Module: ModuleAccountability, Description: "Start and finish access reviews.", AccountOnly: true},
 	AccessReviewDecide: {Name: "ACCESS_REVIEW_DECIDE", Module: ModuleAccountability, Description: "Confirm or withdraw access in a review."},
 }

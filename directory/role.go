@@ -3,6 +3,7 @@ package directory
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -28,6 +29,7 @@ type CreateRole struct {
 	PolicyNote  string
 	Pairs       []authz.Pair
 	MayGive     []int64 // the roles that its holders may give
+	Template    string  // key of a template for all of the above that is left out but the name; empty for none
 	Reason      string
 }
 
@@ -39,31 +41,106 @@ func (s *Service) CreateRole(ctx context.Context, in CreateRole) (*ent.Role, err
 		if err != nil {
 			return err
 		}
-		if err := giving.admits(authz.PairsOf(in.Pairs), in.MayGive); err != nil {
+		made, err = d.createRole(ctx, giving, giving.fill(in), audit.Fields{})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return made, nil
+}
+
+// fill takes from the template, if one is named, what the input leaves out.
+func (g *giving) fill(in CreateRole) CreateRole {
+	t, named := authz.TemplateOf(in.Template)
+	if !named {
+		return in
+	}
+	if in.Description == "" {
+		in.Description = t.Description
+	}
+	if in.PolicyNote == "" {
+		in.PolicyNote = t.PolicyNote
+	}
+	if in.Pairs == nil {
+		in.Pairs = t.Pairs.List()
+	}
+	if in.MayGive == nil {
+		in.MayGive = g.keyed(t.MayGive)
+	}
+	return in
+}
+
+// keyed lists the built-in roles of the account that have these keys.
+func (g *giving) keyed(keys []string) []int64 {
+	var ids []int64
+	for id, r := range g.roles {
+		if r.Key != nil && slices.Contains(keys, *r.Key) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// createRole holds the limits on giving access against a new role, stores it and records it, with the given fields of
+// where it comes from.
+func (d *doing) createRole(ctx context.Context, giving *giving, in CreateRole, from audit.Fields) (*ent.Role, error) {
+	if err := giving.admits(authz.PairsOf(in.Pairs), in.MayGive); err != nil {
+		return nil, err
+	}
+	text, err := checkRole(in.Name, in.Description, in.PolicyNote, authz.PairsOf(in.Pairs))
+	if err != nil {
+		return nil, err
+	}
+	reason, err := d.reason(in.Reason)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.customRolesOn(); err != nil {
+		return nil, err
+	}
+	if len(giving.roles) >= maxRoles {
+		return nil, refusal.Conflict("", "The account has %d roles already, which is the limit. Delete one first.", maxRoles)
+	}
+	made, err := d.tx.Role.Create().SetAccountID(d.account.ID).SetName(text.name).SetNameKey(fold.Key(text.name)).
+		SetDescription(text.description).SetPolicyNote(text.policyNote).SetPairs(authz.PairsOf(in.Pairs).List()).
+		AddMayGiveIDs(once(in.MayGive)...).SetCreatedAt(d.at).Save(ctx)
+	if err != nil {
+		return nil, roleNameTaken(err)
+	}
+	maps.Copy(from, roleFields(made, in.MayGive))
+	return made, d.record(ctx, audit.Event{Action: "ROLE_CREATED", TargetKind: relay.KindRole, TargetID: made.ID, Reason: reason, After: from})
+}
+
+// CloneRole is the input of Service.CloneRole.
+type CloneRole struct {
+	RoleID int64
+	Name   string
+	Reason string
+}
+
+// CloneRole makes a custom role that describes, holds and lists what another one does, a built-in one too. Its author
+// needs what making it by hand would need, so a role that is wider than what they may give is refused and not cut down.
+// That holders of some built-in roles may give custom roles as well is no part of what is listed, and stays behind.
+func (s *Service) CloneRole(ctx context.Context, in CloneRole) (*ent.Role, error) {
+	var made *ent.Role
+	err := s.change(ctx, tree.LockExclusive, func(ctx context.Context, d *doing) error {
+		if _, err := d.role(ctx, in.RoleID); err != nil {
 			return err
 		}
-		text, err := checkRole(in.Name, in.Description, in.PolicyNote, authz.PairsOf(in.Pairs))
+		giving, err := d.author(ctx, nil)
 		if err != nil {
 			return err
 		}
-		reason, err := d.reason(in.Reason)
-		if err != nil {
-			return err
+		original := giving.roles[in.RoleID]
+		listed := idsOf(original.Edges.MayGive)
+		if original.Key != nil {
+			builtIn, _ := authz.BuiltInRole(*original.Key)
+			listed = append(listed, giving.keyed(builtIn.MayGive)...)
 		}
-		if err := d.customRolesOn(); err != nil {
-			return err
-		}
-		if len(giving.roles) >= maxRoles {
-			return refusal.Conflict("", "The account has %d roles already, which is the limit. Delete one first.", maxRoles)
-		}
-		made, err = d.tx.Role.Create().SetAccountID(d.account.ID).SetName(text.name).SetNameKey(fold.Key(text.name)).
-			SetDescription(text.description).SetPolicyNote(text.policyNote).SetPairs(authz.PairsOf(in.Pairs).List()).
-			AddMayGiveIDs(once(in.MayGive)...).SetCreatedAt(d.at).Save(ctx)
-		if err != nil {
-			return roleNameTaken(err)
-		}
-		return d.record(ctx, audit.Event{Action: "ROLE_CREATED", TargetKind: relay.KindRole, TargetID: made.ID, Reason: reason,
-			After: roleFields(made, in.MayGive)})
+		made, err = d.createRole(ctx, giving, CreateRole{Name: in.Name, Description: original.Description, PolicyNote: original.PolicyNote,
+			Pairs: pairsOf(original).List(), MayGive: listed, Reason: in.Reason}, audit.Fields{"clonedFrom": roleID(original.ID)})
+		return err
 	})
 	if err != nil {
 		return nil, err

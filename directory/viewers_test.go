@@ -197,6 +197,10 @@ func (w *world) useCases() []useCase {
 			_, err := w.s.CreateRole(ctx, directory.CreateRole{Name: name(), Pairs: at(authz.ScopeAccount, authz.AnalyticsView)})
 			return err
 		}, onAccount(authz.RolesManage, "administrator")},
+		{"cloneRole", func(ctx context.Context) error {
+			_, err := w.s.CloneRole(ctx, directory.CloneRole{RoleID: reports().ID, Name: name()})
+			return err
+		}, may(authz.RolesManage, high)},
 		{"updateRole", func(ctx context.Context) error {
 			_, err := w.s.UpdateRole(ctx, directory.UpdateRole{RoleID: reports().ID, Description: ptr("Numbers")})
 			return err

@@ -34,3 +34,13 @@ func holders(p authz.Permission) []*model.PermissionChartHolder {
 	}
 	return list
 }
+
+// RoleTemplates lists the custom roles to start from.
+func (r *queryResolver) RoleTemplates(context.Context) ([]*model.RoleTemplate, error) {
+	var list []*model.RoleTemplate
+	for _, t := range authz.Templates() {
+		list = append(list, &model.RoleTemplate{Key: model.RoleTemplateKey(t.Key), Name: t.Name, Description: t.Description,
+			PolicyNote: t.PolicyNote, Pairs: pointers(t.Pairs.List()), MayGiveKeys: append([]string{}, t.MayGive...)})
+	}
+	return list, nil
+}

@@ -204,6 +204,14 @@ func grantsNewestFirst() *list[*ent.RoleGrant] {
 	}
 }
 
+// grantsByEnd are those that have an end.
+func grantsByEnd() *list[*ent.RoleGrant] {
+	return &list[*ent.RoleGrant]{
+		table: "role_grants", visible: rule.RoleGrants, rows: grantRows, order: orderByTime, by: []string{"valid_until", "id"},
+		position: func(g *ent.RoleGrant) relay.Position { return atTime(*g.ValidUntil, g.ID) }, behind: behindTime,
+	}
+}
+
 func assignmentsNewestFirst() *list[*ent.ContactAssignment] {
 	return &list[*ent.ContactAssignment]{
 		table: "contact_assignments", visible: rule.ContactAssignments, rows: assignmentRows, order: orderByTime, by: []string{"started_at", "id"}, newest: true,

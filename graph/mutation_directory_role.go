@@ -35,11 +35,29 @@ func (r *mutationResolver) RevokeRole(ctx context.Context, input model.RevokeRol
 func (r *mutationResolver) CreateRole(ctx context.Context, input model.CreateRoleInput) (*model.CreateRolePayload, error) {
 	made, err := r.Directory.CreateRole(ctx, directory.CreateRole{Name: input.Name, Description: input.Description,
 		PolicyNote: input.PolicyNote, Pairs: pairsFrom(input.Pairs), MayGive: numbersOf(input.MayGive, relay.KindRole),
-		Reason: orEmpty(input.Reason)})
+		Template: templateKey(input.Template), Reason: orEmpty(input.Reason)})
 	if err != nil {
 		return nil, err
 	}
 	return &model.CreateRolePayload{Role: made}, nil
+}
+
+// templateKey is empty for none.
+func templateKey(key *model.RoleTemplateKey) string {
+	if key == nil {
+		return ""
+	}
+	return key.String()
+}
+
+// CloneRole makes a custom role like another one.
+func (r *mutationResolver) CloneRole(ctx context.Context, input model.CloneRoleInput) (*model.CloneRolePayload, error) {
+	made, err := r.Directory.CloneRole(ctx, directory.CloneRole{RoleID: input.RoleID.As(relay.KindRole),
+		Name: input.Name, Reason: orEmpty(input.Reason)})
+	if err != nil {
+		return nil, err
+	}
+	return &model.CloneRolePayload{Role: made}, nil
 }
 
 // UpdateRole changes a custom role.

@@ -22,6 +22,7 @@ func (w *world) lists() map[string]string {
 		"users":                 `users(%s)`,
 		"agents":                `agents(%s)`,
 		"roleGrants":            `roleGrants(%s)`,
+		"grantExpiries":         `grantExpiries(%s)`,
 		"contacts":              `contacts(%s)`,
 		"inbox":                 `inbox(box: TEAMMATES, %s)`,
 		"queue":                 `inbox(box: QUEUE, %s)`,

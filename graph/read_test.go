@@ -9,6 +9,7 @@ import (
 
 	"canopy/authz"
 	ent "canopy/ent/generated"
+	"canopy/ent/generated/rolegrant"
 	"canopy/graph"
 	"canopy/internal/mask"
 	"canopy/internal/testdb"
@@ -47,6 +48,8 @@ var everything = []string{
 	`{ auditEvents { totalCount nodes { id at user { name } action targetId target { id ... on Group { name } ... on Contact { name agent { name } } } changes { field before after } reason requestId } } }`,
 	`mutation { importRecords(input: {kind: GROUPS, format: JSON_LINES, dryRun: true, data: "{\"path\":[\"new\"]}\n{\"path\":[\"sales\"]}\n{}"})
 		{ created existed refused rows { line status id setupToken refusal { field code reason permission message } } } }`,
+	`{ grantExpiries { totalCount nodes { id validUntil user { name } role { name } group { name } } } }`,
+	`{ roleTemplates { key name description policyNote pairs { permission scope } mayGiveKeys } }`,
 	`{ permissionChart { modules { module permissions { permission description holders { roleKey roleName scope } } } } }`,
 }
 
@@ -92,6 +95,9 @@ func TestLookAheadChangesNoAnswer(t *testing.T) {
 
 // eventful adds what the company lacks.
 func (w *world) eventful() {
+	w.write(func(ctx context.Context, tx *ent.Tx) error {
+		return tx.RoleGrant.Update().Where(rolegrant.IDIn(w.ids["vera AGENT"], w.ids["vic AGENT"], w.ids["dora AGENT"])).SetValidUntil(now.Add(24 * time.Hour)).Exec(ctx)
+	})
 	w.session("ana")
 	w.session("olga")
 	w.groupMove("north")

@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"canopy/authz"
 	"canopy/directory"
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/role"
 	"canopy/ent/generated/rolegrant"
+	"canopy/refusal"
 	"canopy/relay"
 
 	"entgo.io/ent/dialect/sql"
@@ -54,11 +56,15 @@ func (r *roleResolver) Pairs(_ context.Context, role *ent.Role) ([]*authz.Pair, 
 		builtIn, _ := authz.BuiltInRole(*role.Key)
 		list = builtIn.Pairs.List()
 	}
-	pairs := make([]*authz.Pair, len(list))
+	return pointers(list), nil
+}
+
+func pointers[T any](list []T) []*T {
+	to := make([]*T, len(list))
 	for i := range list {
-		pairs[i] = &list[i]
+		to[i] = &list[i]
 	}
-	return pairs, nil
+	return to
 }
 
 func (r *roleResolver) MayGive(ctx context.Context, role *ent.Role) ([]*ent.Role, error) {
@@ -93,6 +99,34 @@ func (r *queryResolver) RoleGrants(ctx context.Context, userID, roleID, groupID 
 		conditions = append(conditions, standingAt(g.ID))
 	}
 	return grantsNewestFirst().page(ctx, r.DB.Read, p, conditions...)
+}
+
+// The period of grantExpiries where none is given: what ran out lately, and what runs out soon.
+const (
+	expiredLately = 7 * 24 * time.Hour
+	expiresSoon   = 30 * 24 * time.Hour
+)
+
+func (r *queryResolver) GrantExpiries(ctx context.Context, from, until *time.Time, first *int, after *string) (*relay.Connection[*ent.RoleGrant], error) {
+	p, err := r.page(ctx, first, after)
+	if err != nil {
+		return nil, err
+	}
+	begin, end := r.now().Add(-expiredLately), r.now().Add(expiresSoon)
+	if from != nil {
+		begin = *from
+	}
+	if until != nil {
+		end = *until
+	}
+	if !end.After(begin) {
+		return nil, refusal.BadInput("until", "The period ends before it begins. Give a later end, or an earlier beginning.")
+	}
+	return grantsByEnd().page(ctx, r.DB.Read, p, func(s *sql.Selector) {
+		s.Where(sql.And(
+			sql.IsNull(s.C(rolegrant.FieldRevokedAt)),
+			sql.GTE(s.C(rolegrant.FieldValidUntil), begin.UTC()), sql.LT(s.C(rolegrant.FieldValidUntil), end.UTC())))
+	})
 }
 
 // standingAt narrows a select of grants to those fixed to the group or following it as home group.

@@ -123,7 +123,7 @@ func (r *resolver) userLoaders() map[string]anyLoader {
 	}
 }
 
-// mayViewRoles asks for ROLES_VIEW at a user who is not the viewer.
+// mayViewRoles asks for ROLES_VIEW, or ROLES_ASSIGN, at a user who is not the viewer.
 func (r *resolver) mayViewRoles(ctx context.Context, u *ent.User) error {
 	v := authz.FromContext(ctx)
 	if u.ID == v.UserID {
@@ -133,7 +133,7 @@ func (r *resolver) mayViewRoles(ctx context.Context, u *ent.User) error {
 	if err != nil {
 		return err
 	}
-	if !v.Can(authz.RolesView, authz.AtUser(places[u.HomeGroupID], u.ID)) {
+	if at := authz.AtUser(places[u.HomeGroupID], u.ID); !v.Can(authz.RolesView, at) && !v.Can(authz.RolesAssign, at) {
 		return refusal.Forbidden(authz.RolesView, "at this user")
 	}
 	return nil

@@ -121,7 +121,8 @@ func (c *company) account(ctx context.Context, tx *ent.Tx, name string, parents 
 		authz.Pair{Permission: authz.ConversationsView, Scope: authz.ScopeAssigned})
 	custom("Caretaker", []int64{c.roles[name+"/Helper"]}, authz.Pair{Permission: authz.ContactsView, Scope: authz.ScopeGroup},
 		authz.Pair{Permission: authz.UsersView, Scope: authz.ScopeSubtree}, authz.Pair{Permission: authz.GroupsView, Scope: authz.ScopeGroup},
-		authz.Pair{Permission: authz.GroupsCreate, Scope: authz.ScopeGroup}, authz.Pair{Permission: authz.QueueView, Scope: authz.ScopeTeam})
+		authz.Pair{Permission: authz.GroupsCreate, Scope: authz.ScopeGroup}, authz.Pair{Permission: authz.QueueView, Scope: authz.ScopeTeam},
+		authz.Pair{Permission: authz.RolesAssign, Scope: authz.ScopeSubtree})
 }
 
 // people are the users: "name: home role@group, role". A role without a group follows the home group.

@@ -16,6 +16,7 @@ type oracle struct {
 	contacts map[int64]*ent.Contact
 	talks    map[int64]int64 // contacts of conversations
 	heldBy   map[int64]map[int64]bool
+	lists    map[int64][]*ent.Role
 }
 
 // rowsOf are all rows of an entity by id, of all accounts.
@@ -47,7 +48,7 @@ func everything(t *testing.T, c *ent.Client) rowsOf {
 		"User":      collect(t, func(r *ent.User) int64 { return r.ID })(c.User.Query().All(ctx)),
 		"Session":   collect(t, func(r *ent.Session) int64 { return r.ID })(c.Session.Query().All(ctx)),
 		"ImportRun": collect(t, func(r *ent.ImportRun) int64 { return r.ID })(c.ImportRun.Query().All(ctx)),
-		"Role":      collect(t, func(r *ent.Role) int64 { return r.ID })(c.Role.Query().All(ctx)),
+		"Role":      collect(t, func(r *ent.Role) int64 { return r.ID })(c.Role.Query().WithMayGive().All(ctx)),
 		"RoleGrant": collect(t, func(r *ent.RoleGrant) int64 { return r.ID })(c.RoleGrant.Query().All(ctx)),
 		"Contact":   collect(t, func(r *ent.Contact) int64 { return r.ID })(c.Contact.Query().All(ctx)),
 		"ContactAssignment": collect(t, func(r *ent.ContactAssignment) int64 { return r.ID })(
@@ -61,7 +62,7 @@ func everything(t *testing.T, c *ent.Client) rowsOf {
 
 func newOracle(v *authz.Viewer, all rowsOf) *oracle {
 	o := &oracle{v: v, places: map[int64]authz.Place{}, homes: map[int64]int64{}, contacts: map[int64]*ent.Contact{},
-		talks: map[int64]int64{}, heldBy: map[int64]map[int64]bool{}}
+		talks: map[int64]int64{}, heldBy: map[int64]map[int64]bool{}, lists: map[int64][]*ent.Role{}}
 	for id, r := range all["Group"] {
 		g := r.(*ent.Group)
 		o.places[id] = authz.Place{GroupID: id, Path: g.Path, Wall: g.Wall}
@@ -74,6 +75,9 @@ func newOracle(v *authz.Viewer, all rowsOf) *oracle {
 	}
 	for id, r := range all["Conversation"] {
 		o.talks[id] = r.(*ent.Conversation).ContactID
+	}
+	for id, r := range all["Role"] {
+		o.lists[id] = r.(*ent.Role).Edges.MayGive
 	}
 	for _, r := range all["RoleGrant"] {
 		g := r.(*ent.RoleGrant)
@@ -106,6 +110,18 @@ func (o *oracle) contact(id int64, permissions ...authz.Permission) bool {
 	return false
 }
 
+// mayGive says whether a role that the viewer holds lists the role.
+func (o *oracle) mayGive(role int64) bool {
+	for _, g := range o.v.Grants {
+		for _, listed := range o.lists[g.RoleID] {
+			if listed.ID == role && o.v.Permissions().Has(authz.RolesAssign) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // sees is the "Visible" of each entity in words of authz.
 func (o *oracle) sees(row any) bool {
 	v, service := o.v, []authz.Permission{authz.ConversationsView, authz.QueueView}
@@ -126,13 +142,13 @@ func (o *oracle) sees(row any) bool {
 	case *ent.ImportRun:
 		return r.UserID == v.UserID
 	case *ent.Role:
-		return mine(r.AccountID) && (r.Key != nil || v.CanAccount(authz.RolesView) || o.heldBy[r.ID][v.UserID])
+		return mine(r.AccountID) && (r.Key != nil || v.CanAccount(authz.RolesView) || o.heldBy[r.ID][v.UserID] || o.mayGive(r.ID))
 	case *ent.RoleGrant:
 		place := o.homes[r.UserID]
 		if r.GroupID != nil {
 			place = *r.GroupID
 		}
-		return mine(r.AccountID) && (r.UserID == v.UserID || o.at(place, authz.RolesView))
+		return mine(r.AccountID) && (r.UserID == v.UserID || o.at(place, authz.RolesView) || o.at(place, authz.RolesAssign))
 	case *ent.Contact:
 		return o.contact(r.ID, append(service, authz.ContactsView)...)
 	case *ent.ContactAssignment:

@@ -2,6 +2,7 @@ package rule
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"canopy/authz"
@@ -109,28 +110,48 @@ func ImportRuns(ctx context.Context) Predicate {
 	})
 }
 
-// Roles are the built-in ones, those that the viewer holds, held or is to hold, and with ROLES_VIEW all.
+// Roles are the built-in ones, those that the viewer holds, held or is to hold, those that they may give because a role
+// that they hold now lists them, and with ROLES_VIEW all.
 func Roles(ctx context.Context) Predicate {
 	return limited(ctx, func(v *authz.Viewer, role row) clause {
 		if v.CanAccount(authz.RolesView) {
 			return owned(v, role)
 		}
-		return allOf(owned(v, role), anyOf(
+		ways := []clause{
 			text("? IS NOT NULL", column(role("key"))),
 			text("EXISTS (SELECT 1 FROM role_grants AS rule_grant WHERE rule_grant.role_id = ? AND rule_grant.user_id = ?)",
-				column(role("id")), v.UserID)))
+				column(role("id")), v.UserID),
+		}
+		if v.Permissions().Has(authz.RolesAssign) {
+			ways = append(ways, text("EXISTS (SELECT 1 FROM role_may_give AS rule_list WHERE rule_list.given_id = ? AND ?)",
+				column(role("id")), in("rule_list.role_id", heldNow(v))))
+		}
+		return allOf(owned(v, role), anyOf(ways...))
 	})
 }
 
-// RoleGrants are the viewer's own, and those at groups that ROLES_VIEW reaches; a grant without a group is at the home
-// group of its user.
+// heldNow lists the roles that the viewer holds, each once.
+func heldNow(v *authz.Viewer) []int64 {
+	var ids []int64
+	for i := range v.Grants {
+		if !slices.Contains(ids, v.Grants[i].RoleID) {
+			ids = append(ids, v.Grants[i].RoleID)
+		}
+	}
+	return ids
+}
+
+// RoleGrants are the viewer's own, and those at groups that ROLES_VIEW reaches, or ROLES_ASSIGN: who may give and revoke
+// roles in a branch sees what there is to revoke. A grant without a group is at the home group of its user.
 func RoleGrants(ctx context.Context) Predicate {
 	return limited(ctx, func(v *authz.Viewer, grant row) clause {
 		ways := []clause{text("? = ?", column(grant("user_id")), v.UserID)}
-		if r := v.Reach(authz.RolesView); !r.Empty() {
-			ways = append(ways, at(grant("group_id"), r),
-				text("(? IS NULL AND EXISTS (SELECT 1 FROM users AS rule_user WHERE rule_user.id = ? AND ?))",
-					column(grant("group_id")), column(grant("user_id")), at("rule_user.home_group_id", r)))
+		for _, p := range []authz.Permission{authz.RolesView, authz.RolesAssign} {
+			if r := v.Reach(p); !r.Empty() {
+				ways = append(ways, at(grant("group_id"), r),
+					text("(? IS NULL AND EXISTS (SELECT 1 FROM users AS rule_user WHERE rule_user.id = ? AND ?))",
+						column(grant("group_id")), column(grant("user_id")), at("rule_user.home_group_id", r)))
+			}
 		}
 		return allOf(owned(v, grant), anyOf(ways...))
 	})

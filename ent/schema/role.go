@@ -87,5 +87,6 @@ func (RoleGrant) Indexes() []ent.Index {
 		index.Fields("user_id"),
 		index.Fields("role_id"),
 		index.Fields("group_id"),
+		index.Fields("account_id", "valid_until"),
 	}
 }

@@ -182,6 +182,7 @@ type MutationResolver interface {
 	GrantRole(ctx context.Context, input model.GrantRoleInput) (*model.GrantRolePayload, error)
 	RevokeRole(ctx context.Context, input model.RevokeRoleInput) (*model.RevokeRolePayload, error)
 	CreateRole(ctx context.Context, input model.CreateRoleInput) (*model.CreateRolePayload, error)
+	CloneRole(ctx context.Context, input model.CloneRoleInput) (*model.CloneRolePayload, error)
 	UpdateRole(ctx context.Context, input model.UpdateRoleInput) (*model.UpdateRolePayload, error)
 	DeleteRole(ctx context.Context, input model.DeleteRoleInput) (*model.DeleteRolePayload, error)
 	CreateContact(ctx context.Context, input model.CreateContactInput) (*model.CreateContactPayload, error)
@@ -213,6 +214,8 @@ type QueryResolver interface {
 	Role(ctx context.Context, id relay.ID) (*generated.Role, error)
 	Roles(ctx context.Context) ([]*generated.Role, error)
 	RoleGrants(ctx context.Context, userID *relay.ID, roleID *relay.ID, groupID *relay.ID, first *int, after *string) (*relay.Connection[*generated.RoleGrant], error)
+	GrantExpiries(ctx context.Context, from *time.Time, until *time.Time, first *int, after *string) (*relay.Connection[*generated.RoleGrant], error)
+	RoleTemplates(ctx context.Context) ([]*model.RoleTemplate, error)
 	PermissionChart(ctx context.Context) (*model.PermissionChart, error)
 	Contact(ctx context.Context, id relay.ID) (*generated.Contact, error)
 	Contacts(ctx context.Context, under *relay.ID, search *string, first *int, after *string) (*relay.Connection[*generated.Contact], error)
@@ -280,6 +283,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputChangePasswordInput,
 		ec.unmarshalInputChangePlanInput,
 		ec.unmarshalInputClaimContactInput,
+		ec.unmarshalInputCloneRoleInput,
 		ec.unmarshalInputCloseConversationInput,
 		ec.unmarshalInputCreateContactInput,
 		ec.unmarshalInputCreateGroupInput,
@@ -588,6 +592,16 @@ enum Plan {
   STARTER
   """Any number of groups."""
   PRO
+}
+
+"""The templates of custom roles."""
+enum RoleTemplateKey {
+  """Keeps the contact data of a branch."""
+  CONTACT_EDITOR
+  """Everything of a dashboard administrator, and the users of the branch."""
+  BRANCH_MANAGER
+  """Sees groups, users, roles, settings and the audit trail, and changes nothing."""
+  AUDITOR
 }
 
 """How groups come to be."""
@@ -1069,7 +1083,7 @@ type User implements Node {
   availability: Availability! @authenticated
   """Since when their access is paused; null when it is not."""
   accessPausedAt: Time @authenticated
-  """The grants that are in force or to come; for others ROLES_VIEW is needed. 100 at most, those of the viewer always."""
+  """The grants that are in force or to come; for others ROLES_VIEW or ROLES_ASSIGN is needed. 100 at most, those of the viewer always."""
   grants: [RoleGrant!] @authenticated
   """The roles of the grants that are in force, each once."""
   roles: [Role!] @authenticated
@@ -1158,6 +1172,22 @@ type Role implements Node {
   pairs: [RolePair!]! @authenticated
   """The roles that its holders may give, 200 at most."""
   mayGive: [Role!]! @authenticated
+}
+
+"""A custom role that many accounts want; createRole makes it, and then it can be changed like any other."""
+type RoleTemplate {
+  """What createRole is told."""
+  key: RoleTemplateKey! @authenticated
+  """A name for it."""
+  name: String! @authenticated
+  """What it is for."""
+  description: String! @authenticated
+  """How it is meant to be used."""
+  policyNote: String! @authenticated
+  """What it holds."""
+  pairs: [RolePair!]! @authenticated
+  """Keys of the built-in roles that its holders may give."""
+  mayGiveKeys: [String!]! @authenticated
 }
 
 """A permission and how far it reaches."""
@@ -1596,6 +1626,19 @@ type Query {
     """Continue after this cursor."""
     after: String
   ): RoleGrantConnection @hasPermission(permission: ROLES_VIEW, anywhere: true)
+  """Grants that end within a period, the first to end first: what runs out soon, and what ran out lately."""
+  grantExpiries(
+    """Only those that end at this moment or later; left out: 7 days ago."""
+    from: Time
+    """Only those that end before this moment; left out: in 30 days."""
+    until: Time
+    """How many at most, 1 to 200."""
+    first: Int = 25
+    """Continue after this cursor."""
+    after: String
+  ): RoleGrantConnection @hasPermission(permission: ROLES_ASSIGN, anywhere: true)
+  """Custom roles to start from."""
+  roleTemplates: [RoleTemplate!]! @authenticated
   """The chart of functions and permissions."""
   permissionChart: PermissionChart! @authenticated
   """One contact."""
@@ -1775,6 +1818,14 @@ type Mutation {
     """What and how."""
     input: CreateRoleInput!
   ): CreateRolePayload @hasPermission(permission: ROLES_MANAGE)
+  """
+  Make a custom role that describes, holds and lists what another one does, a built-in one too. It needs what making it by
+  hand would need.
+  """
+  cloneRole(
+    """What and how."""
+    input: CloneRoleInput!
+  ): CloneRolePayload @hasPermission(permission: ROLES_MANAGE)
   """Change a custom role; it counts for all its holders at once."""
   updateRole(
     """What and how."""
@@ -2127,10 +2178,22 @@ input CreateRoleInput {
   description: String! = ""
   """How the account wants it used."""
   policyNote: String! = ""
-  """What it holds; at least one pair."""
-  pairs: [RolePairInput!]!
+  """What it holds; at least one pair, unless a template says it."""
+  pairs: [RolePairInput!]
   """The roles that its holders may give."""
   mayGive: [ID!]
+  """A template for all of the above that is left out or empty."""
+  template: RoleTemplateKey
+  """Why; the account may require it."""
+  reason: String
+}
+
+"""Input of cloneRole."""
+input CloneRoleInput {
+  """The role to clone."""
+  roleId: ID!
+  """Name of the new role, 1 to 100 characters, unique within the account."""
+  name: String!
   """Why; the account may require it."""
   reason: String
 }
@@ -2461,6 +2524,12 @@ type CreateRolePayload {
   role: Role! @authenticated
 }
 
+"""What cloneRole answers."""
+type CloneRolePayload {
+  """The new role."""
+  role: Role! @authenticated
+}
+
 """What updateRole answers."""
 type UpdateRolePayload {
   """The role."""
@@ -2788,6 +2857,14 @@ func (ec *executionContext) childFields_ClaimContactPayload(ctx context.Context,
 		return ec.fieldContext_ClaimContactPayload_assignment(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ClaimContactPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_CloneRolePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "role":
+		return ec.fieldContext_CloneRolePayload_role(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CloneRolePayload", field.Name)
 }
 
 func (ec *executionContext) childFields_CloseConversationPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -3550,6 +3627,24 @@ func (ec *executionContext) childFields_RolePair(ctx context.Context, field grap
 	return nil, fmt.Errorf("no field named %q was found under type RolePair", field.Name)
 }
 
+func (ec *executionContext) childFields_RoleTemplate(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "key":
+		return ec.fieldContext_RoleTemplate_key(ctx, field)
+	case "name":
+		return ec.fieldContext_RoleTemplate_name(ctx, field)
+	case "description":
+		return ec.fieldContext_RoleTemplate_description(ctx, field)
+	case "policyNote":
+		return ec.fieldContext_RoleTemplate_policyNote(ctx, field)
+	case "pairs":
+		return ec.fieldContext_RoleTemplate_pairs(ctx, field)
+	case "mayGiveKeys":
+		return ec.fieldContext_RoleTemplate_mayGiveKeys(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RoleTemplate", field.Name)
+}
+
 func (ec *executionContext) childFields_RowRefusal(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "field":
@@ -4118,6 +4213,20 @@ func (ec *executionContext) field_Mutation_claimContact_args(ctx context.Context
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (model.ClaimContactInput, error) {
 			return ec.unmarshalNClaimContactInput2canopyᚋgraphᚋmodelᚐClaimContactInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_cloneRole_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (model.CloneRoleInput, error) {
+			return ec.unmarshalNCloneRoleInput2canopyᚋgraphᚋmodelᚐCloneRoleInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4793,6 +4902,44 @@ func (ec *executionContext) field_Query_conversation_args(ctx context.Context, r
 		return nil, err
 	}
 	args["id"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Query_grantExpiries_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "from",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalOTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["from"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "until",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalOTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["until"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return ec.unmarshalOInt2ᚖint(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg3
 	return args, nil
 }
 
@@ -7307,6 +7454,51 @@ func (ec *executionContext) fieldContext_ClaimContactPayload_assignment(_ contex
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_ContactAssignment(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _CloneRolePayload_role(ctx context.Context, field graphql.CollectedField, obj *model.CloneRolePayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CloneRolePayload_role(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Role, nil
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Authenticated == nil {
+					var zeroVal *generated.Role
+					return zeroVal, errors.New("directive authenticated is not implemented")
+				}
+				return ec.Directives.Authenticated(ctx, obj, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *generated.Role) graphql.Marshaler {
+			return ec.marshalNRole2ᚖcanopyᚋentᚋgeneratedᚐRole(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_CloneRolePayload_role(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "CloneRolePayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Role(ctx, field)
 		},
 	}
 	return fc, nil
@@ -15445,6 +15637,68 @@ func (ec *executionContext) fieldContext_Mutation_createRole(ctx context.Context
 	return fc, nil
 }
 
+func (ec *executionContext) _Mutation_cloneRole(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_cloneRole(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().CloneRole(ctx, fc.Args["input"].(model.CloneRoleInput))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				permission, err := ec.unmarshalNPermission2canopyᚋauthzᚐPermission(ctx, "ROLES_MANAGE")
+				if err != nil {
+					var zeroVal *model.CloneRolePayload
+					return zeroVal, err
+				}
+				if ec.Directives.HasPermission == nil {
+					var zeroVal *model.CloneRolePayload
+					return zeroVal, errors.New("directive hasPermission is not implemented")
+				}
+				return ec.Directives.HasPermission(ctx, nil, directive0, permission, nil, nil)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *model.CloneRolePayload) graphql.Marshaler {
+			return ec.marshalOCloneRolePayload2ᚖcanopyᚋgraphᚋmodelᚐCloneRolePayload(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_cloneRole(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_CloneRolePayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_cloneRole_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Mutation_updateRole(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -17604,6 +17858,118 @@ func (ec *executionContext) fieldContext_Query_roleGrants(ctx context.Context, f
 	return fc, nil
 }
 
+func (ec *executionContext) _Query_grantExpiries(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_grantExpiries(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().GrantExpiries(ctx, fc.Args["from"].(*time.Time), fc.Args["until"].(*time.Time), fc.Args["first"].(*int), fc.Args["after"].(*string))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				permission, err := ec.unmarshalNPermission2canopyᚋauthzᚐPermission(ctx, "ROLES_ASSIGN")
+				if err != nil {
+					var zeroVal *relay.Connection[*generated.RoleGrant]
+					return zeroVal, err
+				}
+				anywhere, err := ec.unmarshalOBoolean2ᚖbool(ctx, true)
+				if err != nil {
+					var zeroVal *relay.Connection[*generated.RoleGrant]
+					return zeroVal, err
+				}
+				if ec.Directives.HasPermission == nil {
+					var zeroVal *relay.Connection[*generated.RoleGrant]
+					return zeroVal, errors.New("directive hasPermission is not implemented")
+				}
+				return ec.Directives.HasPermission(ctx, nil, directive0, permission, nil, anywhere)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *relay.Connection[*generated.RoleGrant]) graphql.Marshaler {
+			return ec.marshalORoleGrantConnection2ᚖcanopyᚋrelayᚐConnection(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Query_grantExpiries(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_RoleGrantConnection(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Query_grantExpiries_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Query_roleTemplates(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_roleTemplates(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Query().RoleTemplates(ctx)
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Authenticated == nil {
+					var zeroVal []*model.RoleTemplate
+					return zeroVal, errors.New("directive authenticated is not implemented")
+				}
+				return ec.Directives.Authenticated(ctx, nil, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.RoleTemplate) graphql.Marshaler {
+			return ec.marshalNRoleTemplate2ᚕᚖcanopyᚋgraphᚋmodelᚐRoleTemplateᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Query_roleTemplates(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_RoleTemplate(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Query_permissionChart(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -19363,6 +19729,231 @@ func (ec *executionContext) _RolePair_scope(ctx context.Context, field graphql.C
 }
 func (ec *executionContext) fieldContext_RolePair_scope(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("RolePair", field, false, false, errors.New("field of type Scope does not have child fields"))
+}
+
+func (ec *executionContext) _RoleTemplate_key(ctx context.Context, field graphql.CollectedField, obj *model.RoleTemplate) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RoleTemplate_key(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Key, nil
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Authenticated == nil {
+					var zeroVal model.RoleTemplateKey
+					return zeroVal, errors.New("directive authenticated is not implemented")
+				}
+				return ec.Directives.Authenticated(ctx, obj, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v model.RoleTemplateKey) graphql.Marshaler {
+			return ec.marshalNRoleTemplateKey2canopyᚋgraphᚋmodelᚐRoleTemplateKey(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RoleTemplate_key(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RoleTemplate", field, false, false, errors.New("field of type RoleTemplateKey does not have child fields"))
+}
+
+func (ec *executionContext) _RoleTemplate_name(ctx context.Context, field graphql.CollectedField, obj *model.RoleTemplate) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RoleTemplate_name(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Name, nil
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Authenticated == nil {
+					var zeroVal string
+					return zeroVal, errors.New("directive authenticated is not implemented")
+				}
+				return ec.Directives.Authenticated(ctx, obj, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RoleTemplate_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RoleTemplate", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _RoleTemplate_description(ctx context.Context, field graphql.CollectedField, obj *model.RoleTemplate) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RoleTemplate_description(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Description, nil
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Authenticated == nil {
+					var zeroVal string
+					return zeroVal, errors.New("directive authenticated is not implemented")
+				}
+				return ec.Directives.Authenticated(ctx, obj, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RoleTemplate_description(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RoleTemplate", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _RoleTemplate_policyNote(ctx context.Context, field graphql.CollectedField, obj *model.RoleTemplate) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RoleTemplate_policyNote(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PolicyNote, nil
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Authenticated == nil {
+					var zeroVal string
+					return zeroVal, errors.New("directive authenticated is not implemented")
+				}
+				return ec.Directives.Authenticated(ctx, obj, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RoleTemplate_policyNote(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RoleTemplate", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _RoleTemplate_pairs(ctx context.Context, field graphql.CollectedField, obj *model.RoleTemplate) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RoleTemplate_pairs(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Pairs, nil
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Authenticated == nil {
+					var zeroVal []*authz.Pair
+					return zeroVal, errors.New("directive authenticated is not implemented")
+				}
+				return ec.Directives.Authenticated(ctx, obj, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v []*authz.Pair) graphql.Marshaler {
+			return ec.marshalNRolePair2ᚕᚖcanopyᚋauthzᚐPairᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RoleTemplate_pairs(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RoleTemplate",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_RolePair(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _RoleTemplate_mayGiveKeys(ctx context.Context, field graphql.CollectedField, obj *model.RoleTemplate) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RoleTemplate_mayGiveKeys(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.MayGiveKeys, nil
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Authenticated == nil {
+					var zeroVal []string
+					return zeroVal, errors.New("directive authenticated is not implemented")
+				}
+				return ec.Directives.Authenticated(ctx, obj, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RoleTemplate_mayGiveKeys(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RoleTemplate", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
 func (ec *executionContext) _RowRefusal_field(ctx context.Context, field graphql.CollectedField, obj *model.RowRefusal) (ret graphql.Marshaler) {
@@ -22573,6 +23164,50 @@ func (ec *executionContext) unmarshalInputClaimContactInput(ctx context.Context,
 	return it, nil
 }
 
+func (ec *executionContext) unmarshalInputCloneRoleInput(ctx context.Context, obj any) (model.CloneRoleInput, error) {
+	var it model.CloneRoleInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"roleId", "name", "reason"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "roleId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("roleId"))
+			data, err := ec.unmarshalNID2canopyᚋrelayᚐID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.RoleID = data
+		case "name":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("name"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Name = data
+		case "reason":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reason"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Reason = data
+		}
+	}
+	return it, nil
+}
+
 func (ec *executionContext) unmarshalInputCloseConversationInput(ctx context.Context, obj any) (model.CloseConversationInput, error) {
 	var it model.CloseConversationInput
 	if obj == nil {
@@ -22716,7 +23351,7 @@ func (ec *executionContext) unmarshalInputCreateRoleInput(ctx context.Context, o
 		asMap["policyNote"] = ""
 	}
 
-	fieldsInOrder := [...]string{"name", "description", "policyNote", "pairs", "mayGive", "reason"}
+	fieldsInOrder := [...]string{"name", "description", "policyNote", "pairs", "mayGive", "template", "reason"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -22746,7 +23381,7 @@ func (ec *executionContext) unmarshalInputCreateRoleInput(ctx context.Context, o
 			it.PolicyNote = data
 		case "pairs":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pairs"))
-			data, err := ec.unmarshalNRolePairInput2ᚕᚖcanopyᚋauthzᚐPairᚄ(ctx, v)
+			data, err := ec.unmarshalORolePairInput2ᚕᚖcanopyᚋauthzᚐPairᚄ(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -22758,6 +23393,13 @@ func (ec *executionContext) unmarshalInputCreateRoleInput(ctx context.Context, o
 				return it, err
 			}
 			it.MayGive = data
+		case "template":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("template"))
+			data, err := ec.unmarshalORoleTemplateKey2ᚖcanopyᚋgraphᚋmodelᚐRoleTemplateKey(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Template = data
 		case "reason":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reason"))
 			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
@@ -25455,6 +26097,44 @@ func (ec *executionContext) _ClaimContactPayload(ctx context.Context, sel ast.Se
 		case "assignment":
 			out.Values[i] = ec._ClaimContactPayload_assignment(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var cloneRolePayloadImplementors = []string{"CloneRolePayload"}
+
+func (ec *executionContext) _CloneRolePayload(ctx context.Context, sel ast.SelectionSet, obj *model.CloneRolePayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, cloneRolePayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("CloneRolePayload")
+		case "role":
+			out.Values[i] = ec._CloneRolePayload_role(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		default:
@@ -29120,6 +29800,13 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
+		case "cloneRole":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_cloneRole(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
 		case "updateRole":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_updateRole(ctx, field)
@@ -29803,6 +30490,50 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 				}()
 				res = ec._Query_roleGrants(ctx, field)
 				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			rrm := func(ctx context.Context) graphql.Marshaler {
+				return ec.OperationContext.RootResolverMiddleware(ctx,
+					func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return rrm(innerCtx) })
+		case "grantExpiries":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Query_grantExpiries(ctx, field)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			rrm := func(ctx context.Context) graphql.Marshaler {
+				return ec.OperationContext.RootResolverMiddleware(ctx,
+					func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return rrm(innerCtx) })
+		case "roleTemplates":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Query_roleTemplates(ctx, field)
+				if res == graphql.Null {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -30721,6 +31452,69 @@ func (ec *executionContext) _RolePair(ctx context.Context, sel ast.SelectionSet,
 			}
 		case "scope":
 			out.Values[i] = ec._RolePair_scope(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var roleTemplateImplementors = []string{"RoleTemplate"}
+
+func (ec *executionContext) _RoleTemplate(ctx context.Context, sel ast.SelectionSet, obj *model.RoleTemplate) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, roleTemplateImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("RoleTemplate")
+		case "key":
+			out.Values[i] = ec._RoleTemplate_key(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "name":
+			out.Values[i] = ec._RoleTemplate_name(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "description":
+			out.Values[i] = ec._RoleTemplate_description(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "policyNote":
+			out.Values[i] = ec._RoleTemplate_policyNote(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "pairs":
+			out.Values[i] = ec._RoleTemplate_pairs(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "mayGiveKeys":
+			out.Values[i] = ec._RoleTemplate_mayGiveKeys(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -32572,6 +33366,11 @@ func (ec *executionContext) unmarshalNClaimContactInput2canopyᚋgraphᚋmodel�
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) unmarshalNCloneRoleInput2canopyᚋgraphᚋmodelᚐCloneRoleInput(ctx context.Context, v any) (model.CloneRoleInput, error) {
+	res, err := ec.unmarshalInputCloneRoleInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) unmarshalNCloseConversationInput2canopyᚋgraphᚋmodelᚐCloseConversationInput(ctx context.Context, v any) (model.CloseConversationInput, error) {
 	res, err := ec.unmarshalInputCloseConversationInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -33581,23 +34380,45 @@ func (ec *executionContext) marshalNRolePair2ᚖcanopyᚋauthzᚐPair(ctx contex
 	return ec._RolePair(ctx, sel, v)
 }
 
-func (ec *executionContext) unmarshalNRolePairInput2ᚕᚖcanopyᚋauthzᚐPairᚄ(ctx context.Context, v any) ([]*authz.Pair, error) {
-	vSlice := graphql.CoerceList(v)
-	var err error
-	res := make([]*authz.Pair, len(vSlice))
-	for i := range vSlice {
-		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
-		res[i], err = ec.unmarshalNRolePairInput2ᚖcanopyᚋauthzᚐPair(ctx, vSlice[i])
-		if err != nil {
-			return nil, err
-		}
-	}
-	return res, nil
-}
-
 func (ec *executionContext) unmarshalNRolePairInput2ᚖcanopyᚋauthzᚐPair(ctx context.Context, v any) (*authz.Pair, error) {
 	res, err := ec.unmarshalInputRolePairInput(ctx, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNRoleTemplate2ᚕᚖcanopyᚋgraphᚋmodelᚐRoleTemplateᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.RoleTemplate) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 2, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNRoleTemplate2ᚖcanopyᚋgraphᚋmodelᚐRoleTemplate(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNRoleTemplate2ᚖcanopyᚋgraphᚋmodelᚐRoleTemplate(ctx context.Context, sel ast.SelectionSet, v *model.RoleTemplate) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._RoleTemplate(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNRoleTemplateKey2canopyᚋgraphᚋmodelᚐRoleTemplateKey(ctx context.Context, v any) (model.RoleTemplateKey, error) {
+	var res model.RoleTemplateKey
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNRoleTemplateKey2canopyᚋgraphᚋmodelᚐRoleTemplateKey(ctx context.Context, sel ast.SelectionSet, v model.RoleTemplateKey) graphql.Marshaler {
+	return v
 }
 
 func (ec *executionContext) unmarshalNScope2canopyᚋauthzᚐScope(ctx context.Context, v any) (authz.Scope, error) {
@@ -33682,6 +34503,35 @@ func (ec *executionContext) marshalNString2string(ctx context.Context, sel ast.S
 		}
 	}
 	return res
+}
+
+func (ec *executionContext) unmarshalNString2ᚕstringᚄ(ctx context.Context, v any) ([]string, error) {
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]string, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = ec.unmarshalNString2string(ctx, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func (ec *executionContext) marshalNString2ᚕstringᚄ(ctx context.Context, sel ast.SelectionSet, v []string) graphql.Marshaler {
+	ret := make(graphql.Array, len(v))
+	for i := range v {
+		ret[i] = ec.marshalNString2string(ctx, sel, v[i])
+	}
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
 }
 
 func (ec *executionContext) unmarshalNTime2timeᚐTime(ctx context.Context, v any) (time.Time, error) {
@@ -34095,6 +34945,13 @@ func (ec *executionContext) marshalOClaimContactPayload2ᚖcanopyᚋgraphᚋmode
 		return graphql.Null
 	}
 	return ec._ClaimContactPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOCloneRolePayload2ᚖcanopyᚋgraphᚋmodelᚐCloneRolePayload(ctx context.Context, sel ast.SelectionSet, v *model.CloneRolePayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._CloneRolePayload(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalOCloseConversationPayload2ᚖcanopyᚋgraphᚋmodelᚐCloseConversationPayload(ctx context.Context, sel ast.SelectionSet, v *model.CloseConversationPayload) graphql.Marshaler {
@@ -34537,6 +35394,22 @@ func (ec *executionContext) unmarshalORolePairInput2ᚕᚖcanopyᚋauthzᚐPair�
 		}
 	}
 	return res, nil
+}
+
+func (ec *executionContext) unmarshalORoleTemplateKey2ᚖcanopyᚋgraphᚋmodelᚐRoleTemplateKey(ctx context.Context, v any) (*model.RoleTemplateKey, error) {
+	if v == nil {
+		return nil, nil
+	}
+	var res = new(model.RoleTemplateKey)
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalORoleTemplateKey2ᚖcanopyᚋgraphᚋmodelᚐRoleTemplateKey(ctx context.Context, sel ast.SelectionSet, v *model.RoleTemplateKey) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return v
 }
 
 func (ec *executionContext) marshalORowRefusal2ᚖcanopyᚋgraphᚋmodelᚐRowRefusal(ctx context.Context, sel ast.SelectionSet, v *model.RowRefusal) graphql.Marshaler {

@@ -95,6 +95,22 @@ type ClaimContactPayload struct {
 	Assignment *generated.ContactAssignment `json:"assignment,omitempty"`
 }
 
+// Input of cloneRole.
+type CloneRoleInput struct {
+	// The role to clone.
+	RoleID relay.ID `json:"roleId"`
+	// Name of the new role, 1 to 100 characters, unique within the account.
+	Name string `json:"name"`
+	// Why; the account may require it.
+	Reason *string `json:"reason,omitempty"`
+}
+
+// What cloneRole answers.
+type CloneRolePayload struct {
+	// The new role.
+	Role *generated.Role `json:"role"`
+}
+
 // Input of closeConversation.
 type CloseConversationInput struct {
 	// The conversation.
@@ -151,10 +167,12 @@ type CreateRoleInput struct {
 	Description string `json:"description"`
 	// How the account wants it used.
 	PolicyNote string `json:"policyNote"`
-	// What it holds; at least one pair.
-	Pairs []*authz.Pair `json:"pairs"`
+	// What it holds; at least one pair, unless a template says it.
+	Pairs []*authz.Pair `json:"pairs,omitempty"`
 	// The roles that its holders may give.
 	MayGive []*relay.ID `json:"mayGive,omitempty"`
+	// A template for all of the above that is left out or empty.
+	Template *RoleTemplateKey `json:"template,omitempty"`
 	// Why; the account may require it.
 	Reason *string `json:"reason,omitempty"`
 }
@@ -541,6 +559,22 @@ type RevokeRolePayload struct {
 	Grant *generated.RoleGrant `json:"grant"`
 }
 
+// A custom role that many accounts want; createRole makes it, and then it can be changed like any other.
+type RoleTemplate struct {
+	// What createRole is told.
+	Key RoleTemplateKey `json:"key"`
+	// A name for it.
+	Name string `json:"name"`
+	// What it is for.
+	Description string `json:"description"`
+	// How it is meant to be used.
+	PolicyNote string `json:"policyNote"`
+	// What it holds.
+	Pairs []*authz.Pair `json:"pairs"`
+	// Keys of the built-in roles that its holders may give.
+	MayGiveKeys []string `json:"mayGiveKeys"`
+}
+
 // Why a record was refused, as the error of the single change says it.
 type RowRefusal struct {
 	// The column at fault; null when no single one is.
@@ -918,6 +952,67 @@ func (e *InboxBox) UnmarshalJSON(b []byte) error {
 }
 
 func (e InboxBox) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+// The templates of custom roles.
+type RoleTemplateKey string
+
+const (
+	// Keeps the contact data of a branch.
+	RoleTemplateKeyContactEditor RoleTemplateKey = "CONTACT_EDITOR"
+	// Everything of a dashboard administrator, and the users of the branch.
+	RoleTemplateKeyBranchManager RoleTemplateKey = "BRANCH_MANAGER"
+	// Sees groups, users, roles, settings and the audit trail, and changes nothing.
+	RoleTemplateKeyAuditor RoleTemplateKey = "AUDITOR"
+)
+
+var AllRoleTemplateKey = []RoleTemplateKey{
+	RoleTemplateKeyContactEditor,
+	RoleTemplateKeyBranchManager,
+	RoleTemplateKeyAuditor,
+}
+
+func (e RoleTemplateKey) IsValid() bool {
+	switch e {
+	case RoleTemplateKeyContactEditor, RoleTemplateKeyBranchManager, RoleTemplateKeyAuditor:
+		return true
+	}
+	return false
+}
+
+func (e RoleTemplateKey) String() string {
+	return string(e)
+}
+
+func (e *RoleTemplateKey) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = RoleTemplateKey(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid RoleTemplateKey", str)
+	}
+	return nil
+}
+
+func (e RoleTemplateKey) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *RoleTemplateKey) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e RoleTemplateKey) MarshalJSON() ([]byte, error) {
 	var buf bytes.Buffer
 	e.MarshalGQL(&buf)
 	return buf.Bytes(), nil

@@ -756,6 +756,11 @@ var (
 				Unique:  false,
 				Columns: []*schema.Column{RoleGrantsColumns[9]},
 			},
+			{
+				Name:    "rolegrant_account_id_valid_until",
+				Unique:  false,
+				Columns: []*schema.Column{RoleGrantsColumns[6], RoleGrantsColumns[2]},
+			},
 		},
 	}
 	// SessionsColumns holds the columns for the "sessions" table.
