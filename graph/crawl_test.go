@@ -72,10 +72,10 @@ func maze(t testing.TB, db *store.DB, change ...func(*graph.Config)) *world {
 		w.record(event, about.kind, w.ids[about.name], map[string]any{"note": "was of " + event}, map[string]any{"note": "is of " + event})
 	}
 	w.event("event A")
-	w.history()
 	own := w.account
 	w.ids["stranger"] = w.another("birch")[relay.KindUser]
 	w.account = own
+	w.history()
 	w.mark()
 	return w
 }
@@ -101,7 +101,7 @@ func (w *world) history() {
 			SetAuthorID(w.ids["carla"]).SetText("?").SetSentAt(now).ExecX(ctx)
 		tx.AuditEvent.Create().SetAccountID(w.account).SetUserID(w.ids["vera"]).SetAction("TESTED").SetTargetKind(string(relay.KindUser)).
 			SetTargetID(w.ids["vera"]).SetReason("reason of vera's event").SetAt(now).ExecX(ctx)
-		tx.Account.UpdateOneID(w.account).SetPrimaryOwnerID(w.ids["olga"]).ExecX(ctx)
+		tx.Account.UpdateOneID(w.account).SetNextConversationNumber(w.numbers + 1).SetPrimaryOwnerID(w.ids["olga"]).ExecX(ctx)
 		return nil
 	})
 }

@@ -44,6 +44,7 @@ type world struct {
 	account int64
 	ids     map[string]int64 // of groups, users, contacts, roles, …
 	numbers int64
+	knows   map[relay.Kind]relay.ID // by which arguments are filled in; nil: by name
 }
 
 func newWorld(t testing.TB, db *store.DB, change ...func(*graph.Config)) *world {
