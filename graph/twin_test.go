@@ -36,7 +36,9 @@ var shadows = map[string]func(w *world){
 	},
 	"a private branch": func(w *world) {
 		w.groups("sales", true, "Aa shadow", "norti shadow", "zz shadow")
+		north := w.ids["north"]
 		w.groups("norti shadow", false, "north", "shadow below")
+		w.ids["north"] = north
 		w.user("Aa shadow user", "norti shadow", authz.RoleAgent)
 		w.user("zz shadow user", "shadow below", authz.RoleDashboardAdministrator)
 		w.contact("Kim in the shadow", "norti shadow", "Aa shadow user")
@@ -62,6 +64,11 @@ var shadows = map[string]func(w *world){
 		w.again("Kim shadow contact", "vera")
 		w.say("Kim shadow contact conversation")
 	},
+	"words about others": func(w *world) {
+		w.again("Nil", "vera")
+		w.say("Nil conversation")
+		w.session("vic")
+	},
 	"a contact that waits in private": func(w *world) { w.contact("Lee shadow", "cellar", "") },
 	"roles": func(w *world) {
 		w.role("Aa shadow role", authz.Pair{Permission: authz.ContactsView, Scope: authz.ScopeSubtree})
@@ -78,7 +85,6 @@ var shadows = map[string]func(w *world){
 	"papers": func(w *world) {
 		w.request("vault", "vic")
 		w.request("sales", "bill")
-		w.session("vic")
 		w.event("shadow event")
 		w.write(func(ctx context.Context, tx *ent.Tx) error {
 			return tx.ImportRun.Create().SetAccountID(w.account).SetUserID(w.ids["vic"]).SetKind(importrun.KindGROUPS).SetFingerprint("x").SetStartedAt(now).Exec(ctx)
@@ -165,7 +171,6 @@ func leaveNoTrace(t *testing.T, viewers []string, open func(t testing.TB) *world
 			if len(hidden[viewer]) == 0 {
 				t.Fatal("nothing can be hidden from them")
 			}
-			t.Log(viewer, hidden[viewer])
 			compareTwins(t, viewer, without, with)
 		})
 	}
