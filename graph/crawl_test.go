@@ -621,3 +621,38 @@ func (c *crawl) none(o *oracle, who string) {
 		}
 	}
 }
+
+// TestSearchFindsWhatIsShown looks for every group, user and contact by its name, and by addresses, as everybody: it is
+// found by what its searcher is shown of it, and by nothing else.
+func TestSearchFindsWhatIsShown(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *store.DB) {
+		w := maze(t, db)
+		o := w.oracle()
+		for _, who := range crawlers {
+			user, ctx := w.ids[who], w.as(who)
+			finds := func(id relay.ID, list, words string, want bool) {
+				t.Helper()
+				answer := w.run(ctx, fmt.Sprintf(`{ %s(first: 200, search: %q) { nodes { id } } }`, list, words), nil)
+				if found := strings.Contains(answer, `"`+id.String()+`"`); found != want {
+					t.Errorf("%s looks for %q in %s and finds it: %t", who, words, list, found)
+				}
+			}
+			for id, g := range o.groups {
+				finds(relay.NewID(relay.KindGroup, id), "groups", g.NameKey, o.sees(user, relay.NewID(relay.KindGroup, id)))
+			}
+			for id, u := range o.users {
+				node := relay.NewID(relay.KindUser, id)
+				shown := o.sees(user, node) && o.somewhere(user, authz.UsersView)
+				finds(node, "users", u.NameKey, shown)
+				finds(node, "users", u.EmailKey, shown)
+			}
+			for id, contact := range o.contacts {
+				node := relay.NewID(relay.KindContact, id)
+				unmasked := o.sees(user, node) && o.holds(user, authz.CustomerDataView, o.atContact(id))
+				finds(node, "contacts", contact.NameKey, o.sees(user, node))
+				finds(node, "contacts", *contact.Phone, unmasked)
+				finds(node, "contacts", *contact.Email, unmasked)
+			}
+		}
+	})
+}
