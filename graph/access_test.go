@@ -420,7 +420,9 @@ func TestAccessTable(t *testing.T) {
 			}
 		})
 	}
-	compareAccess(t, cells)
+	if len(cells) == len(table) { // not when only some rows were run
+		compareAccess(t, cells)
+	}
 }
 
 func everyRootFieldHasARow(t *testing.T, schema *ast.Schema) {

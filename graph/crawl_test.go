@@ -501,6 +501,12 @@ func TestCrawl(t *testing.T) {
 	})
 }
 
+// unheard are the fields that have a value in no world of these tests, and why.
+var unheard = map[string]string{
+	"CreateGroupPayload.request": "groups are created at once there; a request is crawled among the queries",
+	"MoveGroupPayload.move":      "no branch there has so many contacts; a move is crawled among the queries",
+}
+
 // everyFieldWasHeard fails for a field that can be reached from the root and had no value for anybody.
 func everyFieldWasHeard(t *testing.T, schema *ast.Schema, root *ast.Definition, visited map[string]bool) {
 	t.Helper()
@@ -518,8 +524,9 @@ func everyFieldWasHeard(t *testing.T, schema *ast.Schema, root *ast.Definition, 
 			if strings.HasPrefix(field.Name, "__") {
 				continue
 			}
-			if def.Kind == ast.Object && !visited[def.Name+"."+field.Name] {
-				t.Errorf("%s.%s: nobody hears it. Give the world something that has it, so that the crawl sees who does.", def.Name, field.Name)
+			name := def.Name + "." + field.Name
+			if def.Kind == ast.Object && !visited[name] && unheard[name] == "" {
+				t.Errorf("%s: nobody hears it. Give the world something that has it, so that the crawl sees who does.", name)
 			}
 			// What leads from a payload to things is followed by the crawl of the queries.
 			if below := schema.Types[field.Type.Name()]; root == schema.Query || !slices.Contains(below.Interfaces, "Node") {
@@ -572,12 +579,6 @@ func TestCrawlOfPayloads(t *testing.T) {
 				}
 			}
 		})
-	}
-	for _, field := range []string{
-		"CreateGroupPayload.request", // where groups are created on request, and then it is theirs
-		"MoveGroupPayload.move",      // of a branch with more contacts than there are here
-	} {
-		visited[field] = true
 	}
 	everyFieldWasHeard(t, schema, schema.Mutation, visited)
 }
