@@ -2,9 +2,9 @@ package graph_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -214,9 +214,9 @@ func compareTwins(t *testing.T, viewer string, without, with *world) {
 		for _, args := range c.probes(field, added) {
 			same("{ " + field.Name + args + " { __typename } }")
 		}
-		if strings.HasSuffix(field.Type.Name(), "Connection") {
-			c.turnPages(field, with, same)
-		}
+	}
+	for _, list := range without.lists() {
+		turnPages(pages(list), with, same)
 	}
 }
 
@@ -257,40 +257,30 @@ func (c *crawl) probes(field *ast.FieldDefinition, added []relay.ID) []string {
 	return probes
 }
 
+// pages asks for a page of a list with those arguments.
+func pages(list string) func(args string) string {
+	return func(args string) string {
+		return "{ " + fmt.Sprintf(list, args) + " { totalCount edges { cursor } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } " +
+			strings.Repeat("} ", strings.Count(list, "{")) + "}"
+	}
+}
+
+var (
+	nextPage = regexp.MustCompile(`"hasNextPage":true,.*"endCursor":"([^"]*)"`)
+	cursors  = regexp.MustCompile(`"cursor":"([^"]*)"`)
+)
+
 // turnPages goes through a list by small pages, and from every place in it that the owner knows in the fuller world.
-func (c *crawl) turnPages(field *ast.FieldDefinition, with *world, same func(string) string) {
-	c.t.Helper()
-	document := func(args string) string {
-		rest := ""
-		if field.Name == "inbox" {
-			rest = ", box: QUEUE"
-		}
-		return "{ page: " + field.Name + "(" + args + rest + ") { totalCount edges { cursor } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } }"
-	}
-	type page struct {
-		Data struct {
-			Page struct {
-				Edges    []struct{ Cursor string }
-				PageInfo struct {
-					HasNextPage bool
-					EndCursor   string
-				}
-			}
-		}
-	}
+func turnPages(document func(args string) string, with *world, same func(string) string) {
 	args := "first: 2"
 	for range 30 {
-		var p page
-		if err := json.Unmarshal([]byte(same(document(args))), &p); err != nil || !p.Data.Page.PageInfo.HasNextPage {
+		next := nextPage.FindStringSubmatch(same(document(args)))
+		if next == nil {
 			break
 		}
-		args = fmt.Sprintf("first: 2, after: %q", p.Data.Page.PageInfo.EndCursor)
+		args = fmt.Sprintf("first: 2, after: %q", next[1])
 	}
-	var known page
-	if err := json.Unmarshal([]byte(with.run(with.as("olga"), document("first: 200"), nil)), &known); err != nil {
-		c.t.Fatal(err)
-	}
-	for _, edge := range known.Data.Page.Edges {
-		same(document(fmt.Sprintf("first: 2, after: %q", edge.Cursor)))
+	for _, known := range cursors.FindAllStringSubmatch(with.run(with.as("olga"), document("first: 200"), nil), -1) {
+		same(document(fmt.Sprintf("first: 2, after: %q", known[1])))
 	}
 }
