@@ -137,12 +137,12 @@ func (w *world) mark(but ...string) {
 			}
 			for _, column := range strings.Fields(columns[table]) {
 				text := fmt.Sprintf("'%s %s ' || id || '!'", table, column)
-				switch {
-				case column == "phone":
+				switch column {
+				case "phone":
 					text = "'+5511' || (900000000 + id)"
-				case column == "email":
+				case "email":
 					text = fmt.Sprintf("'%s.' || id || '@%s.example'", table, table)
-				case column == "slug", column == "request_id":
+				case "slug", "request_id":
 					text = fmt.Sprintf("'%s-' || id || '-'", table)
 				}
 				if _, err := tx.ExecContext(ctx, "UPDATE "+table+" SET "+column+" = "+text); err != nil {
