@@ -91,11 +91,7 @@ func (r *auditEventResolver) Target(ctx context.Context, e *ent.AuditEvent) (bin
 }
 
 func (r *auditEventResolver) Changes(ctx context.Context, e *ent.AuditEvent) ([]*model.AuditChange, error) {
-	shown, err := take[bool](ctx, r.resolver, e)
-	if err != nil || !shown {
-		return []*model.AuditChange{}, err
-	}
-	return changes(e.Before, e.After)
+	return take[[]*model.AuditChange](ctx, r.resolver, e)
 }
 
 func (r *auditEventResolver) Reason(ctx context.Context, e *ent.AuditEvent) (string, error) {
@@ -108,13 +104,12 @@ func (r *auditEventResolver) Reason(ctx context.Context, e *ent.AuditEvent) (str
 
 func (r *resolver) auditEventLoaders() map[string]anyLoader {
 	targets := loader[*ent.AuditEvent, bind.Node]{numberOfNode[*ent.AuditEvent], r.targets}
-	details := loader[*ent.AuditEvent, bool]{numberOfNode[*ent.AuditEvent], r.detailed}
 	return map[string]anyLoader{
 		"user":     toOne(r, userRows, func(e *ent.AuditEvent) *int64 { return e.UserID }),
 		"target":   targets,
 		"targetId": targets,
-		"changes":  details,
-		"reason":   details,
+		"changes":  loader[*ent.AuditEvent, []*model.AuditChange]{numberOfNode[*ent.AuditEvent], r.changes},
+		"reason":   loader[*ent.AuditEvent, bool]{numberOfNode[*ent.AuditEvent], r.detailed},
 	}
 }
 
@@ -176,16 +171,110 @@ func (r *resolver) targets(ctx context.Context, events []*ent.AuditEvent, _ aske
 	return targets, err
 }
 
-// changes lists by name the fields in which the sides differ.
-func changes(before, after json.RawMessage) ([]*model.AuditChange, error) {
-	was, err := fieldsOf(before)
+// naming are the recorded fields whose values are ids, or lists of ids, of other things.
+var naming = []string{"agent", "clonedFrom", "contact", "conversation", "endedGrants", "group", "homeGroup", "mayGive", "parent", "primaryOwner", "role", "successor", "user"}
+
+// changes lists what each event changed, nothing for those of which the viewer is not shown the details. Other things
+// that it names are left out where the viewer does not see them.
+func (r *resolver) changes(ctx context.Context, events []*ent.AuditEvent, _ asked) (map[int64][]*model.AuditChange, error) {
+	shown, err := r.detailed(ctx, events, asked{})
 	if err != nil {
 		return nil, err
 	}
-	is, err := fieldsOf(after)
-	if err != nil {
+	before, after := map[int64]fields{}, map[int64]fields{}
+	var all []fields
+	for _, e := range events {
+		if !shown[e.ID] {
+			continue
+		}
+		if before[e.ID], err = fieldsOf(e.Before); err != nil {
+			return nil, err
+		}
+		if after[e.ID], err = fieldsOf(e.After); err != nil {
+			return nil, err
+		}
+		all = append(all, before[e.ID], after[e.ID])
+	}
+	if err := r.hideNamed(ctx, all); err != nil {
 		return nil, err
 	}
+	lists := make(map[int64][]*model.AuditChange, len(events))
+	for _, e := range events {
+		lists[e.ID] = differing(before[e.ID], after[e.ID])
+	}
+	return lists, nil
+}
+
+// fields is one side of a change.
+type fields map[string]json.RawMessage
+
+// hideNamed takes out of the fields the ids of what the viewer does not see.
+func (r *resolver) hideNamed(ctx context.Context, all []fields) error {
+	named := map[string]bool{}
+	for _, side := range all {
+		for _, field := range naming {
+			for _, id := range namedBy(side[field]) {
+				named[id] = true
+			}
+		}
+	}
+	known, err := r.known(ctx, named)
+	for _, side := range all {
+		for _, field := range naming {
+			side.keep(field, known)
+		}
+	}
+	return err
+}
+
+// namedBy returns the ids in the value of a field: one, a list, or none.
+func namedBy(value json.RawMessage) []string {
+	var one string
+	var list []string
+	if json.Unmarshal(value, &one) == nil && one != "" {
+		return []string{one}
+	}
+	_ = json.Unmarshal(value, &list) // null and what else is no list names nothing
+	return list
+}
+
+// known are those of the ids that name what the viewer sees, or what they would see if it were not gone.
+func (r *resolver) known(ctx context.Context, named map[string]bool) (map[string]bool, error) {
+	known := map[string]bool{}
+	var rest []relay.ID
+	for text := range named {
+		id := relay.ParseID(text)
+		kind := id.Kind()
+		if kind == relay.KindAgent {
+			kind = relay.KindUser // who sees all users knows whose every card is
+		}
+		if known[text] = seesAll(authz.FromContext(ctx), kind); !known[text] {
+			rest = append(rest, id)
+		}
+	}
+	found, err := r.things(ctx, rest)
+	for id := range found {
+		known[id.String()] = true
+	}
+	return known, err
+}
+
+// keep takes the ids that are not known out of a field: null stands for a single one.
+func (f fields) keep(field string, known map[string]bool) {
+	ids := namedBy(f[field])
+	rest := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !known[id] })
+	if len(rest) == len(ids) {
+		return
+	}
+	if !bytes.HasPrefix(f[field], []byte("[")) {
+		f[field] = json.RawMessage("null")
+		return
+	}
+	f[field], _ = json.Marshal(rest) // strings can always be written
+}
+
+// differing lists by name the fields in which the sides differ.
+func differing(was, is fields) []*model.AuditChange {
 	names := maps.Clone(was)
 	maps.Copy(names, is)
 	list := make([]*model.AuditChange, 0, len(names))
@@ -195,23 +284,23 @@ func changes(before, after json.RawMessage) ([]*model.AuditChange, error) {
 		}
 		list = append(list, &model.AuditChange{Field: name, Before: text(was, name), After: text(is, name)})
 	}
-	return list, nil
+	return list
 }
 
-func fieldsOf(side json.RawMessage) (map[string]json.RawMessage, error) {
-	fields := map[string]json.RawMessage{}
+func fieldsOf(side json.RawMessage) (fields, error) {
+	f := fields{}
 	if len(side) == 0 {
-		return fields, nil
+		return f, nil
 	}
-	if err := json.Unmarshal(side, &fields); err != nil {
+	if err := json.Unmarshal(side, &f); err != nil {
 		return nil, fmt.Errorf("an audit event holds something other than fields: %w", err)
 	}
-	return fields, nil
+	return f, nil
 }
 
 // text returns a field as JSON, nil when it is not there.
-func text(fields map[string]json.RawMessage, name string) *string {
-	raw, ok := fields[name]
+func text(f fields, name string) *string {
+	raw, ok := f[name]
 	if !ok {
 		return nil
 	}

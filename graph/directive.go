@@ -50,7 +50,7 @@ func (r *resolver) hasPermission(ctx context.Context, obj any, next graphql.Reso
 // for the viewer.
 func (r *resolver) forbidden(ctx context.Context, obj any, p authz.Permission, where string) error {
 	if obj == nil {
-		if err := r.missing(ctx); err != nil {
+		if err := r.missing(ctx, p); err != nil {
 			return err
 		}
 	}

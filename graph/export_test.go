@@ -42,3 +42,12 @@ func ObjectFields() []string {
 	}
 	return names
 }
+
+// Updating says whether golden files are to be written anew.
+func Updating() bool { return *update }
+
+// Differences lists the lines that two texts do not share.
+func Differences(want, got string) string { return differences(want, got) }
+
+// Naming are the recorded fields whose values are ids.
+func Naming() []string { return naming }

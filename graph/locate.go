@@ -97,11 +97,14 @@ func idsAt(value any, path []string) []relay.ID {
 }
 
 // missing returns the refusal for the first id in the arguments of the field that names nothing that the viewer sees,
-// nil when there is none. Contacts can be passed to the groups above one's own without seeing them.
-func (r *resolver) missing(ctx context.Context) error {
+// nil when there is none. Where the field passes contacts on, the groups above one's own need not be seen (ruling 8).
+func (r *resolver) missing(ctx context.Context, p authz.Permission) error {
 	field := graphql.GetFieldContext(ctx).Field
 	args := field.ArgumentMap(graphql.GetOperationContext(ctx).Variables)
-	home := tree.IDs(authz.FromContext(ctx).Home.Path)
+	var receivers []int64
+	if p == authz.ConversationsAssign || p == authz.ConversationsTransfer {
+		receivers = tree.IDs(authz.FromContext(ctx).Home.Path)
+	}
 	for _, arg := range field.Definition.Arguments {
 		for _, path := range r.idPaths(arg.Name, arg.Type) {
 			ids := idsAt(args, path)
@@ -110,7 +113,7 @@ func (r *resolver) missing(ctx context.Context) error {
 				return err
 			}
 			for _, id := range ids {
-				if found[id] == nil && !slices.Contains(home, id.As(relay.KindGroup)) {
+				if found[id] == nil && !slices.Contains(receivers, id.As(relay.KindGroup)) {
 					return notFound(path)
 				}
 			}

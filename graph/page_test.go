@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"canopy/authz"
+	"canopy/graph/generated"
 	"canopy/internal/testdb"
 	"canopy/relay"
 	"canopy/store"
@@ -70,6 +71,19 @@ func (w *world) page(viewer, list, args string) pageOfIDs {
 		w.t.Fatal(err)
 	}
 	return p
+}
+
+// TestEveryListIsWalked wants every connection of the schema among the lists that these tests walk.
+func TestEveryListIsWalked(t *testing.T) {
+	lists := company(t, testdb.SQLite(t)).lists()
+	for name, def := range generated.NewExecutableSchema(generated.Config{}).Schema().Types {
+		for _, field := range def.Fields {
+			list := name + "." + field.Name
+			if strings.HasSuffix(field.Type.Name(), "Connection") && lists[strings.TrimPrefix(list, "Query.")] == "" {
+				t.Errorf("%s is not in lists()", list)
+			}
+		}
+	}
 }
 
 // TestPagesMakeUpTheList walks every list with pages of one, two and three entries.

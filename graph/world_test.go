@@ -44,16 +44,25 @@ type world struct {
 	account int64
 	ids     map[string]int64 // of groups, users, contacts, roles, …
 	numbers int64
+	knows   map[relay.Kind]relay.ID // by which arguments are filled in; nil: by name
 }
 
 func newWorld(t testing.TB, db *store.DB, change ...func(*graph.Config)) *world {
 	t.Helper()
 	w := &world{t: t, db: db, log: &strings.Builder{}, ids: map[string]int64{}}
+	w.serve(change...)
+	w.newAccount("acacia")
+	return w
+}
+
+// serve puts the API over the world's database.
+func (w *world) serve(change ...func(*graph.Config)) {
+	w.t.Helper()
 	clock := func() time.Time { return now }
 	cfg := graph.Config{
-		DB: db, Now: clock, Introspection: true,
-		Directory: &directory.Service{DB: db, Now: clock, Rand: rand.Reader, MaxDepth: 64},
-		Desk:      &desk.Service{DB: db, Now: clock},
+		DB: w.db, Now: clock, Introspection: true,
+		Directory: &directory.Service{DB: w.db, Now: clock, Rand: rand.Reader, MaxDepth: 64},
+		Desk:      &desk.Service{DB: w.db, Now: clock},
 		Log:       slog.New(slog.NewTextHandler(w.log, nil)),
 	}
 	for _, c := range change {
@@ -61,11 +70,9 @@ func newWorld(t testing.TB, db *store.DB, change ...func(*graph.Config)) *world 
 	}
 	exec, err := graph.New(cfg)
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
 	w.exec = exec
-	w.newAccount("acacia")
-	return w
 }
 
 // newAccount makes an account with its roles and a root called root; what is made next is made in it.

@@ -1449,7 +1449,8 @@ type AuditEvent implements Node {
   Before and after of each field that changed. Shown to who sees what was changed, or has the permission to see all of
   its kind on the account, so that what is gone can be read too: for groups and requests for groups GROUPS_VIEW, for
   users and sessions USERS_VIEW, for roles and grants ROLES_VIEW, for contacts with their assignments, conversations and
-  messages CONVERSATIONS_VIEW or CONTACTS_VIEW; what is about the account, to all who see the event. Empty for others.
+  messages CONVERSATIONS_VIEW or CONTACTS_VIEW; what is about the account, to all who see the event. Empty for others. The id
+  of another thing that was changed to or from is null, or missing in its list, for who sees neither it nor all of its kind.
   """
   changes: [AuditChange!]! @authenticated
   """Why; shown to whom the changes are shown, empty for others."""

@@ -38,6 +38,42 @@ func SQLite(t testing.TB) *store.DB {
 	return open(t, sqliteOptions(name))
 }
 
+// Copies fills a SQLite database once and returns what opens copies of it, as many as wanted and each alone: for tests
+// that need the same world many times. A copy is closed and removed when the test that took it ends.
+func Copies(t testing.TB, fill func(db *store.DB)) func(t testing.TB) *store.DB {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "filled.db")
+	template, err := sqliteTemplate()
+	if err == nil {
+		err = os.WriteFile(name, template, 0o600)
+	}
+	if err != nil {
+		t.Fatalf("making the database to copy: %v", err)
+	}
+	o := sqliteOptions(name)
+	o.Observer = &Counter{}
+	db, err := store.Open(context.Background(), o)
+	if err != nil {
+		t.Fatalf("opening the database: %v", err)
+	}
+	fill(db)
+	if err := db.Close(); err != nil {
+		t.Fatalf("closing the database: %v", err)
+	}
+	filled, err := os.ReadFile(name) // all of it: closing the last connection empties the log beside the file
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(t testing.TB) *store.DB {
+		t.Helper()
+		name := filepath.Join(t.TempDir(), "copy.db")
+		if err := os.WriteFile(name, filled, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return open(t, sqliteOptions(name))
+	}
+}
+
 // Postgres returns an empty, migrated PostgreSQL database, or skips the test where there is no server.
 func Postgres(t testing.TB) *store.DB {
 	t.Helper()
