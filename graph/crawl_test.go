@@ -32,7 +32,7 @@ func unlimited(c *graph.Config) {
 
 // crawlers are the users of the maze whose eyes it is seen with.
 var crawlers = []string{"olga", "adam", "bill", "dev", "sue", "ana", "bruno", "carla", "dora", "vera", "vic", "nora", "lisa", "audrey", "rolf",
-	"ursula", "early", "late", "stranger"}
+	"ursula", "delia", "early", "late", "stranger"}
 
 // maze is the company with something of everything in it: every kind of grant, state and paper, each text of it once.
 func maze(t testing.TB, db *store.DB, change ...func(*graph.Config)) *world {
@@ -52,6 +52,8 @@ func maze(t testing.TB, db *store.DB, change ...func(*graph.Config)) *world {
 	custom("rolf", "north", "north", authz.Pair{Permission: authz.RolesView, Scope: authz.ScopeSubtree}, authz.Pair{Permission: authz.CustomerDataView, Scope: authz.ScopeGroup})
 	custom("ursula", "south", "vault", authz.Pair{Permission: authz.UsersView, Scope: authz.ScopeSubtree}, authz.Pair{Permission: authz.GroupsView, Scope: authz.ScopeGroup},
 		authz.Pair{Permission: authz.DashboardsView, Scope: authz.ScopeGroup}, authz.Pair{Permission: authz.AgentPanelView, Scope: authz.ScopeGroup})
+	custom("delia", "sales", "sales", authz.Pair{Permission: authz.GroupsView, Scope: authz.ScopeSubtree}, authz.Pair{Permission: authz.UsersView, Scope: authz.ScopeSubtree},
+		authz.Pair{Permission: authz.RolesAssign, Scope: authz.ScopeSubtree})
 	w.user("early", "north")
 	w.user("late", "north")
 	w.user("paula", "north", authz.RoleAgent)
@@ -118,6 +120,7 @@ func (w *world) history() {
 			SetAuthorID(w.ids["carla"]).SetText("?").SetSentAt(now).ExecX(ctx)
 		tx.AuditEvent.Create().SetAccountID(w.account).SetUserID(w.ids["vera"]).SetAction("TESTED").SetTargetKind(string(relay.KindUser)).
 			SetTargetID(w.ids["vera"]).SetReason("reason of vera's event").SetAt(now).ExecX(ctx)
+		tx.Role.UpdateOneID(w.ids["role of delia"]).AddMayGiveIDs(w.ids["role of lisa"]).ExecX(ctx)
 		tx.Account.UpdateOneID(w.account).SetNextConversationNumber(w.numbers + 1).SetPrimaryOwnerID(w.ids["olga"]).ExecX(ctx)
 		return nil
 	})
