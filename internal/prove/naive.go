@@ -383,6 +383,82 @@ func isAtLeast(has, scope string) bool {
 	return has == scope || has == "ACCOUNT" || has == "SUBTREE" && scope == "GROUP" || has == "TEAM" && scope == "ASSIGNED"
 }
 
+// widerThan says that the role would hold something that is in no role that the user may give, or at a wider scope.
+func (a *account) widerThan(userID int64, r role, now time.Time) bool {
+	return !a.lieWithin(r, a.perhapsGivable(userID, now))
+}
+
+// outranks says that somebody holds a permission that the user neither holds nor may give, wherever: a user whom they
+// must not touch.
+func (a *account) outranks(somebody, userID int64, now time.Time) bool {
+	givable := a.perhapsGivable(userID, now)
+	for permission := range a.permissions() {
+		if !a.holds(somebody, permission, now) || a.holds(userID, permission, now) {
+			continue
+		}
+		given := false
+		for id := range givable {
+			given = given || len(a.stored(id, permission)) > 0
+		}
+		if !given {
+			return true
+		}
+	}
+	return false
+}
+
+// perhapsGivable are the roles of which mayNeverGive is not true.
+func (a *account) perhapsGivable(userID int64, now time.Time) map[int64]bool {
+	roles := map[int64]bool{}
+	for id := range a.roles {
+		if !a.mayNeverGive(userID, id, now) {
+			roles[id] = true
+		}
+	}
+	return roles
+}
+
+// permissions are all that the chart and the custom roles name.
+func (a *account) permissions() map[string]bool {
+	names := map[string]bool{}
+	for _, line := range strings.Split(strings.TrimSpace(chart), "\n")[1:] {
+		for _, permission := range strings.Split(cells(line)[1], ", ") {
+			names[permission] = true
+		}
+	}
+	for _, r := range a.roles {
+		for permission := range r.scopes {
+			names[permission] = true
+		}
+	}
+	return names
+}
+
+// owns says whether the user holds OWNER: no limit on giving access stands in the way of one.
+func (a *account) owns(userID int64, now time.Time) bool {
+	return slices.ContainsFunc(a.grants, func(g grant) bool {
+		return g.user == userID && g.inForce(now) && a.roles[g.role].key == "OWNER"
+	})
+}
+
+// depth of a group; the root has 0.
+func (a *account) depth(id int64) (n int) {
+	for ; a.groups[id].parent != 0; id = a.groups[id].parent {
+		n++
+	}
+	return n
+}
+
+// height is how many levels there are below the group.
+func (a *account) height(id int64) (n int) {
+	for below := range a.groups {
+		if a.isAtOrAbove(id, below) {
+			n = max(n, a.depth(below)-a.depth(id))
+		}
+	}
+	return n
+}
+
 // hasOwner says whether somebody active holds OWNER now and without an end, and the primary owner is one of them.
 func (a *account) hasOwner(now time.Time) bool {
 	return slices.ContainsFunc(a.grants, func(g grant) bool {

@@ -34,10 +34,12 @@ type verdict struct {
 	code   string // a code of a refusal, or one of the words below
 	reason refusal.Reason
 	lacks  string // the permission that is missing, with FORBIDDEN
+	owner  bool   // an owner asks, in whose way no limit stands but those that the verdict names
 }
 
 const (
 	done    = "DONE"    // nothing stands in its way
+	limited = "LIMITED" // nothing but a limit on giving access may stand in its way
 	allowed = "ALLOWED" // permission and sight do not stand in its way; a limit or the state of things may
 	refused = "REFUSED" // it is refused, by whatever code
 )
@@ -105,12 +107,12 @@ func (j *judge) otherwise(code string) verdict {
 		return verdict{code: string(refusal.ForbiddenCode), lacks: j.missing}
 	case j.forbidden != "":
 		return verdict{code: string(refusal.ForbiddenCode), reason: j.forbidden}
-	case j.conflict != "" && code == done:
+	case j.conflict != "" && (code == done || code == limited && j.w.facts.owns(j.viewer, j.w.now)):
 		return verdict{code: string(refusal.ConflictCode), reason: j.conflict}
 	case j.conflict != "":
 		return verdict{code: refused}
 	}
-	return verdict{code: code}
+	return verdict{code: code, owner: j.w.facts.owns(j.viewer, j.w.now)}
 }
 
 // meets says whether what Canopy did is what was expected.
@@ -120,13 +122,15 @@ func (v verdict) meets(err error) bool {
 	switch {
 	case err != nil && !isRefusal:
 		return false
-	case v.code == done:
+	case v.code == done, v.code == limited && v.owner:
 		return err == nil
+	case v.code == limited:
+		return err == nil || r.Code == refusal.ForbiddenCode && r.Reason != ""
 	case v.code == refused:
 		return isRefusal
 	case v.code == allowed:
 		return err == nil || r.Code == refusal.ConflictCode || r.Code == refusal.BadUserInput ||
-			r.Code == refusal.ForbiddenCode && r.Reason != ""
+			r.Code == refusal.ForbiddenCode && r.Reason != "" && !v.owner
 	case err == nil || string(r.Code) != v.code:
 		return false
 	case v.lacks != "" && r.Reason == "":
@@ -244,7 +248,7 @@ func (w *world) next(viewer int64) *step {
 	card := w.near(w.userIDs(), func(id int64) bool { return a.seesCard(viewer, id, w.now) })
 	c := w.near(w.contactIDs(), func(id int64) bool { return a.seesContact(viewer, id, w.now) })
 	waiting := w.near(w.contactIDs(), func(id int64) bool { return a.inBox("QUEUE", viewer, id, w.now) })
-	switch w.r.IntN(32) {
+	switch w.r.IntN(34) {
 	case 0, 1:
 		return w.createGroup(viewer, g)
 	case 2:
@@ -262,7 +266,7 @@ func (w *world) next(viewer int64) *step {
 	case 15:
 		return w.revoke(viewer)
 	case 16:
-		return w.updateRole(viewer, w.anyRole())
+		return w.roleStep(viewer)
 	case 17:
 		return w.switchCustomRoles(viewer)
 	case 18:
@@ -284,9 +288,26 @@ func (w *world) next(viewer int64) *step {
 			return w.closeConversation(viewer, c)
 		}
 		return w.openConversation(viewer, c)
+	case 30:
+		if len(a.users) < 15 {
+			return w.invite(viewer, g, w.anyRole())
+		}
+		return w.leave(viewer, u)
+	case 31:
+		return w.roleStep(viewer)
 	default:
 		return w.contactStep(viewer, c, g)
 	}
+}
+
+func (w *world) roleStep(viewer int64) *step {
+	switch w.r.IntN(3) {
+	case 0:
+		return w.createRole(viewer)
+	case 1:
+		return w.deleteRole(viewer, w.anyRole(), w.anyRole())
+	}
+	return w.updateRole(viewer, w.anyRole())
 }
 
 // near picks one of what is seen, or of everything.
@@ -318,7 +339,8 @@ func (w *world) createGroup(viewer, parent int64) *step {
 	name, at := w.fresh("group"), target{group: parent}
 	var id int64
 	return &step{name: "create a group", what: fmt.Sprintf("creates %s under %s", name, w.called(at)),
-		expect: w.judge(viewer).seesGroup(parent).needs("GROUPS_CREATE", at).otherwise(allowed), // it may become too deep
+		expect: w.judge(viewer).seesGroup(parent).needs("GROUPS_CREATE", at).
+			conflicts(w.facts.depth(parent) >= maxDepth, refusal.GroupTooDeep).otherwise(done),
 		do: func(ctx context.Context) error {
 			made, err := w.dir.CreateGroup(ctx, directory.CreateGroup{ParentID: parent, Name: name})
 			if err == nil {
@@ -337,9 +359,10 @@ func (w *world) moveGroup(viewer, id, parent int64) *step {
 	if from != 0 {
 		j.needs("GROUPS_MOVE", target{group: from})
 	}
-	j.needs("GROUPS_MOVE", to).conflicts(from == 0 || w.facts.isAtOrAbove(id, parent), "")
+	j.needs("GROUPS_MOVE", to).conflicts(from == 0, refusal.RootGroup).conflicts(w.facts.isAtOrAbove(id, parent), refusal.GroupCycle)
+	j.conflicts(parent != from && w.facts.depth(parent)+1+w.facts.height(id) > maxDepth && w.facts.depth(parent) >= w.facts.depth(id), refusal.GroupTooDeep)
 	return &step{name: "move a group", what: fmt.Sprintf("moves %s under %s", w.called(g), w.called(to)),
-		expect: j.otherwise(allowed), gaining: true,
+		expect: j.otherwise(limited), gaining: true,
 		do: func(ctx context.Context) error {
 			_, err := w.dir.MoveGroup(ctx, directory.MoveGroup{GroupID: id, ParentID: parent})
 			return err
@@ -386,7 +409,7 @@ func (w *world) visibility(viewer, id int64, restricted bool) *step {
 		to = entgroup.VisibilityRESTRICTED
 	}
 	return &step{name: "restrict or open", what: fmt.Sprintf("makes %s %s", w.called(g), to),
-		expect: w.judge(viewer).seesGroup(id).needs("GROUPS_EDIT", g).otherwise(allowed), gaining: true,
+		expect: w.judge(viewer).seesGroup(id).needs("GROUPS_EDIT", g).otherwise(limited), gaining: true,
 		do: func(ctx context.Context) error {
 			_, err := w.dir.UpdateGroup(ctx, directory.UpdateGroup{GroupID: id, Visibility: &to})
 			return err
@@ -433,8 +456,9 @@ func (w *world) moveUser(viewer, id, home int64) *step {
 			j.forbids(!can || w.facts.mayNeverGive(viewer, g.role, w.now), refusal.MayNotGive)
 		}
 	}
+	j.forbids(w.facts.outranks(id, viewer, w.now), refusal.Rank)
 	return &step{name: "move a user", what: fmt.Sprintf("moves %s to %s", w.called(u), w.called(to)),
-		expect: j.otherwise(allowed), gaining: true,
+		expect: j.otherwise(limited), gaining: true,
 		do: func(ctx context.Context) error {
 			_, err := w.dir.MoveUser(ctx, directory.MoveUser{UserID: id, HomeGroupID: home})
 			return err
@@ -482,7 +506,8 @@ func (w *world) revoke(viewer int64) *step {
 	if g.group != 0 {
 		j.needs("ROLES_ASSIGN", target{group: g.group})
 	}
-	j.forbids(g.user == viewer, refusal.OwnAccess).conflicts(!g.live(w.now), refusal.AlreadyRevoked)
+	j.forbids(g.user == viewer, refusal.OwnAccess).forbids(w.facts.outranks(g.user, viewer, w.now), refusal.Rank)
+	j.conflicts(!g.live(w.now), refusal.AlreadyRevoked)
 	return &step{name: "revoke a role", what: fmt.Sprintf("revokes grant %d of %s", g.id, w.called(target{user: g.user})),
 		expect: j.otherwise(allowed),
 		do: func(ctx context.Context) error {
@@ -497,21 +522,108 @@ func (w *world) updateRole(viewer, id int64) *step {
 	held := slices.ContainsFunc(w.facts.grants, func(g grant) bool { return g.user == viewer && g.role == id && g.live(w.now) })
 	j := w.judge(viewer).sees(w.facts.seesRole(viewer, id, w.now)).needs("ROLES_MANAGE", target{})
 	j.forbids(w.facts.roles[id].key != "", refusal.BuiltInRole).forbids(held, refusal.OwnAccess)
-	j.conflicts(!w.facts.customRoles, refusal.CustomRolesOff)
+	is := role{scopes: scopesOf(pairs)}
+	j.forbids(w.facts.widerThan(viewer, is, w.now), refusal.WiderThanAuthor).conflicts(!w.facts.customRoles, refusal.CustomRolesOff)
 	return &step{name: "change a role", what: fmt.Sprintf("changes the role %d to %v", id, pairs),
 		expect: j.otherwise(allowed),
 		do: func(ctx context.Context) error {
 			_, err := w.dir.UpdateRole(ctx, directory.UpdateRole{RoleID: id, Pairs: pairs})
 			return err
 		},
+		effect: func(a *account) { change(a.roles, id, func(r *role) { r.scopes = is.scopes }) }}
+}
+
+func scopesOf(pairs []authz.Pair) map[string][]string {
+	scopes := map[string][]string{}
+	for _, p := range pairs {
+		scopes[p.Permission.String()] = append(scopes[p.Permission.String()], p.Scope.String())
+	}
+	return scopes
+}
+
+// deleteRole hands the grants of a role over to a successor.
+func (w *world) deleteRole(viewer, id, successor int64) *step {
+	a := w.facts
+	j := w.judge(viewer).sees(a.seesRole(viewer, id, w.now)).sees(a.seesRole(viewer, successor, w.now)).needs("ROLES_MANAGE", target{})
+	j.forbids(a.roles[id].key != "", refusal.BuiltInRole)
+	for _, g := range a.grants {
+		if g.role == id && g.live(w.now) {
+			j.forbids(g.user == viewer, refusal.OwnAccess).forbids(a.mayNeverGive(viewer, successor, w.now), refusal.MayNotGive)
+			j.forbids(!a.can(viewer, "ROLES_ASSIGN", target{user: g.user}, w.now), refusal.MayNotGive)
+		}
+	}
+	j.conflicts(id == successor, "").conflicts(a.roles[successor].key == "" && !a.customRoles, refusal.CustomRolesOff)
+	return &step{name: "delete a role", what: fmt.Sprintf("deletes the role %d in favour of %d %s", id, successor, a.roles[successor].key),
+		expect: j.otherwise(allowed),
+		do: func(ctx context.Context) error {
+			return w.dir.DeleteRole(ctx, directory.DeleteRole{RoleID: id, SuccessorID: &successor})
+		},
 		effect: func(a *account) {
-			change(a.roles, id, func(r *role) {
-				r.scopes = map[string][]string{}
-				for _, p := range pairs {
-					r.scopes[p.Permission.String()] = append(r.scopes[p.Permission.String()], p.Scope.String())
+			delete(a.roles, id)
+			for other := range a.roles {
+				change(a.roles, other, func(r *role) {
+					r.mayGive = slices.DeleteFunc(slices.Clone(r.mayGive), func(listed int64) bool { return listed == id })
+				})
+			}
+			a.grants = slices.DeleteFunc(a.grants, func(g grant) bool { return g.role == id && !g.live(w.now) })
+			for i := range a.grants {
+				if a.grants[i].role == id {
+					a.grants[i].role = successor
 				}
-			})
+			}
 		}}
+}
+
+// createRole makes a role of what the viewer may perhaps give.
+func (w *world) createRole(viewer int64) *step {
+	pairs, listed, name := w.randomPairs(), w.someRoles(), w.fresh("role")
+	is := role{scopes: scopesOf(pairs), mayGive: slices.Compact(slices.Sorted(slices.Values(listed)))}
+	j := w.judge(viewer).needs("ROLES_MANAGE", target{}).forbids(w.facts.widerThan(viewer, is, w.now), refusal.WiderThanAuthor)
+	for _, r := range is.mayGive {
+		j.sees(w.facts.seesRole(viewer, r, w.now)).forbids(w.facts.mayNeverGive(viewer, r, w.now), refusal.MayNotGive)
+	}
+	j.conflicts(!w.facts.customRoles, refusal.CustomRolesOff)
+	var id int64
+	return &step{name: "create a role", what: fmt.Sprintf("creates %s: %v, may give %v", name, pairs, is.mayGive), expect: j.otherwise(limited),
+		do: func(ctx context.Context) error {
+			made, err := w.dir.CreateRole(ctx, directory.CreateRole{Name: name, Pairs: pairs, MayGive: listed})
+			if err == nil {
+				id = made.ID
+			}
+			return err
+		},
+		effect: func(a *account) { a.roles[id] = is }}
+}
+
+// invite invites a user with a role, who is let in at once.
+func (w *world) invite(viewer, home, roleID int64) *step {
+	name, at := w.fresh("user"), target{group: home}
+	j := w.judge(viewer).seesGroup(home).sees(w.facts.seesRole(viewer, roleID, w.now)).needs("USERS_INVITE", at).needs("ROLES_ASSIGN", at)
+	j.forbids(w.facts.mayNeverGive(viewer, roleID, w.now), refusal.MayNotGive)
+	j.conflicts(w.facts.roles[roleID].key == "" && !w.facts.customRoles, refusal.CustomRolesOff)
+	var id int64
+	return &step{name: "invite a user", what: fmt.Sprintf("invites %s at %s with the role %d %s", name, w.called(at), roleID, w.facts.roles[roleID].key),
+		expect: j.otherwise(limited),
+		do: func(ctx context.Context) error {
+			made, err := w.dir.InviteUser(ctx, directory.InviteUser{Name: name, Email: name + "@acacia.example", HomeGroupID: home, RoleIDs: []int64{roleID}})
+			if err == nil {
+				id = made.User.ID
+				w.names[target{user: id}] = name
+				w.activate(id)
+			}
+			return err
+		},
+		effect: func(a *account) {
+			a.users[id] = user{home: home, active: true}
+			a.grants = append(a.grants, grant{id: w.newGrant(), user: id, role: roleID, from: w.now})
+		}}
+}
+
+// newGrant is the grant that was given last.
+func (w *world) newGrant() int64 {
+	ids, err := w.db.Read.RoleGrant.Query().IDs(trusted())
+	w.must(err)
+	return slices.Max(ids)
 }
 
 func (w *world) switchCustomRoles(viewer int64) *step {
@@ -529,8 +641,10 @@ func (w *world) switchCustomRoles(viewer int64) *step {
 func (w *world) leave(viewer, id int64) *step {
 	u := target{user: id}
 	j := w.judge(viewer).seesUser(id).needs("USERS_DEACTIVATE", u)
+	outranked := id != viewer && w.facts.outranks(id, viewer, w.now)
+	j.forbids(outranked, refusal.Rank)
 	if !w.facts.users[id].active {
-		return &step{name: "reactivate a user", what: "reactivates " + w.called(u), expect: j.otherwise(allowed),
+		return &step{name: "reactivate a user", what: "reactivates " + w.called(u), expect: j.otherwise(limited),
 			do: func(ctx context.Context) error {
 				_, err := w.dir.ReactivateUser(ctx, directory.ReactivateUser{UserID: id})
 				if err == nil {
@@ -686,7 +800,7 @@ func (w *world) startConversation(viewer int64) *step {
 
 // newContact is the contact that was created last; who made it need not see it.
 func (w *world) newContact() int64 {
-	ids, err := w.db.Read.Contact.Query().Order().IDs(trusted())
+	ids, err := w.db.Read.Contact.Query().IDs(trusted())
 	w.must(err)
 	return slices.Max(ids)
 }

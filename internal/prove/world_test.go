@@ -55,13 +55,16 @@ type tally struct {
 	done, refused map[string]int // by operation
 }
 
+// maxDepth is low enough for moves to meet it.
+const maxDepth = 6
+
 var start = time.Date(2027, 3, 1, 9, 0, 0, 0, time.UTC)
 
 func newWorld(t *testing.T, db *store.DB, seed uint64, sum *tally) *world {
 	w := &world{t: t, db: db, r: mathrand.New(mathrand.NewPCG(seed, 1)), now: start, names: map[target]string{}, tally: sum}
 	clock := func() time.Time { return w.now }
 	w.desk = &desk.Service{DB: db, Now: clock}
-	w.dir = &directory.Service{DB: db, Now: clock, Rand: rand.Reader, MaxDepth: 6, Handover: w.desk}
+	w.dir = &directory.Service{DB: db, Now: clock, Rand: rand.Reader, MaxDepth: maxDepth, Handover: w.desk}
 	created, err := w.dir.CreateAccount(context.Background(), directory.CreateAccount{Name: "Acacia Outfitters",
 		Slug: fmt.Sprint("acacia-", seed), OwnerName: "Olga Owner", OwnerEmail: "olga@acacia.example"})
 	w.must(err)
