@@ -32,10 +32,10 @@ func (w *world) compare(viewer int64) {
 		return
 	}
 	ctx := authz.NewContext(context.Background(), v)
-	for range 8 {
+	for range 6 {
 		w.comparePoints(v, authz.Permissions()[w.r.IntN(len(authz.Permissions()))])
 	}
-	for range 3 {
+	for range 2 {
 		w.compareReach(ctx, v, authz.Permissions()[w.r.IntN(len(authz.Permissions()))])
 	}
 	w.compareRows(ctx, viewer)

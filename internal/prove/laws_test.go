@@ -115,6 +115,7 @@ type law struct {
 // change that is refused says nothing.
 func (w *world) obey(l law) {
 	w.t.Helper()
+	w.taken = 0
 	before := w.answers()
 	if err := l.there(w.as(w.owner)); err != nil {
 		w.note("law: %s: %s", l.name, outcome(err))

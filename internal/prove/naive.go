@@ -100,6 +100,14 @@ const chart = `
 // builtIn are the scopes of the built-in roles but OWNER, by key and permission.
 var builtIn = readChart()
 
+// permissions are all that the chart names.
+var permissions = func() (all []string) {
+	for _, line := range strings.Split(strings.TrimSpace(chart), "\n")[1:] {
+		all = append(all, strings.Split(cells(line)[1], ", ")...)
+	}
+	return all
+}()
+
 func readChart() map[string]map[string][]string {
 	lines := strings.Split(strings.TrimSpace(chart), "\n")
 	keys := cells(lines[0])[2:]
@@ -392,7 +400,7 @@ func (a *account) widerThan(userID int64, r role, now time.Time) bool {
 // must not touch.
 func (a *account) outranks(somebody, userID int64, now time.Time) bool {
 	givable := a.perhapsGivable(userID, now)
-	for permission := range a.permissions() {
+	for _, permission := range permissions {
 		if !a.holds(somebody, permission, now) || a.holds(userID, permission, now) {
 			continue
 		}
@@ -416,22 +424,6 @@ func (a *account) perhapsGivable(userID int64, now time.Time) map[int64]bool {
 		}
 	}
 	return roles
-}
-
-// permissions are all that the chart and the custom roles name.
-func (a *account) permissions() map[string]bool {
-	names := map[string]bool{}
-	for _, line := range strings.Split(strings.TrimSpace(chart), "\n")[1:] {
-		for _, permission := range strings.Split(cells(line)[1], ", ") {
-			names[permission] = true
-		}
-	}
-	for _, r := range a.roles {
-		for permission := range r.scopes {
-			names[permission] = true
-		}
-	}
-	return names
 }
 
 // owns says whether the user holds OWNER: no limit on giving access stands in the way of one.

@@ -21,6 +21,7 @@ const (
 	shortRun      = 40_000 // decisions, in every run of the tests; CANOPY_PROVE wants another number
 	stepsPerWorld = 120
 	stepsPerLaws  = 30
+	lawsAtOnce    = 2
 )
 
 // TestNoAnswerIsWrong makes accounts and changes them, step by step, and compares after each step. CANOPY_PROVE is how
@@ -54,11 +55,9 @@ func prove(t *testing.T, db *store.DB, seed uint64, sum *tally) {
 	w := newWorld(t, db, seed, sum)
 	for i := range stepsPerWorld {
 		w.live()
-		viewers := w.userIDs()
-		w.compare(w.pick(viewers))
-		w.compare(w.pick(viewers))
+		w.compare(w.pick(w.userIDs()))
 		if i%stepsPerLaws == stepsPerLaws-1 {
-			for range w.laws() {
+			for range lawsAtOnce {
 				w.obey(w.laws()[w.r.IntN(len(w.laws()))])
 			}
 		}
@@ -76,17 +75,24 @@ func (w *world) live() {
 	if w.chance(4) {
 		minutes := 1 + w.r.IntN(3)
 		w.now = w.now.Add(time.Duration(minutes) * time.Minute)
+		w.taken = 0
 		w.note("%d minutes pass: it is %s", minutes, w.at(w.now))
 	}
 	viewer := w.owner
-	if !w.chance(3) {
-		viewer = w.pick(w.userIDs())
+	if !w.chance(4) {
+		viewer = w.near(w.userIDs(), func(id int64) bool {
+			return id != w.owner && w.facts.mayAsk(id) && w.facts.holds(id, runners[w.r.IntN(len(runners))], w.now)
+		})
 	}
 	s := w.next(viewer)
 	if w.facts.mayAsk(viewer) {
 		s.run(w, w.as(viewer))
 	}
 }
+
+// runners is what those hold who run groups and users: much of what they ask for is done or refused for subtler reasons
+// than want of a permission.
+var runners = []string{"GROUPS_MOVE", "GROUPS_DELETE", "USERS_EDIT", "ROLES_ASSIGN"}
 
 func number(t *testing.T, name string, otherwise uint64) uint64 {
 	t.Helper()

@@ -166,11 +166,31 @@ func (s *step) run(w *world, ctx context.Context) {
 	if difference := should.differs(w.facts); difference != "" {
 		w.fail("%s %s: %s.\nWhat should be true and what is: %s", w.called(target{user: viewer}), s.what, outcome(err), difference)
 	}
+	w.remember(before)
 	if !w.facts.hasOwner(w.now) {
 		w.fail("%s %s: the account has no primary owner any more who is an active owner", w.called(target{user: viewer}), s.what)
 	}
 	if s.gaining && err == nil {
 		w.nothingGained(viewer, before, s.what)
+	}
+}
+
+// remember keeps who had a contact in their queue that has just been taken out of it, until something else changes.
+func (w *world) remember(before *account) {
+	if before.differs(w.facts) != "" {
+		w.taken = 0
+	}
+	for id, c := range w.facts.contacts {
+		was, there := before.contacts[id]
+		if c.agent == 0 || there && was.agent == c.agent {
+			continue
+		}
+		w.taken, w.late = id, map[int64]bool{}
+		for u := range before.users {
+			if there && was.agent == 0 && before.can(u, "QUEUE_CLAIM", target{contact: id}, w.now) {
+				w.late[u] = true
+			}
+		}
 	}
 }
 
@@ -247,6 +267,9 @@ func (w *world) next(viewer int64) *step {
 	u := w.near(w.userIDs(), func(id int64) bool { return a.seesUser(viewer, id, w.now) })
 	card := w.near(w.userIDs(), func(id int64) bool { return a.seesCard(viewer, id, w.now) })
 	c := w.near(w.contactIDs(), func(id int64) bool { return a.seesContact(viewer, id, w.now) })
+	if w.taken != 0 && w.chance(2) {
+		return w.claim(viewer, w.taken)
+	}
 	waiting := w.near(w.contactIDs(), func(id int64) bool { return a.inBox("QUEUE", viewer, id, w.now) })
 	switch w.r.IntN(34) {
 	case 0, 1:
@@ -270,7 +293,7 @@ func (w *world) next(viewer int64) *step {
 	case 17:
 		return w.switchCustomRoles(viewer)
 	case 18:
-		return w.leave(viewer, u)
+		return w.leave(viewer, w.near(w.userIDs(), func(id int64) bool { return !a.users[id].active }))
 	case 19, 20:
 		return w.pause(viewer, card)
 	case 21, 22, 23:
@@ -305,9 +328,9 @@ func (w *world) roleStep(viewer int64) *step {
 	case 0:
 		return w.createRole(viewer)
 	case 1:
-		return w.deleteRole(viewer, w.anyRole(), w.anyRole())
+		return w.deleteRole(viewer, w.customRole(), w.anyRole())
 	}
-	return w.updateRole(viewer, w.anyRole())
+	return w.updateRole(viewer, w.customRole())
 }
 
 // near picks one of what is seen, or of everything.
@@ -577,7 +600,7 @@ func (w *world) deleteRole(viewer, id, successor int64) *step {
 // createRole makes a role of what the viewer may perhaps give.
 func (w *world) createRole(viewer int64) *step {
 	pairs, listed, name := w.randomPairs(), w.someRoles(), w.fresh("role")
-	is := role{scopes: scopesOf(pairs), mayGive: slices.Compact(slices.Sorted(slices.Values(listed)))}
+	is := role{scopes: scopesOf(pairs), mayGive: append([]int64{}, slices.Compact(slices.Sorted(slices.Values(listed)))...)}
 	j := w.judge(viewer).needs("ROLES_MANAGE", target{}).forbids(w.facts.widerThan(viewer, is, w.now), refusal.WiderThanAuthor)
 	for _, r := range is.mayGive {
 		j.sees(w.facts.seesRole(viewer, r, w.now)).forbids(w.facts.mayNeverGive(viewer, r, w.now), refusal.MayNotGive)
@@ -685,11 +708,19 @@ func (w *world) pause(viewer, id int64) *step {
 		effect: func(a *account) { change(a.users, id, func(u *user) { u.paused = paused }) }}
 }
 
+// claim: who comes too late hears so if the contact was in their queue until the assignment that beat them began; for
+// everybody else it does not exist. Once other things have changed it does not matter who hears it of those.
 func (w *world) claim(viewer, id int64) *step {
-	c := target{contact: id}
-	expect := w.judge(viewer).seesContact(id).needs("QUEUE_CLAIM", c).otherwise(done)
+	expect := w.judge(viewer).seesContact(id).needs("QUEUE_CLAIM", target{contact: id}).otherwise(done)
 	if w.facts.contacts[id].agent != 0 {
-		expect = verdict{code: refused} // NOT_FOUND, or ALREADY_ASSIGNED for who has just lost
+		switch {
+		case id != w.taken:
+			expect = verdict{code: refused}
+		case w.late[viewer]:
+			expect = verdict{code: string(refusal.ConflictCode), reason: refusal.AlreadyAssigned}
+		default:
+			expect = verdict{code: string(refusal.NotFoundCode)}
+		}
 	}
 	return &step{name: "claim a contact", what: fmt.Sprintf("claims contact %d", id), expect: expect,
 		do: func(ctx context.Context) error {

@@ -42,6 +42,8 @@ type world struct {
 	rows    map[int64]*ent.Group // of the groups, for making targets
 	talks   map[int64]int64      // contacts by their conversations
 	open    map[int64]int64      // the latest conversation of each contact
+	taken   int64                // the contact that somebody came to serve just now, nothing having changed since
+	late    map[int64]bool       // who had that one in their queue until then
 	names   map[target]string
 	history []string
 	serial  int
@@ -163,7 +165,7 @@ func (w *world) build() {
 		w.note("olga invites %s at %s", name, w.called(target{group: home}))
 		w.activate(made.User.ID)
 		w.read()
-		for range w.r.IntN(4) {
+		for range w.r.IntN(5) {
 			w.grantRole(w.owner, made.User.ID, w.anyRole()).run(w, owner)
 			w.read()
 		}
@@ -262,7 +264,7 @@ func onOff(on bool) string {
 }
 
 func roleOf(r *ent.Role) role {
-	fact := role{scopes: map[string][]string{}}
+	fact := role{scopes: map[string][]string{}, mayGive: []int64{}}
 	if r.Key != nil {
 		fact.key = *r.Key
 	}
@@ -359,13 +361,22 @@ func (w *world) at(moment time.Time) string {
 	return fmt.Sprintf("minute %d", int(moment.Sub(start).Minutes()))
 }
 
-// someRoles are up to two that a custom role lists.
+// someRoles are up to three that a custom role lists.
 func (w *world) someRoles() []int64 {
 	ids := []int64{}
-	for range w.r.IntN(3) {
+	for range w.r.IntN(4) {
 		ids = append(ids, w.anyRole())
 	}
 	return ids
+}
+
+// customRole is one of those that are not built in, or any role when there are none.
+func (w *world) customRole() int64 {
+	ids := slices.DeleteFunc(w.roleIDs(), func(id int64) bool { return w.facts.roles[id].key != "" })
+	if len(ids) == 0 || w.chance(4) {
+		return w.pick(w.roleIDs())
+	}
+	return w.pick(ids)
 }
 
 // randomPairs are what a custom role may hold: permissions together with what they require, those on the account itself
@@ -383,6 +394,15 @@ func (w *world) randomPairs() []authz.Pair {
 		pairs[scope] |= authz.SetOf(p)
 		for _, required := range p.Definition().Requires {
 			add(required, scope)
+		}
+	}
+	if w.chance(2) { // somebody who runs groups, which takes many permissions at once
+		scope := []authz.Scope{authz.ScopeSubtree, authz.ScopeSubtree, authz.ScopeGroup, authz.ScopeTeam}[w.r.IntN(4)]
+		for _, p := range []authz.Permission{authz.GroupsMove, authz.GroupsDelete, authz.GroupsEdit, authz.GroupsCreate, authz.UsersEdit,
+			authz.UsersInvite, authz.UsersDeactivate, authz.RolesAssign, authz.ContactsCreate, authz.ContactsDelete} {
+			if !w.chance(5) {
+				add(p, scope)
+			}
 		}
 	}
 	for range 1 + w.r.IntN(4) {
