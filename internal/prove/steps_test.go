@@ -285,7 +285,7 @@ func (w *world) next(viewer int64) *step {
 	case 10, 11:
 		return w.moveUser(viewer, u, g)
 	case 12, 13, 14:
-		return w.grantRole(viewer, u, w.anyRole())
+		return w.grantRole(viewer, u, w.roleFor(u))
 	case 15:
 		return w.revoke(viewer)
 	case 16:

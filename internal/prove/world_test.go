@@ -166,7 +166,7 @@ func (w *world) build() {
 		w.activate(made.User.ID)
 		w.read()
 		for range w.r.IntN(5) {
-			w.grantRole(w.owner, made.User.ID, w.anyRole()).run(w, owner)
+			w.grantRole(w.owner, made.User.ID, w.roleFor(made.User.ID)).run(w, owner)
 			w.read()
 		}
 	}
@@ -368,6 +368,15 @@ func (w *world) someRoles() []int64 {
 		ids = append(ids, w.anyRole())
 	}
 	return ids
+}
+
+// roleFor is often one that the user holds already: the same role at several places is what most rules about folding
+// and gaining are about.
+func (w *world) roleFor(userID int64) int64 {
+	if held := slices.DeleteFunc(slices.Clone(w.facts.grants), func(g grant) bool { return g.user != userID || !g.live(w.now) }); len(held) > 0 && w.chance(2) {
+		return held[w.r.IntN(len(held))].role
+	}
+	return w.anyRole()
 }
 
 // customRole is one of those that are not built in, or any role when there are none.
