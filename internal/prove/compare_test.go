@@ -35,6 +35,7 @@ func (w *world) compare(viewer int64) {
 	for range 6 {
 		w.comparePoints(v, authz.Permissions()[w.r.IntN(len(authz.Permissions()))])
 	}
+	w.compareOther()
 	for range 2 {
 		w.compareReach(ctx, v, authz.Permissions()[w.r.IntN(len(authz.Permissions()))])
 	}
@@ -42,6 +43,14 @@ func (w *world) compare(viewer int64) {
 	w.compareDesk(ctx, viewer, nil)
 	under := w.anyGroup()
 	w.compareDesk(ctx, viewer, &under)
+}
+
+// compareOther is the check of somebody who is loaded together with everybody else, to be told about and not to ask.
+func (w *world) compareOther() {
+	w.t.Helper()
+	all, err := w.dir.LoadViewers(context.Background(), w.db.Read, w.id, w.userIDs(), w.now)
+	w.must(err)
+	w.comparePoints(all[w.pick(w.userIDs())], authz.Permissions()[w.r.IntN(len(authz.Permissions()))])
 }
 
 // comparePoints is the check of one permission at everything.
