@@ -41,6 +41,7 @@ func (w *world) compare(viewer int64) {
 	}
 	w.compareRows(ctx, viewer)
 	w.compareDesk(ctx, viewer, nil)
+	w.compareSearch(ctx, viewer)
 	under := w.anyGroup()
 	w.compareDesk(ctx, viewer, &under)
 }
@@ -147,6 +148,22 @@ func (w *world) compareDesk(ctx context.Context, viewer int64, under *int64) {
 		n, err := w.desk.InboxCount(ctx, desk.Query{Box: box, Under: under, First: 1})
 		w.must(err)
 		w.counts(viewer, fmt.Sprint("the box ", box, where), n, len(ids))
+	}
+}
+
+// compareSearch: a phone number finds its contact for those who see the contact and the number.
+func (w *world) compareSearch(ctx context.Context, viewer int64) {
+	w.t.Helper()
+	id := w.near(w.contactIDs(), func(id int64) bool { return w.facts.seesContact(viewer, id, w.now) })
+	if w.phones[id] == "" {
+		return
+	}
+	found, err := w.desk.Contacts(ctx, desk.ContactsQuery{Search: w.phones[id], First: 5})
+	w.must(err)
+	w.tally.decisions++
+	should := w.facts.seesContact(viewer, id, w.now) && w.facts.can(viewer, "CUSTOMER_DATA_VIEW", target{contact: id}, w.now)
+	if is := len(found.Entries) == 1 && found.Entries[0].Contact.ID == id; is != should {
+		w.fail("%s finds contact %d by its phone number: %v, and the naive evaluator says %v", w.called(target{user: viewer}), id, is, should)
 	}
 }
 

@@ -282,8 +282,11 @@ func (w *world) next(viewer int64) *step {
 		return w.visibility(viewer, g, !a.groups[g].restricted)
 	case 8, 9:
 		return w.settings(viewer, g)
-	case 10, 11:
+	case 10:
 		return w.moveUser(viewer, u, g)
+	case 11: // somebody like the viewer, to where the viewer runs users: only what the grants that travel along are is in the way
+		like := w.near(w.userIDs(), func(id int64) bool { return id != viewer && w.shareRole(viewer, id) })
+		return w.moveUser(viewer, like, w.near(w.groupIDs(), func(id int64) bool { return a.can(viewer, "USERS_EDIT", target{group: id}, w.now) }))
 	case 12, 13, 14:
 		return w.grantRole(viewer, u, w.roleFor(u))
 	case 15:
@@ -321,6 +324,17 @@ func (w *world) next(viewer int64) *step {
 	default:
 		return w.contactStep(viewer, c, g)
 	}
+}
+
+// shareRole says whether both hold one role, now or later.
+func (w *world) shareRole(one, other int64) bool {
+	held := map[int64]bool{}
+	for _, g := range w.facts.grants {
+		if g.user == one && g.live(w.now) {
+			held[g.role] = true
+		}
+	}
+	return slices.ContainsFunc(w.facts.grants, func(g grant) bool { return g.user == other && g.live(w.now) && held[g.role] })
 }
 
 func (w *world) roleStep(viewer int64) *step {
@@ -797,13 +811,15 @@ func (w *world) closeConversation(viewer, id int64) *step {
 
 func (w *world) createContact(viewer, at int64) *step {
 	name, g := w.fresh("contact"), target{group: at}
+	phone := fmt.Sprintf("+55119%07d", w.serial)
 	var id int64
 	return &step{name: "create a contact", what: fmt.Sprintf("creates %s in %s", name, w.called(g)),
 		expect: w.judge(viewer).seesGroup(at).needs("CONTACTS_CREATE", g).otherwise(done),
 		do: func(ctx context.Context) error {
-			made, err := w.desk.CreateContact(ctx, desk.CreateContact{GroupID: at, Name: name})
+			made, err := w.desk.CreateContact(ctx, desk.CreateContact{GroupID: at, Name: name, Phone: &phone})
 			if err == nil {
 				id = made.ID
+				w.phones[id] = phone
 			}
 			return err
 		},

@@ -44,6 +44,7 @@ type world struct {
 	open    map[int64]int64      // the latest conversation of each contact
 	taken   int64                // the contact that somebody came to serve just now, nothing having changed since
 	late    map[int64]bool       // who had that one in their queue until then
+	phones  map[int64]string     // of contacts
 	names   map[target]string
 	history []string
 	serial  int
@@ -63,7 +64,7 @@ const maxDepth = 6
 var start = time.Date(2027, 3, 1, 9, 0, 0, 0, time.UTC)
 
 func newWorld(t *testing.T, db *store.DB, seed uint64, sum *tally) *world {
-	w := &world{t: t, db: db, r: mathrand.New(mathrand.NewPCG(seed, 1)), now: start, names: map[target]string{}, tally: sum}
+	w := &world{t: t, db: db, r: mathrand.New(mathrand.NewPCG(seed, 1)), now: start, names: map[target]string{}, phones: map[int64]string{}, tally: sum}
 	clock := func() time.Time { return w.now }
 	w.desk = &desk.Service{DB: db, Now: clock}
 	w.dir = &directory.Service{DB: db, Now: clock, Rand: rand.Reader, MaxDepth: maxDepth, Handover: w.desk}
