@@ -304,14 +304,26 @@ func (a *account) seesCard(viewer, id int64, now time.Time) bool {
 	return false
 }
 
-// seesRole: everybody knows the built-in roles and those that they themselves hold, held or are to hold.
+// seesRole: everybody knows the built-in roles, those that they themselves hold, held or are to hold, and those that they
+// may give because a role of theirs lists them.
 func (a *account) seesRole(viewer, id int64, now time.Time) bool {
-	return a.roles[id].key != "" || a.can(viewer, "ROLES_VIEW", target{}, now) ||
-		slices.ContainsFunc(a.grants, func(g grant) bool { return g.user == viewer && g.role == id })
+	if a.roles[id].key != "" || a.can(viewer, "ROLES_VIEW", target{}, now) {
+		return true
+	}
+	assigns := a.holds(viewer, "ROLES_ASSIGN", now)
+	return slices.ContainsFunc(a.grants, func(g grant) bool {
+		listed := a.customRoles && slices.Contains(a.roles[g.role].mayGive, id)
+		return g.user == viewer && (g.role == id || assigns && g.inForce(now) && listed)
+	})
 }
 
+// seesGrant: everybody sees their own grants, and whoever may assign roles where a grant stands sees it.
 func (a *account) seesGrant(viewer int64, g grant, now time.Time) bool {
-	return g.user == viewer || a.can(viewer, "ROLES_VIEW", target{}, now)
+	at := g.group
+	if at == 0 {
+		at = a.users[g.user].home
+	}
+	return g.user == viewer || a.can(viewer, "ROLES_VIEW", target{}, now) || a.can(viewer, "ROLES_ASSIGN", target{group: at}, now)
 }
 
 // inBox says whether the contact is in the box of the viewer's inbox.
