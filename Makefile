@@ -37,6 +37,13 @@ SOAK_SEED ?=
 soak: ## let 8 workers do everything at once for SOAK (1m) on each database, and look for faults; SOAK_SEED repeats a run
 	PACKAGES=./doctor CANOPY_SOAK=$(SOAK) CANOPY_SOAK_SEED=$(SOAK_SEED) ./scripts/test.sh -count=1 -v -run TestAMixOfEverything
 
+PROVE      ?= 2000000
+PROVE_SEED ?=
+
+.PHONY: prove
+prove: ## compare PROVE (2000000) answers about access on each database with a naive second evaluator; PROVE_SEED repeats a run
+	CANOPY_PROVE=$(PROVE) CANOPY_PROVE_SEED=$(PROVE_SEED) RACE= PACKAGES=./internal/prove ./scripts/test.sh -count=1 -v -run TestNoAnswerIsWrong
+
 .PHONY: test-browser
 test-browser: build ## run the browser test of the playground (needs Chromium)
 	cd web && npm run check && CANOPY_BINARY=$(CURDIR)/bin/canopy npm test

@@ -113,6 +113,16 @@ func TestWhoGotTheQueueAfterTheClaimHearsNotFound(t *testing.T) {
 	})
 }
 
+func TestWhoArrivesWithAnAgentWasInNobodysQueue(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		email := "new@customer.example"
+		started, err := w.desk.StartConversation(w.as("ana"), desk.StartConversation{Name: "New", Email: &email})
+		ok(t, err)
+		_, err = w.desk.ClaimContact(w.as("bruno"), desk.ClaimContact{ContactID: started.Contact.ID})
+		refused(t, err, refusal.NotFoundCode, "")
+	})
+}
+
 func TestAnAssignmentBySomebodyElseBeatsAClaimToo(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		c := w.writes("kim", "sales")

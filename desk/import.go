@@ -240,7 +240,7 @@ func (j *job) takeIn(ctx context.Context, arrivals []arrival, reason string) ([]
 		if a.agent == nil {
 			continue
 		}
-		assignments = append(assignments, j.assignment(c.ID, a.agent.ID, p.how.because(reason)).SetTakenFromGroupID(a.at.GroupID))
+		assignments = append(assignments, j.assignment(c.ID, a.agent.ID, p.how.because(reason)))
 		events = append(events, j.passed(p.action, c.ID, 0, a.at.GroupID, receiver{agent: a.agent, group: a.agent.HomeGroupID}, reason))
 	}
 	if len(assignments) > 0 {

@@ -156,7 +156,7 @@ func (j *job) assign(ctx context.Context, h *held, userID int64, by how) (*ent.C
 		return nil, err
 	}
 	create := j.assignment(h.ID, userID, by)
-	if h.agent() == 0 {
+	if h.agent() == 0 && !h.arriving { // who arrives with an agent has been in nobody's queue
 		create.SetTakenFromGroupID(h.GroupID)
 	}
 	return create.Save(authz.Trusted(ctx))

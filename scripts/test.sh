@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs all Go tests with the race detector: on SQLite always, on PostgreSQL if CANOPY_TEST_POSTGRES names a server or
-# one can be started here. With CI=true a missing PostgreSQL is a failure. PACKAGES names some packages instead of all.
+# one can be started here. With CI=true a missing PostgreSQL is a failure. PACKAGES names some packages instead of all; RACE= leaves the race detector out.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,4 +18,4 @@ if [ -z "${CANOPY_TEST_POSTGRES:-}" ]; then
     echo "No PostgreSQL found: testing on SQLite alone. Install PostgreSQL or set CANOPY_TEST_POSTGRES to test on both." >&2
   fi
 fi
-go test -race -timeout 30m "$@" ${PACKAGES:-./...}
+go test ${RACE--race} -timeout 30m "$@" ${PACKAGES:-./...}
