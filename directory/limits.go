@@ -160,6 +160,27 @@ func (d *doing) outranks(ctx context.Context, g *giving, userID int64) error {
 	return d.rank(ctx, g, grants)
 }
 
+// outranksHolders is outranks for whoever holds one of the grants. It asks in parts, because a statement takes only so
+// many parameters.
+func (d *doing) outranksHolders(ctx context.Context, g *giving, held []*ent.RoleGrant) error {
+	for part := range slices.Chunk(held, grantsAtOnce) {
+		holders := make([]int64, len(part))
+		for i, grant := range part {
+			holders[i] = grant.UserID
+		}
+		all, err := d.grants(ctx, rolegrant.UserIDIn(once(holders)...))
+		if err != nil {
+			return err
+		}
+		for some := range slices.Chunk(all, grantsAtOnce) {
+			if err := d.rank(ctx, g, some); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // rank refuses when the grants hold something that the viewer neither holds nor may give there, as far: who could
 // reset the password of a user with a wider reach would have that reach.
 func (d *doing) rank(ctx context.Context, g *giving, grants []*ent.RoleGrant) error {

@@ -229,6 +229,27 @@ func TestLimit_Rank(t *testing.T) {
 		_, err = w.s.DeleteGroup(ctx, directory.DeleteGroup{GroupID: fixed.ID})
 		refuses(t, err, refusal.ForbiddenCode, refusal.Rank)
 
+		// A role is not emptied, or deleted in favour of one that is worth less, under somebody who holds more besides.
+		reports := w.custom("Reports", []*ent.Role{w.role(authz.RoleAgent)}, at(authz.ScopeAccount, authz.AnalyticsView, authz.GroupsView)...)
+		w.grant(w.agent, reports, nil)
+		narrow := func(name string) error {
+			_, err := w.s.UpdateRole(w.as(w.administrator), directory.UpdateRole{RoleID: reports.ID, Name: &name, Pairs: at(authz.ScopeAccount, authz.AnalyticsView)})
+			return err
+		}
+		allows(t, narrow("Numbers"))
+		_, err = w.s.UpdateRole(ctx, directory.UpdateRole{RoleID: reports.ID, Pairs: at(authz.ScopeAccount, authz.AnalyticsView, authz.GroupsView)})
+		allows(t, err)
+		w.grant(second, reports, nil)
+		refuses(t, narrow("Figures"), refusal.ForbiddenCode, refusal.Rank)
+		_, err = w.s.UpdateRole(ctx, directory.UpdateRole{RoleID: reports.ID, MayGive: []int64{}})
+		refuses(t, err, refusal.ForbiddenCode, refusal.Rank)
+		refuses(t, w.s.DeleteRole(ctx, directory.DeleteRole{RoleID: reports.ID, SuccessorID: ptr(w.role(authz.RoleAgent).ID)}), refusal.ForbiddenCode, refusal.Rank)
+		_, err = w.s.UpdateRole(ctx, directory.UpdateRole{RoleID: reports.ID, Name: ptr("Figures"), Pairs: at(authz.ScopeAccount, authz.AnalyticsView, authz.GroupsView, authz.DashboardsView)})
+		allows(t, err) // nothing is taken from anybody
+		_, err = w.s.UpdateRole(w.as(w.owner), directory.UpdateRole{RoleID: reports.ID, Pairs: at(authz.ScopeAccount, authz.AnalyticsView)})
+		allows(t, err)
+		allows(t, w.s.DeleteRole(w.as(w.owner), directory.DeleteRole{RoleID: reports.ID, SuccessorID: ptr(w.role(authz.RoleAgent).ID)}))
+
 		deleter := w.custom("Eraser", nil, at(authz.ScopeAccount, authz.UsersView, authz.UsersDelete)...)
 		w.grant(w.administrator, deleter, nil)
 		refuses(t, w.s.DeleteUser(w.as(w.administrator), directory.DeleteUser{UserID: left.ID}), refusal.ForbiddenCode, refusal.Rank)

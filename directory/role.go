@@ -245,7 +245,7 @@ type UpdateRole struct {
 }
 
 // UpdateRole changes a custom role for all its holders at once. Its author now is who changes it: what it was and what
-// it becomes both have to lie within what they may give.
+// it becomes both have to lie within what they may give; to take something from it they have to outrank each holder.
 func (s *Service) UpdateRole(ctx context.Context, in UpdateRole) (*ent.Role, error) {
 	var changed *ent.Role
 	err := s.change(ctx, tree.LockExclusive, func(ctx context.Context, d *doing) error {
@@ -259,6 +259,9 @@ func (s *Service) UpdateRole(ctx context.Context, in UpdateRole) (*ent.Role, err
 			listed = once(in.MayGive)
 		}
 		if err := giving.admits(authz.PairsOf(is.Pairs), listed); err != nil {
+			return err
+		}
+		if err := d.mayNarrow(ctx, giving, was, authz.PairsOf(is.Pairs), listed); err != nil {
 			return err
 		}
 		text, err := checkRole(is.Name, is.Description, is.PolicyNote, authz.PairsOf(is.Pairs))
@@ -285,6 +288,20 @@ func (s *Service) UpdateRole(ctx context.Context, in UpdateRole) (*ent.Role, err
 		return nil, err
 	}
 	return changed, nil
+}
+
+// mayNarrow refuses to take anything from a role that somebody holds whom the viewer does not outrank.
+func (d *doing) mayNarrow(ctx context.Context, g *giving, was *ent.Role, pairs authz.Pairs, listed []int64) error {
+	keepsPairs := !slices.ContainsFunc(pairsOf(was).List(), func(p authz.Pair) bool { return !pairs.Cover(p) })
+	keepsList := !slices.ContainsFunc(was.Edges.MayGive, func(r *ent.Role) bool { return !slices.Contains(listed, r.ID) })
+	if keepsPairs && keepsList {
+		return nil
+	}
+	held, err := d.grants(ctx, rolegrant.RoleID(was.ID))
+	if err != nil {
+		return err
+	}
+	return d.outranksHolders(ctx, g, held)
 }
 
 // over lays the input over the role as it was.
@@ -346,7 +363,7 @@ type DeleteRole struct {
 }
 
 // DeleteRole deletes a custom role. While it is held, now or later, it needs a successor to which its grants go, and
-// the right to give that to each of the holders. Grants that have ended go with the role; the audit trail has them.
+// the right to give that to each of the holders, whom the viewer has to outrank. Grants that have ended go with the role; the audit trail has them.
 func (s *Service) DeleteRole(ctx context.Context, in DeleteRole) error {
 	return s.change(ctx, tree.LockExclusive, func(ctx context.Context, d *doing) error {
 		r, successor, grants, err := d.roleAndSuccessor(ctx, in)
@@ -410,7 +427,10 @@ func (d *doing) roleAndSuccessor(ctx context.Context, in DeleteRole) (r, success
 			return nil, nil, nil, err
 		}
 	}
-	return r, successor, grants, giving.may(successor.ID)
+	if err := giving.may(successor.ID); err != nil {
+		return nil, nil, nil, err
+	}
+	return r, successor, grants, d.outranksHolders(ctx, giving, grants)
 }
 
 // handGrantsOn makes the grants ones of the successor, each with its event.

@@ -80,6 +80,126 @@ func TestEscalationPlays(t *testing.T) {
 	})
 }
 
+// TestRolesAreNoWayUp are the plays with roles themselves: what is refused as a grant is refused as an edit, as a successor,
+// as a list of what may be given, and in an import.
+func TestRolesAreNoWayUp(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *store.DB) {
+		w := branch(t, db)
+		role := func(name string) string { return w.id(relay.KindRole, name) }
+		create := func(name, mayGive string) {
+			var made struct {
+				CreateRole struct{ Role struct{ ID string } }
+			}
+			w.decode(w.ask("olga", "%s", `mutation { createRole(input: {name: "`+name+`", mayGive: [`+mayGive+`], pairs: [
+				{permission: USERS_VIEW, scope: ACCOUNT}, {permission: ROLES_ASSIGN, scope: ACCOUNT}]}) { role { id } } }`), &made)
+			w.ids[name] = relay.ParseID(made.CreateRole.Role.ID).As(relay.KindRole)
+		}
+		create("Kingmaker", `"`+role(authz.RoleOwner)+`"`)
+		create("Kingmaker's Maker", `"`+role("Kingmaker")+`"`)
+		for _, name := range []string{"Mine", "Mine Tomorrow", "Olga's", "Plain"} {
+			w.role(name, authz.Pair{Permission: authz.AnalyticsView, Scope: authz.ScopeAccount}, authz.Pair{Permission: authz.GroupsView, Scope: authz.ScopeAccount})
+		}
+		w.grant("adam", "Mine", "root")
+		w.grant("olga", "Olga's", "root")
+		w.grant("ana", "Plain", "root")
+		w.ask("olga", `mutation { grantRole(input: {userId: "%s", roleId: "%s", validFrom: "2027-03-02T09:00:00Z"}) { grant { id } } }`,
+			w.id(relay.KindUser, "adam"), role("Mine Tomorrow"))
+
+		edit := func(name, change string) string {
+			return `updateRole(input: {roleId: "` + role(name) + `", ` + change + `})`
+		}
+		wider := `pairs: [{permission: ANALYTICS_VIEW, scope: ACCOUNT}, {permission: GROUPS_VIEW, scope: ACCOUNT}, {permission: INVOICES_VIEW, scope: ACCOUNT}]`
+		for _, c := range []struct{ play, request, reason string }{
+			{"widening the role that one holds", edit("Mine", wider), "OWN_ACCESS"},
+			{"widening the role that one is to hold", edit("Mine Tomorrow", wider), "OWN_ACCESS"},
+			{"listing more in the role that one holds", edit("Mine", `mayGive: ["`+role(authz.RoleBillingManager)+`"]`), "OWN_ACCESS"},
+			{"deleting one's role in favour of a better one", `deleteRole(input: {roleId: "` + role("Mine") + `", successorId: "` + role(authz.RoleBillingManager) + `"})`, "OWN_ACCESS"},
+			{"deleting a role in favour of one that one may not give", `deleteRole(input: {roleId: "` + role("Plain") + `", successorId: "` + role(authz.RoleOwner) + `"})`, "MAY_NOT_GIVE"},
+			{"emptying a role under somebody with more", edit("Olga's", `pairs: [{permission: ANALYTICS_VIEW, scope: ACCOUNT}]`), "RANK"},
+			{"deleting a role under somebody with more", `deleteRole(input: {roleId: "` + role("Olga's") + `", successorId: "` + role(authz.RoleAgent) + `"})`, "RANK"},
+			{"editing a role to more than one may give", edit("Plain", `pairs: [{permission: CONTACTS_EXPORT, scope: ACCOUNT}, {permission: CONTACTS_VIEW, scope: ACCOUNT}]`), "WIDER_THAN_AUTHOR"},
+			{"listing a role that one may not give", edit("Plain", `mayGive: ["`+role(authz.RoleOwner)+`"]`), "MAY_NOT_GIVE"},
+			{"listing a role that lists one that one may not give", edit("Plain", `mayGive: ["`+role("Kingmaker's Maker")+`"]`), "MAY_NOT_GIVE"},
+			{"cloning a role that lists one that one may not give", `cloneRole(input: {roleId: "` + role("Kingmaker") + `", name: "K2"})`, "MAY_NOT_GIVE"},
+			{"cloning the end of a chain that leads there", `cloneRole(input: {roleId: "` + role("Kingmaker's Maker") + `", name: "K3"})`, "MAY_NOT_GIVE"},
+			{"giving an accomplice the end of that chain", `grantRole(input: {userId: "` + w.id(relay.KindUser, "dora") + `", roleId: "` + role("Kingmaker's Maker") + `"})`, "MAY_NOT_GIVE"},
+		} {
+			t.Run(c.play, func(t *testing.T) {
+				if got := w.refused(w.as("adam"), "mutation { "+c.request+" { __typename } }", nil); got["code"] != "FORBIDDEN" || got["reason"] != c.reason {
+					t.Errorf("got %v, want %s", got, c.reason)
+				}
+			})
+		}
+
+		// An import is as narrow as an invitation: each row for itself.
+		records := func(viewer string, rows ...string) string {
+			return w.run(w.as(viewer), `mutation ($data: String!) { importRecords(input: {kind: USERS, format: JSON_LINES, data: $data}) { created refused } }`,
+				map[string]any{"data": strings.Join(rows, "\n")})
+		}
+		same(t, records("mia", `{"name":"A","email":"a1@example.com","home":["sales","north"],"grants":[{"role":"AGENT"}]}`,
+			`{"name":"B","email":"b1@example.com","home":["sales","north"],"grants":[{"role":"AGENT"},{"role":"ADMINISTRATOR"}]}`,
+			`{"name":"C","email":"c1@example.com","home":["sales","north"],"grants":[{"role":"AGENT","group":["support"]}]}`,
+			`{"name":"D","email":"d1@example.com","home":["sales","north"],"grants":[{"role":"DASHBOARD_ADMINISTRATOR","group":[]}]}`,
+			`{"name":"E","email":"e1@example.com","home":["sales","north"],"grants":[{"role":"Branch Manager"}]}`), `{"data":{"importRecords":{"created":1,"refused":4}}}`)
+	})
+}
+
+// TestCustomRolesOffAndOn: while they are off they give nothing and nobody makes or gives any; turning them on gives back
+// what was there and no more, and takes SETTINGS_EDIT.
+func TestCustomRolesOffAndOn(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *store.DB) {
+		w := branch(t, db)
+		turn := func(on bool) string {
+			return fmt.Sprintf(`mutation { updateAccount(input: {customRolesEnabled: %t}) { __typename } }`, on)
+		}
+		before := w.ask("mia", "%s", `{ groups { totalCount } users { totalCount } contacts { totalCount } }`)
+		if got := w.refused(w.as("mia"), turn(false), nil); got["permission"] != "SETTINGS_EDIT" {
+			t.Errorf("mia turns custom roles off: %v", got)
+		}
+		w.ask("adam", "%s", turn(false))
+		same(t, w.ask("mia", "%s", `{ groups { nodes { name } } viewer { permissions } }`), `{"groups":{"nodes":[{"name":"support"}]},"viewer":{"permissions":[]}}`)
+		if got := w.refused(w.as("mia"), turn(true), nil); got["permission"] != "SETTINGS_EDIT" {
+			t.Errorf("mia turns custom roles on: %v", got)
+		}
+		for _, request := range []string{
+			`createRole(input: {name: "New", template: AUDITOR})`,
+			`cloneRole(input: {roleId: "` + w.id(relay.KindRole, authz.RoleAgent) + `", name: "New"})`,
+		} {
+			if got := w.refused(w.as("olga"), "mutation { "+request+" { __typename } }", nil); got["reason"] != "CUSTOM_ROLES_OFF" {
+				t.Errorf("%s: %v", request, got)
+			}
+		}
+		w.ask("adam", "%s", turn(true))
+		same(t, w.ask("mia", "%s", `{ groups { totalCount } users { totalCount } contacts { totalCount } }`), before)
+	})
+}
+
+// TestNobodyIsWalledOutForGood: a branch that makes itself private is still seen by whoever holds the account, who can open it.
+func TestNobodyIsWalledOutForGood(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *store.DB) {
+		w := branch(t, db)
+		w.role("Editor", authz.Pair{Permission: authz.GroupsView, Scope: authz.ScopeSubtree}, authz.Pair{Permission: authz.GroupsEdit, Scope: authz.ScopeSubtree})
+		w.grant("carla", "Editor", "north")
+		visibility := func(to string) string {
+			return `mutation { updateGroup(input: {groupId: "` + w.id(relay.KindGroup, "north") + `", visibility: ` + to + `}) { __typename } }`
+		}
+		w.ask("carla", "%s", visibility("RESTRICTED"))
+		for viewer, want := range map[string]string{
+			"mia": `{"contacts":{"totalCount":0}}`, "sue": `{"contacts":{"totalCount":0}}`, "olga": `{"contacts":{"totalCount":1}}`,
+		} {
+			same(t, w.ask(viewer, "%s", `{ contacts(search: "Kim") { totalCount } }`), want)
+		}
+		for _, viewer := range []string{"olga", "adam"} {
+			same(t, w.ask(viewer, `{ group(id: "%s") { name } }`, w.id(relay.KindGroup, "north")), `{"group":{"name":"north"}}`)
+			w.ask(viewer, "%s", visibility("INHERITED"))
+			w.ask(viewer, "%s", visibility("RESTRICTED"))
+		}
+		if got := w.refused(w.as("mia"), visibility("INHERITED"), nil); got["code"] != "NOT_FOUND" {
+			t.Errorf("mia opens a wall that she does not see behind: %v", got)
+		}
+	})
+}
+
 // TestReverseEdgesTellNoMore goes at hidden things backwards: from what everybody sees to what hangs on it.
 func TestReverseEdgesTellNoMore(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db *store.DB) {

@@ -48,11 +48,12 @@ func TestSQLitePlansDoNotReadWholeAccounts(t *testing.T) {
 	}
 
 	for query, index := range map[string]string{
-		`SELECT * FROM contacts WHERE account_id = 1 AND group_id = 2`:              "contact_group_id_box_sort_key",
-		`SELECT * FROM conversations WHERE account_id = 1 AND contact_id = 2`:       "conversation_contact_id_opened_at",
-		`SELECT * FROM contact_assignments WHERE account_id = 1 AND user_id = 2`:    "contactassignment_user_id_started_at",
-		`SELECT * FROM users WHERE account_id = 1 AND home_group_id = 2`:            "user_home_group_id_name_key",
-		`SELECT id FROM groups WHERE account_id = 1 AND path >= 'a' AND path < 'b'`: "group_tree",
+		`SELECT * FROM contacts WHERE account_id = 1 AND group_id = 2`:                                                                                      "contact_group_id_box_sort_key",
+		`SELECT * FROM conversations WHERE account_id = 1 AND contact_id = 2`:                                                                               "conversation_contact_id_opened_at",
+		`SELECT * FROM contact_assignments WHERE account_id = 1 AND user_id = 2`:                                                                            "contactassignment_user_id_started_at",
+		`SELECT * FROM users WHERE account_id = 1 AND home_group_id = 2`:                                                                                    "user_home_group_id_name_key",
+		`SELECT * FROM role_grants WHERE account_id = 1 AND revoked_at IS NULL AND valid_until >= '2027' AND valid_until < '2028' ORDER BY valid_until, id`: "rolegrant_account_id_valid_until",
+		`SELECT id FROM groups WHERE account_id = 1 AND path >= 'a' AND path < 'b'`:                                                                         "group_tree",
 	} {
 		if plan := strings.Join(texts("EXPLAIN QUERY PLAN "+query, 3), "; "); !strings.Contains(plan, index) {
 			t.Errorf("%s\nis planned as %s, not over %s", query, plan, index)
