@@ -255,7 +255,7 @@ Further limits, whoever asks:
 - Nobody changes their own grants, nor a custom role that they hold (` + "`OWN_ACCESS`" + `).
 - Nobody gives a role that none of their roles lets them give (` + "`MAY_NOT_GIVE`" + `).
 - Nobody changes, revokes from, deactivates or resets a user who holds a permission that they neither hold nor may give
-  (` + "`RANK`" + `).
+  (` + "`RANK`" + `), nor takes anything from a custom role that such a user holds.
 - Nobody moves groups or users, deletes a group in favour of another, or opens a private branch, if they would then hold a
   permission over anything that they did not hold before (` + "`GAINS_ACCESS`" + `).
 - An account always has at least one active owner whose grant has no end (` + "`LAST_OWNER`" + `), and exactly one primary owner, an
