@@ -408,6 +408,18 @@ func (a *account) widerThan(userID int64, r role, now time.Time) bool {
 	return !a.lieWithin(r, a.perhapsGivable(userID, now))
 }
 
+// takes says that the role would hold less than it does.
+func (a *account) takes(id int64, is role) bool {
+	for permission, scopes := range a.roles[id].scopes {
+		for _, scope := range scopes {
+			if !slices.ContainsFunc(is.scopes[permission], func(has string) bool { return isAtLeast(has, scope) }) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // outranks says that somebody holds a permission that the user neither holds nor may give, wherever: a user whom they
 // must not touch.
 func (a *account) outranks(somebody, userID int64, now time.Time) bool {

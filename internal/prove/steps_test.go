@@ -561,6 +561,11 @@ func (w *world) updateRole(viewer, id int64) *step {
 	j.forbids(w.facts.roles[id].key != "", refusal.BuiltInRole).forbids(held, refusal.OwnAccess)
 	is := role{scopes: scopesOf(pairs)}
 	j.forbids(w.facts.widerThan(viewer, is, w.now), refusal.WiderThanAuthor).conflicts(!w.facts.customRoles, refusal.CustomRolesOff)
+	for _, g := range w.facts.grants {
+		if g.role == id && g.live(w.now) && w.facts.takes(id, is) {
+			j.forbids(w.facts.outranks(g.user, viewer, w.now), refusal.Rank)
+		}
+	}
 	return &step{name: "change a role", what: fmt.Sprintf("changes the role %d to %v", id, pairs),
 		expect: j.otherwise(allowed),
 		do: func(ctx context.Context) error {
@@ -587,6 +592,11 @@ func (w *world) deleteRole(viewer, id, successor int64) *step {
 		if g.role == id && g.live(w.now) {
 			j.forbids(g.user == viewer, refusal.OwnAccess).forbids(a.mayNeverGive(viewer, successor, w.now), refusal.MayNotGive)
 			j.forbids(!a.can(viewer, "ROLES_ASSIGN", target{user: g.user}, w.now), refusal.MayNotGive)
+		}
+	}
+	for _, g := range a.grants {
+		if g.role == id && g.live(w.now) {
+			j.forbids(a.outranks(g.user, viewer, w.now), refusal.Rank)
 		}
 	}
 	j.conflicts(id == successor, "").conflicts(a.roles[successor].key == "" && !a.customRoles, refusal.CustomRolesOff)
