@@ -8,6 +8,29 @@ type Given struct {
 	Way   Way
 }
 
+// Scope is the scope at which the grant holds the permission for reaching the target: the first of those that its way
+// is made of.
+func (g Given) Scope(p Permission) Scope {
+	for _, s := range scopesOf[g.Way] {
+		if g.Grant.Pairs[s].Has(p) {
+			return s
+		}
+	}
+	panic("authz: a grant reaches by a way at none of whose scopes it holds the permission")
+}
+
+// scopesOf are the scopes that reach by a way.
+var scopesOf = [...][]Scope{
+	ByAccount:     {ScopeAccount},
+	ByOwnRecord:   {ScopeSelf},
+	ByAssignment:  {ScopeAssigned, ScopeTeam},
+	ByOffer:       {ScopeAssigned, ScopeTeam, ScopeQueue},
+	BySubtree:     {ScopeSubtree},
+	ByGroup:       {ScopeGroup},
+	BySharedInbox: {ScopeTeam},
+	ByQueue:       {ScopeQueue},
+}
+
 // Why lists the viewer's grants that give the permission at the target, by the same judgement as Can: the list is
 // empty exactly when Can refuses.
 func (v *Viewer) Why(p Permission, t Target) []Given {
@@ -35,6 +58,11 @@ const (
 	NotManual                      // assignment in the contact's group is not MANUAL
 	NotAssigned                    // the contact is not assigned to the viewer
 )
+
+var obstacleNames = [...]string{"ELSEWHERE", "SERVED", "WALLED", "SHARED_INBOX_OFF", "NOT_MANUAL", "NOT_ASSIGNED"}
+
+// String is the obstacle as clients know it.
+func (o Obstacle) String() string { return obstacleNames[o] }
 
 // Missed is a grant that holds a permission and does not give it at a target, and why it does not.
 type Missed struct {

@@ -77,6 +77,11 @@ const (
 	ByQueue           // the contact waits in the grant's group or above it, where assignment is MANUAL
 )
 
+var wayNames = [...]string{"", "ACCOUNT", "OWN_RECORD", "ASSIGNMENT", "OFFER", "SUBTREE", "GROUP", "SHARED_INBOX", "QUEUE"}
+
+// String is the way as clients know it; NoWay has no name.
+func (w Way) String() string { return wayNames[w] }
+
 // reaches is the one definition of what the scopes mean (section 3 and rulings 2, 3 and 20 of the domain).
 func (g *Grant) reaches(p Permission, t *Target, user int64) Way {
 	pairs := &g.Pairs
@@ -243,8 +248,11 @@ type Holding struct {
 }
 
 // Within says whether nothing is held here that is not held there.
-func (h Holding) Within(other Holding) bool {
-	return h.All.Within(other.All) && h.Waiting.Within(other.Waiting)
+func (h Holding) Within(other Holding) bool { return h.Beyond(other) == 0 }
+
+// Beyond is the permissions that are held here over something, and not there.
+func (h Holding) Beyond(other Holding) Set {
+	return h.All&^other.All | h.Waiting&^other.Waiting
 }
 
 // Holding returns what the viewer holds at the place by any grant. It is what must not grow by moving things about

@@ -110,8 +110,8 @@ func (d *doing) primaryOwnerMay(p authz.Permission) error {
 		return err
 	}
 	if !isPrimaryOwner(d.account, d.viewer.UserID) {
-		return &refusal.Refusal{Code: refusal.ForbiddenCode, Permission: p.String(),
-			Message: "Only the primary owner of the account may do this. Ask the primary owner."}
+		return refusal.Limit("", p, "as the primary owner of the account",
+			"Only the primary owner of the account may do this.", "Ask the primary owner.")
 	}
 	return nil
 }

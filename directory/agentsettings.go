@@ -76,8 +76,9 @@ func (d *doing) agent(ctx context.Context, id int64) (member, error) {
 		return member{}, err
 	}
 	if len(more) > 0 {
-		return member{}, &refusal.Refusal{Code: refusal.ForbiddenCode, Permission: authz.AgentSettingsEdit.String(),
-			Message: "AGENT_SETTINGS_EDIT reaches only users who are agents and nothing else. This user holds, or will hold, another role."}
+		return member{}, refusal.Limit("", authz.AgentSettingsEdit, "at an agent who is nothing else",
+			"AGENT_SETTINGS_EDIT reaches only users who are agents and nothing else. This user holds, or will hold, another role.",
+			"Ask somebody who may assign roles whether the user still needs it.")
 	}
 	return m, nil
 }

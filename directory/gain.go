@@ -78,25 +78,21 @@ func (s *Service) gained(ctx context.Context, d *doing, before *holdings, heirs 
 	if err != nil {
 		return err
 	}
+	var gain authz.Set
 	for id, was := range before.places {
 		is, moved := heirs[id]
 		if !moved {
 			is = id
 		}
-		if !after.Holding(places[is]).Within(before.viewer.Holding(was)) {
-			return gainsAccess()
-		}
+		gain |= after.Holding(places[is]).Beyond(before.viewer.Holding(was))
 	}
 	// Queues reach upwards, to groups outside of what was moved; those have stayed where they were.
 	for _, id := range queues(after) {
-		if _, touched := before.places[id]; touched {
-			continue
-		}
-		if !after.Holding(places[id]).Within(before.viewer.Holding(places[id])) {
-			return gainsAccess()
+		if _, touched := before.places[id]; !touched {
+			gain |= after.Holding(places[id]).Beyond(before.viewer.Holding(places[id]))
 		}
 	}
-	return nil
+	return gainsAccess(gain)
 }
 
 // placesNow returns where the groups stand that matter after the change.
@@ -132,9 +128,13 @@ func queues(v *authz.Viewer) []int64 {
 	return ids
 }
 
-func gainsAccess() error {
-	return refusal.Limit(refusal.GainsAccess, "By this change you would get access that you do not have now. "+
-		"Ask somebody who has access to both places.")
+// gainsAccess refuses a gain and names the first permission of it, which is one that the viewer holds elsewhere.
+func gainsAccess(gain authz.Set) error {
+	for p := range gain.All() {
+		return refusal.Limit(refusal.GainsAccess, p, "at both places",
+			"By this change you would get access that you do not have now.", "Ask somebody who has access to both places.")
+	}
+	return nil
 }
 
 // gainsOver refuses when the viewer holds more over a user at the new place than at the old one. Only permissions that
@@ -143,8 +143,5 @@ func (d *doing) gainsOver(from, to authz.Place) error {
 	overUsers := authz.SetOf(authz.AgentPanelView, authz.AgentSettingsEdit,
 		authz.UsersView, authz.UsersInvite, authz.UsersEdit, authz.UsersDeactivate, authz.UsersDelete,
 		authz.RolesView, authz.RolesAssign, authz.AccessExplain, authz.AccessReviewManage, authz.AccessReviewDecide)
-	if (d.viewer.Holding(to).All & overUsers).Within(d.viewer.Holding(from).All) {
-		return nil
-	}
-	return gainsAccess()
+	return gainsAccess(d.viewer.Holding(to).All & overUsers &^ d.viewer.Holding(from).All)
 }

@@ -74,8 +74,8 @@ func (s *Service) ApproveGroupRequest(ctx context.Context, in DecideGroupRequest
 			return err
 		}
 		if who.Status != "ACTIVE" || !requester.Can(authz.GroupsCreate, authz.AtGroup(rule.PlaceOf(parent))) {
-			return &refusal.Refusal{Code: refusal.ForbiddenCode, Permission: authz.GroupsCreate.String(),
-				Message: "Who requested the group may not create groups there any more. Refuse the request."}
+			return refusal.Limit("", authz.GroupsCreate, "at the group above, for who requested it",
+				"Who requested the group may not create groups there any more.", "Refuse the request.")
 		}
 		if err := s.hasRoomFor(ctx, d, parent, r.Name); err != nil {
 			return err

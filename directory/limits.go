@@ -23,31 +23,45 @@ type giving struct {
 	pairs  authz.Pairs         // all that is in those
 }
 
-// giving works out which roles the viewer may give: those listed for the roles that they hold, as far as they hold
-// ROLES_ASSIGN at all. How far that reaches is asked place by place, by mayAssign.
 func (d *doing) giving(ctx context.Context) (*giving, error) {
-	all, err := d.tx.Role.Query().Where(role.AccountID(d.account.ID)).WithMayGive().All(authz.Trusted(ctx))
+	all, err := rolesListing(ctx, d.tx.Role, d.account.ID)
+	if err != nil {
+		return nil, err
+	}
+	return givingOf(d.viewer, d.account, all), nil
+}
+
+// rolesListing returns the roles of the account, each with those that it lists.
+func rolesListing(ctx context.Context, c *ent.RoleClient, accountID int64) ([]*ent.Role, error) {
+	all, err := c.Query().Where(role.AccountID(accountID)).WithMayGive().Order(role.ByID()).All(authz.Trusted(ctx))
 	if err != nil {
 		return nil, fmt.Errorf("directory: loading the roles of the account: %w", err)
 	}
-	g := &giving{viewer: d.viewer, roles: map[int64]*ent.Role{}, given: map[int64]bool{}}
+	return all, nil
+}
+
+// givingOf works out which roles somebody may give: those listed for the roles that they hold, as far as they hold
+// ROLES_ASSIGN at all. How far that reaches is asked place by place, by mayAssign.
+func givingOf(v *authz.Viewer, a *ent.Account, all []*ent.Role) *giving {
+	g := &giving{viewer: v, roles: map[int64]*ent.Role{}, given: map[int64]bool{}}
 	for _, r := range all {
 		g.roles[r.ID] = r
 	}
-	if !d.viewer.Permissions().Has(authz.RolesAssign) {
-		return g, nil
+	if !v.Permissions().Has(authz.RolesAssign) {
+		return g
 	}
-	for _, grant := range d.viewer.Grants {
-		if grant.RoleKey == "" && !d.account.CustomRolesEnabled {
+	for _, grant := range v.Grants {
+		held := g.roles[grant.RoleID]
+		if held == nil || held.Key == nil && !a.CustomRolesEnabled {
 			continue
 		}
-		g.addListed(g.roles[grant.RoleID])
+		g.addListed(held)
 	}
-	for _, grant := range d.viewer.Grants {
+	for _, grant := range v.Grants {
 		builtIn, _ := authz.BuiltInRole(grant.RoleKey)
 		g.addCustom(builtIn.GivesCustom)
 	}
-	return g, nil
+	return g
 }
 
 // addListed adds the roles that are listed for a role that the viewer holds.
@@ -134,14 +148,15 @@ func (g *giving) may(roleID int64) error {
 	if g.given[roleID] {
 		return nil
 	}
-	return refusal.Limit(refusal.MayNotGive,
-		"You may not give this role: it is not among the roles that yours list. Ask somebody who may give it.")
+	return refusal.Limit(refusal.MayNotGive, authz.RolesAssign, "for this role",
+		"You may not give this role: it is not among the roles that yours list.", "Ask somebody who may give it.")
 }
 
 // notOneself refuses what nobody may do to their own access.
 func (d *doing) notOneself(userID int64) error {
 	if d.viewer.UserID == userID {
-		return refusal.Limit(refusal.OwnAccess, "You may not change your own access. Ask somebody else who may.")
+		return refusal.Limit(refusal.OwnAccess, authz.RolesAssign, "at somebody else",
+			"You may not change your own access.", "Ask somebody else who may.")
 	}
 	return nil
 }
@@ -194,12 +209,20 @@ func (d *doing) rank(ctx context.Context, g *giving, grants []*ent.RoleGrant) er
 		for _, pair := range pairsOf(g.roles[grant.RoleID]).List() {
 			mayGive := assigns && g.pairs.Cover(pair)
 			if !mayGive && !d.viewer.Covers(pair, at) {
-				return refusal.Limit(refusal.Rank, "This concerns a user with permissions that you neither hold nor may give. "+
-					"Ask somebody who holds them.")
+				return d.outranked(pair.Permission)
 			}
 		}
 	}
 	return nil
+}
+
+// outranked refuses for a permission of somebody else's, which is named to those who may see who holds what.
+func (d *doing) outranked(p authz.Permission) error {
+	if !d.viewer.CanAccount(authz.RolesView) {
+		p = authz.RolesAssign
+	}
+	return refusal.Limit(refusal.Rank, p, "where this user holds it",
+		"This concerns a user with permissions that you neither hold nor may give.", "Ask somebody who holds them.")
 }
 
 // placesOfGrants returns where each grant stands, by its id: at its own group, or at the home group of its user.

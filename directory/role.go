@@ -165,13 +165,15 @@ func (d *doing) author(ctx context.Context, listed []int64) (*giving, error) {
 func (g *giving) admits(pairs authz.Pairs, listed []int64) error {
 	for _, p := range pairs.List() {
 		if !g.pairs.Cover(p) {
-			return refusal.Limit(refusal.WiderThanAuthor, "No role that you may give holds %s at %s or wider. "+
-				"A custom role has to stay within the roles that its author may give.", p.Permission, p.Scope)
+			return refusal.Limit(refusal.WiderThanAuthor, p.Permission, "in a role that you may give",
+				fmt.Sprintf("No role that you may give holds %s at %s or wider.", p.Permission, p.Scope),
+				"A custom role has to stay within the roles that its author may give.")
 		}
 	}
 	for _, id := range listed {
 		if !g.given[id] {
-			return refusal.Limit(refusal.MayNotGive, "The role would list a role that you may not give yourself. Leave it out.")
+			return refusal.Limit(refusal.MayNotGive, authz.RolesAssign, "for each role that it lists",
+				"The role would list a role that you may not give yourself.", "Leave it out.")
 		}
 	}
 	return nil
@@ -334,7 +336,8 @@ func (d *doing) customRole(ctx context.Context, id int64, others ...int64) (*ent
 	}
 	r := giving.roles[id]
 	if r.Key != nil {
-		return nil, nil, refusal.Limit(refusal.BuiltInRole, "Built-in roles never change. Make a custom role instead.")
+		return nil, nil, refusal.Limit(refusal.BuiltInRole, authz.RolesManage, "at a custom role",
+			"Built-in roles never change.", "Make a custom role instead.")
 	}
 	own, err := d.holds(ctx, rolegrant.RoleID(id))
 	if err != nil {

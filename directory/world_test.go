@@ -253,6 +253,8 @@ func refuses(t testing.TB, err error, code refusal.Code, reason refusal.Reason) 
 		t.Errorf("nothing was refused, want %s %s", code, reason)
 	case !errors.As(err, &r):
 		t.Errorf("failed by %v, want %s %s", err, code, reason)
+	case r.Code == refusal.ForbiddenCode && (r.Permission == "" || r.Where == "" || r.Remedy == ""):
+		t.Errorf("refused without permission, where or remedy: %+v", r)
 	case r.Code != code || r.Reason != reason:
 		t.Errorf("refused with %s %s (%s), want %s %s", r.Code, r.Reason, r.Message, code, reason)
 	}

@@ -73,6 +73,7 @@ var table = []access{
 	{"grantExpiries", ``, `ROLES_ASSIGN somewhere`, nil},
 	{"roleTemplates", ``, ``, nil},
 	{"permissionChart", ``, ``, nil},
+	{"explainAccess", `permission: GROUPS_MOVE, userId: "U tom", targetId: "G desk"`, `ACCESS_EXPLAIN`, nil},
 	{"contact", `id: "C Carol"`, ``, nil},
 	{"contacts", ``, ``, nil},
 	{"inbox", `box: QUEUE`, ``, nil},

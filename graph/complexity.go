@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"canopy/bulk"
+	"canopy/directory"
 	"canopy/graph/bind"
 
 	"github.com/99designs/gqlgen/complexity"
@@ -81,6 +82,12 @@ func longest(typeName, fieldName string, args map[string]any) int {
 		return bulk.MaxAtOnce
 	case "Group.ancestors":
 		return longestChain
+	case "AccessExplanation.given", "AccessExplanation.missed":
+		return maxExplained
+	case "AccessExplanation.remedies":
+		return directory.MaxRemedies
+	case "AccessRemedy.givers":
+		return directory.MaxGivers
 	case "PermissionChart.modules", "ModuleChart.permissions", "PermissionChartRow.holders":
 		return longestChart
 	}

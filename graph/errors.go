@@ -87,7 +87,8 @@ func explain(ctx context.Context, shown *gqlerror.Error, refused *refusal.Refusa
 	}
 	shown.Message = refused.Message
 	shown.Extensions = map[string]any{"code": string(refused.Code)}
-	for name, value := range map[string]string{"reason": string(refused.Reason), "field": field, "permission": refused.Permission} {
+	for name, value := range map[string]string{"reason": string(refused.Reason), "field": field,
+		"permission": refused.Permission, "where": refused.Where, "remedy": refused.Remedy} {
 		if value != "" {
 			shown.Extensions[name] = value
 		}

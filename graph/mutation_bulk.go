@@ -45,7 +45,7 @@ func importedRow(kind bulk.Kind, row bulk.Row) *model.ImportedRow {
 	}
 	if why := row.Refusal; why != nil {
 		out.Refusal = &model.RowRefusal{Field: orNil(why.Field), Code: string(why.Code), Reason: orNil(string(why.Reason)),
-			Permission: orNil(why.Permission), Message: why.Message}
+			Permission: orNil(why.Permission), Where: orNil(why.Where), Remedy: orNil(why.Remedy), Message: why.Message}
 	}
 	return out
 }

@@ -47,7 +47,10 @@ var everything = []string{
 		teammates: inbox(box: TEAMMATES) { totalCount nodes { name agent { name } } } closed: inbox(box: CLOSED) { totalCount nodes { name } } }`,
 	`{ auditEvents { totalCount nodes { id at user { name } action targetId target { id ... on Group { name } ... on Contact { name agent { name } } } changes { field before after } reason requestId } } }`,
 	`mutation { importRecords(input: {kind: GROUPS, format: JSON_LINES, dryRun: true, data: "{\"path\":[\"new\"]}\n{\"path\":[\"sales\"]}\n{}"})
-		{ created existed refused rows { line status id setupToken refusal { field code reason permission message } } } }`,
+		{ created existed refused rows { line status id setupToken refusal { field code reason permission where remedy message } } } }`,
+	`{ refused: explainAccess(permission: USERS_DELETE) { ...why } given: explainAccess(permission: SETTINGS_VIEW) { ...why } }
+		fragment why on AccessExplanation { allowed sentence state given { grant { id } way scope } missed { grant { id group { name } } obstacle wall { name } }
+		remedies { role { name } group { name } followsHomeGroup givers { name homeGroup { name } } giverRoles { name mayGive { name } } } }`,
 	`{ grantExpiries { totalCount nodes { id validUntil user { name } role { name } group { name } } } }`,
 	`{ roleTemplates { key name description policyNote pairs { permission scope } mayGiveKeys } }`,
 	`{ permissionChart { modules { module permissions { permission description holders { roleKey roleName scope } } } } }`,

@@ -414,6 +414,11 @@ func (w *world) run(ctx context.Context, query string, variables map[string]any)
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	for _, e := range response.Errors {
+		if e.Extensions["code"] == "FORBIDDEN" && (e.Extensions["permission"] == nil || e.Extensions["where"] == nil || e.Extensions["remedy"] == nil) {
+			w.t.Errorf("%s\nis refused without permission, where or remedy: %s", query, raw)
+		}
+	}
 	return string(raw)
 }
 

@@ -68,11 +68,16 @@ const (
 // Refusal is a request that was understood and is not granted. Its message is a sentence that is safe to show to
 // the person who asked: it names what is wrong and what to do, and never anything that they may not see.
 type Refusal struct {
-	Code       Code
-	Reason     Reason
-	Field      string // path of the offending input, e.g. "input.name"; empty when no single input is at fault
-	Permission string // the permission that is missing; FORBIDDEN only
-	Message    string
+	Code    Code
+	Reason  Reason
+	Field   string // path of the offending input, e.g. "input.name"; empty when no single input is at fault
+	Message string
+
+	// What every FORBIDDEN says besides, and nothing else does: the permission that is missing or that the limit is
+	// about, in a few words where it is needed ("at this group"), and in one sentence what to do about it.
+	Permission string
+	Where      string
+	Remedy     string
 }
 
 func (r *Refusal) Error() string { return r.Message }
@@ -118,13 +123,16 @@ func NotFound(what string) *Refusal {
 
 // Forbidden says that the viewer sees the thing but lacks a permission at it.
 func Forbidden(permission fmt.Stringer, where string) *Refusal {
-	return &Refusal{Code: ForbiddenCode, Permission: permission.String(), Message: fmt.Sprintf(
-		"You need the permission %s %s. Ask somebody who may assign roles to grant you a role that has it there.", permission, where)}
+	return Limit("", permission, where, fmt.Sprintf("You need the permission %s %s.", permission, where),
+		"Ask somebody who may assign roles to grant you a role that has it there.")
 }
 
-// Limit says that the viewer has the permission but a limit on giving access stands in the way.
-func Limit(reason Reason, format string, args ...any) *Refusal {
-	return &Refusal{Code: ForbiddenCode, Reason: reason, Message: fmt.Sprintf(format, args...)}
+// Limit says that the viewer has the permission but something besides stands in the way: a limit on giving access, which
+// the reason names, or one of the permission itself, which has no reason. The problem and the remedy are a sentence
+// each.
+func Limit(reason Reason, permission fmt.Stringer, where, problem, remedy string) *Refusal {
+	return &Refusal{Code: ForbiddenCode, Reason: reason, Message: problem + " " + remedy,
+		Permission: permission.String(), Where: where, Remedy: remedy}
 }
 
 // BadInput says that an input cannot be accepted whatever the state of the data; the message names the problem and

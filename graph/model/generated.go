@@ -21,6 +21,49 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 )
 
+// Why somebody may or may not do something.
+type AccessExplanation struct {
+	// Whether they may: what the check answers when they try.
+	Allowed bool `json:"allowed"`
+	// The answer and the nearest reason in one sentence.
+	Sentence string `json:"sentence"`
+	// Why the user is refused everything; null when nothing of the kind stands in the way.
+	State *AccessState `json:"state,omitempty"`
+	// Each grant that gives it, of those that the viewer may see; 100 at most. Not empty without `allowed` only where `state`
+	// stands in the way.
+	Given []*AccessPath `json:"given"`
+	// Without a grant that gives it: the grants that hold the permission and do not give it here, and those not in force that
+	// would give it, to come, ended or revoked within 90 days. Of those that the viewer may see; 100 at most.
+	Missed []*MissedGrant `json:"missed"`
+	// Without a grant that gives it: the nearest grants that would, those of roles with the fewest permissions first; 5 at most.
+	// Custom roles that the viewer may not see are left out.
+	Remedies []*AccessRemedy `json:"remedies"`
+}
+
+// A grant that gives a permission somewhere.
+type AccessPath struct {
+	// The grant.
+	Grant *generated.RoleGrant `json:"grant"`
+	// By what way it reaches there.
+	Way AccessWay `json:"way"`
+	// The scope at which its role holds the permission for that.
+	Scope authz.Scope `json:"scope"`
+}
+
+// A grant that would give a permission somewhere.
+type AccessRemedy struct {
+	// The role to grant.
+	Role *generated.Role `json:"role"`
+	// Where to grant it; null when the viewer may not see the group.
+	Group *generated.Group `json:"group,omitempty"`
+	// Whether it is enough to grant it without a group, so that it follows the home group.
+	FollowsHomeGroup bool `json:"followsHomeGroup"`
+	// Active users who may give this grant, of those that the viewer may see; 5 at most.
+	Givers []*generated.User `json:"givers"`
+	// The roles whose holders may give it where their ROLES_ASSIGN reaches.
+	GiverRoles []*generated.Role `json:"giverRoles"`
+}
+
 // Input of assignContact.
 type AssignContactInput struct {
 	// The contact.
@@ -407,6 +450,16 @@ type LogOutPayload struct {
 	LoggedOut bool `json:"loggedOut"`
 }
 
+// A grant that holds a permission and does not give it somewhere.
+type MissedGrant struct {
+	// The grant.
+	Grant *generated.RoleGrant `json:"grant"`
+	// What stands in the way.
+	Obstacle AccessObstacle `json:"obstacle"`
+	// The private branch that begins between, with WALLED; null when the viewer may not see it.
+	Wall *generated.Group `json:"wall,omitempty"`
+}
+
 // The permissions of one module.
 type ModuleChart struct {
 	// The module.
@@ -583,8 +636,12 @@ type RowRefusal struct {
 	Code string `json:"code"`
 	// The reason, e.g. NAME_TAKEN.
 	Reason *string `json:"reason,omitempty"`
-	// The permission that is missing.
+	// The permission that is missing, or that a limit on giving access is about; always there with FORBIDDEN.
 	Permission *string `json:"permission,omitempty"`
+	// Where it is needed, in a few words; always there with FORBIDDEN.
+	Where *string `json:"where,omitempty"`
+	// What to do about it, in one sentence; always there with FORBIDDEN.
+	Remedy *string `json:"remedy,omitempty"`
 	// What is wrong and what to do.
 	Message string `json:"message"`
 }
@@ -829,6 +886,228 @@ type UpdateViewerInput struct {
 type UpdateViewerPayload struct {
 	// The viewer.
 	Viewer *bind.Viewer `json:"viewer"`
+}
+
+// What keeps a grant from giving a permission somewhere: without it the grant would.
+type AccessObstacle string
+
+const (
+	// It is somewhere that the grant does not reach.
+	AccessObstacleElsewhere AccessObstacle = "ELSEWHERE"
+	// The permission is for contacts that nobody serves, and somebody serves this one.
+	AccessObstacleServed AccessObstacle = "SERVED"
+	// A private branch begins between the grant and it.
+	AccessObstacleWalled AccessObstacle = "WALLED"
+	// The Shared Inbox of the group of the grant is off.
+	AccessObstacleSharedInboxOff AccessObstacle = "SHARED_INBOX_OFF"
+	// Assignment in the group of the contact is not MANUAL.
+	AccessObstacleNotManual AccessObstacle = "NOT_MANUAL"
+	// The contact is not assigned to the holder.
+	AccessObstacleNotAssigned AccessObstacle = "NOT_ASSIGNED"
+	// The grant has not begun.
+	AccessObstacleToCome AccessObstacle = "TO_COME"
+	// The grant has ended.
+	AccessObstacleEnded AccessObstacle = "ENDED"
+	// The grant was revoked.
+	AccessObstacleRevoked AccessObstacle = "REVOKED"
+	// Custom roles are switched off in the account.
+	AccessObstacleCustomRolesOff AccessObstacle = "CUSTOM_ROLES_OFF"
+)
+
+var AllAccessObstacle = []AccessObstacle{
+	AccessObstacleElsewhere,
+	AccessObstacleServed,
+	AccessObstacleWalled,
+	AccessObstacleSharedInboxOff,
+	AccessObstacleNotManual,
+	AccessObstacleNotAssigned,
+	AccessObstacleToCome,
+	AccessObstacleEnded,
+	AccessObstacleRevoked,
+	AccessObstacleCustomRolesOff,
+}
+
+func (e AccessObstacle) IsValid() bool {
+	switch e {
+	case AccessObstacleElsewhere, AccessObstacleServed, AccessObstacleWalled, AccessObstacleSharedInboxOff, AccessObstacleNotManual, AccessObstacleNotAssigned, AccessObstacleToCome, AccessObstacleEnded, AccessObstacleRevoked, AccessObstacleCustomRolesOff:
+		return true
+	}
+	return false
+}
+
+func (e AccessObstacle) String() string {
+	return string(e)
+}
+
+func (e *AccessObstacle) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = AccessObstacle(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid AccessObstacle", str)
+	}
+	return nil
+}
+
+func (e AccessObstacle) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *AccessObstacle) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e AccessObstacle) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+// Why a user is refused everything, whatever they were granted.
+type AccessState string
+
+const (
+	// Invited, and not there yet.
+	AccessStateInvited AccessState = "INVITED"
+	// Deactivated.
+	AccessStateDeactivated AccessState = "DEACTIVATED"
+	// Deleted.
+	AccessStateDeleted AccessState = "DELETED"
+	// Access is paused.
+	AccessStatePaused AccessState = "PAUSED"
+)
+
+var AllAccessState = []AccessState{
+	AccessStateInvited,
+	AccessStateDeactivated,
+	AccessStateDeleted,
+	AccessStatePaused,
+}
+
+func (e AccessState) IsValid() bool {
+	switch e {
+	case AccessStateInvited, AccessStateDeactivated, AccessStateDeleted, AccessStatePaused:
+		return true
+	}
+	return false
+}
+
+func (e AccessState) String() string {
+	return string(e)
+}
+
+func (e *AccessState) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = AccessState(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid AccessState", str)
+	}
+	return nil
+}
+
+func (e AccessState) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *AccessState) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e AccessState) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+// By what way a grant reaches something.
+type AccessWay string
+
+const (
+	// The permission is held on the whole account.
+	AccessWayAccount AccessWay = "ACCOUNT"
+	// It is the holder's own record.
+	AccessWayOwnRecord AccessWay = "OWN_RECORD"
+	// The contact is assigned to the holder.
+	AccessWayAssignment AccessWay = "ASSIGNMENT"
+	// The contact is offered to the holder.
+	AccessWayOffer AccessWay = "OFFER"
+	// It is at or below the group of the grant, and no private branch begins between.
+	AccessWaySubtree AccessWay = "SUBTREE"
+	// It is in the group of the grant.
+	AccessWayGroup AccessWay = "GROUP"
+	// It is in the group of the grant, the Shared Inbox of which is on.
+	AccessWaySharedInbox AccessWay = "SHARED_INBOX"
+	// The contact waits in the group of the grant or above it, where assignment is MANUAL.
+	AccessWayQueue AccessWay = "QUEUE"
+)
+
+var AllAccessWay = []AccessWay{
+	AccessWayAccount,
+	AccessWayOwnRecord,
+	AccessWayAssignment,
+	AccessWayOffer,
+	AccessWaySubtree,
+	AccessWayGroup,
+	AccessWaySharedInbox,
+	AccessWayQueue,
+}
+
+func (e AccessWay) IsValid() bool {
+	switch e {
+	case AccessWayAccount, AccessWayOwnRecord, AccessWayAssignment, AccessWayOffer, AccessWaySubtree, AccessWayGroup, AccessWaySharedInbox, AccessWayQueue:
+		return true
+	}
+	return false
+}
+
+func (e AccessWay) String() string {
+	return string(e)
+}
+
+func (e *AccessWay) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = AccessWay(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid AccessWay", str)
+	}
+	return nil
+}
+
+func (e AccessWay) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *AccessWay) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e AccessWay) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
 }
 
 // Where the open conversations of a leaving user go.

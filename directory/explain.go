@@ -1,0 +1,358 @@
+package directory
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"canopy/authz"
+	ent "canopy/ent/generated"
+	"canopy/ent/generated/account"
+	"canopy/ent/generated/rolegrant"
+	"canopy/ent/generated/user"
+	"canopy/ent/rule"
+	"canopy/refusal"
+	"canopy/tree"
+)
+
+// MaxRemedies is how many grants an explanation proposes, and MaxGivers how many users it names who may give one.
+const (
+	MaxRemedies = 5
+	MaxGivers   = 5
+)
+
+const (
+	lately         = 90 * 24 * time.Hour // for how long a grant that has ended is still of interest
+	giversLookedAt = 200                 // among how many users who may assign roles the givers are looked for
+)
+
+// ExplainAccess is the input of Service.ExplainAccess.
+type ExplainAccess struct {
+	UserID     int64
+	Permission authz.Permission
+	Target     authz.Target
+	At         time.Time // the moment at which grants count
+}
+
+// Explanation says why somebody may or may not do something. Grants and places in it are given whether or not who asks
+// may see them: whoever shows them leaves out what is hidden. Roles and users in it are visible.
+type Explanation struct {
+	Allowed  bool
+	User     *ent.User
+	State    string // why the user is refused everything: INVITED, DEACTIVATED, DELETED or PAUSED; empty for nothing
+	Given    []authz.Given
+	Missed   []Missed // only if nothing is given
+	Remedies []Remedy // only if nothing is given and the state allows it
+}
+
+// Missed is a grant of the user that does not give the permission at the target, and why.
+type Missed struct {
+	GrantID  int64
+	Obstacle string // an authz.Obstacle, or TO_COME, ENDED, REVOKED or CUSTOM_ROLES_OFF
+	WallID   int64  // the RESTRICTED group, if that is the obstacle
+}
+
+// Remedy is a grant that would give the permission at the target, and who may give it.
+type Remedy struct {
+	Role       *ent.Role
+	GroupID    *int64 // nil: the grant follows the home group
+	Givers     []*ent.User
+	GiverRoles []*ent.Role
+}
+
+// explaining is an explanation under way.
+type explaining struct {
+	ExplainAccess
+	account *ent.Account
+	user    *ent.User
+	subject *authz.Viewer
+	roles   []*ent.Role          // of the account, with those that they list
+	groups  map[int64]*ent.Group // those that grants can stand at, with all above them
+	lasting int                  // how many grants the user has that are in force or to come
+}
+
+// ExplainAccess says why a user may or may not do something, by the code that decides. About others it needs
+// ACCESS_EXPLAIN on the account. That who asks may see the user and the target is for the caller to find out before.
+func (s *Service) ExplainAccess(ctx context.Context, in ExplainAccess) (*Explanation, error) {
+	asking := authz.FromContext(ctx)
+	switch {
+	case asking == nil:
+		return nil, refusal.NoViewer()
+	case in.UserID != asking.UserID && !asking.CanAccount(authz.AccessExplain):
+		return nil, refusal.Forbidden(authz.AccessExplain, "on the account")
+	}
+	x, err := s.explaining(ctx, asking.AccountID, in)
+	if err != nil {
+		return nil, err
+	}
+	e := &Explanation{User: x.user, State: stateOf(x.user), Given: x.subject.Why(in.Permission, in.Target)}
+	e.Allowed = e.State == "" && len(e.Given) > 0
+	if len(e.Given) > 0 {
+		return e, nil
+	}
+	if e.Missed, err = s.missed(ctx, x); err != nil || e.State != "" {
+		return e, err
+	}
+	e.Remedies, err = s.remedies(ctx, x)
+	return e, err
+}
+
+// stateOf says why the user is refused everything.
+func stateOf(u *ent.User) string {
+	switch {
+	case u.Status != user.StatusACTIVE:
+		return string(u.Status)
+	case u.AccessPausedAt != nil:
+		return "PAUSED"
+	}
+	return ""
+}
+
+// explaining loads whom an explanation is about.
+func (s *Service) explaining(ctx context.Context, accountID int64, in ExplainAccess) (*explaining, error) {
+	x := &explaining{ExplainAccess: in}
+	var err error
+	trusted := authz.Trusted(ctx)
+	if x.account, err = s.DB.Read.Account.Query().Where(account.ID(accountID)).Only(trusted); err != nil {
+		return nil, found(err, "account")
+	}
+	if x.user, err = s.DB.Read.User.Query().Where(user.ID(in.UserID), user.AccountID(accountID)).Only(trusted); err != nil {
+		return nil, found(err, "user")
+	}
+	viewers, err := s.LoadViewers(ctx, s.DB.Read, accountID, []int64{in.UserID}, in.At)
+	if err != nil {
+		return nil, err
+	}
+	if x.subject = viewers[in.UserID]; x.subject == nil {
+		return nil, refusal.NotFound("user")
+	}
+	x.roles, err = rolesListing(ctx, s.DB.Read.Role, accountID)
+	return x, err
+}
+
+// missed lists the grants that hold the permission and do not give it, and those not in force that would give it.
+func (s *Service) missed(ctx context.Context, x *explaining) ([]Missed, error) {
+	var missed []Missed
+	for _, m := range x.subject.WhyNot(x.Permission, x.Target) {
+		one := Missed{GrantID: m.Grant.ID, Obstacle: m.Obstacle.String()}
+		if m.Obstacle == authz.Walled {
+			ids := tree.IDs(x.Target.Place.Wall)
+			one.WallID = ids[len(ids)-1]
+		}
+		missed = append(missed, one)
+	}
+	since := x.At.Add(-lately)
+	grants, err := s.DB.Read.RoleGrant.Query().
+		Where(rolegrant.AccountID(x.account.ID), rolegrant.UserID(x.user.ID),
+			rolegrant.Or(rolegrant.RevokedAtIsNil(), rolegrant.RevokedAtGT(since)),
+			rolegrant.Or(rolegrant.ValidUntilIsNil(), rolegrant.ValidUntilGT(since))).
+		Order(rolegrant.ByID()).All(authz.Trusted(ctx))
+	if err != nil {
+		return nil, fmt.Errorf("directory: loading the grants of user %d: %w", x.user.ID, err)
+	}
+	stands := []int64{x.user.HomeGroupID, x.Target.Place.GroupID}
+	for _, g := range grants {
+		if g.GroupID != nil {
+			stands = append(stands, *g.GroupID)
+		}
+		if g.RevokedAt == nil && (g.ValidUntil == nil || g.ValidUntil.After(s.now())) {
+			x.lasting++
+		}
+	}
+	if x.groups, err = withAncestors(ctx, s.DB.Read, x.account.ID, stands); err != nil {
+		return nil, err
+	}
+	for _, g := range grants {
+		obstacle := x.notInForce(g)
+		if obstacle == "" {
+			continue
+		}
+		way, err := x.wayOf(x.role(g.RoleID), cmp.Or(idOf(g.GroupID), x.user.HomeGroupID))
+		if err != nil {
+			return nil, err
+		}
+		if way != authz.NoWay {
+			missed = append(missed, Missed{GrantID: g.ID, Obstacle: obstacle})
+		}
+	}
+	return missed, nil
+}
+
+func idOf(id *int64) int64 {
+	if id == nil {
+		return 0
+	}
+	return *id
+}
+
+func (x *explaining) role(id int64) *ent.Role {
+	i := slices.IndexFunc(x.roles, func(r *ent.Role) bool { return r.ID == id })
+	if i < 0 {
+		return nil
+	}
+	return x.roles[i]
+}
+
+// notInForce says why a grant does not count at the moment; nothing for one that does, and for one of a custom role
+// that would not count even if the grant did.
+func (x *explaining) notInForce(g *ent.RoleGrant) string {
+	r := x.role(g.RoleID)
+	off := r != nil && r.Key == nil && !x.account.CustomRolesEnabled
+	obstacle := ""
+	switch {
+	case g.RevokedAt != nil:
+		obstacle = "REVOKED"
+	case g.ValidFrom.After(x.At):
+		obstacle = "TO_COME"
+	case g.ValidUntil != nil && !g.ValidUntil.After(x.At):
+		obstacle = "ENDED"
+	case off:
+		return "CUSTOM_ROLES_OFF"
+	}
+	if off {
+		return ""
+	}
+	return obstacle
+}
+
+// wayOf judges a grant of the role at the group that the user does not have.
+func (x *explaining) wayOf(r *ent.Role, groupID int64) (authz.Way, error) {
+	if r == nil || x.groups[groupID] == nil {
+		return authz.NoWay, nil // gone between two statements
+	}
+	grant, err := grantAt(x.groups, groupID, pairsOf(r))
+	if err != nil {
+		return authz.NoWay, fmt.Errorf("directory: judging a grant of role %d: %w", r.ID, err)
+	}
+	given := (&authz.Viewer{UserID: x.user.ID, Grants: []authz.Grant{grant}}).Why(x.Permission, x.Target)
+	if len(given) == 0 {
+		return authz.NoWay, nil
+	}
+	return given[0].Way, nil
+}
+
+// remedies lists the grants that would give the permission, those of roles with the fewest permissions first. Custom
+// roles are among them as far as who asks may see them.
+func (s *Service) remedies(ctx context.Context, x *explaining) ([]Remedy, error) {
+	if x.lasting >= maxGrants {
+		return nil, nil // the user cannot be granted anything
+	}
+	visible, err := s.DB.Read.Role.Query().IDs(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("directory: looking which roles are visible: %w", err)
+	}
+	candidates := slices.DeleteFunc(slices.Clone(x.roles), func(r *ent.Role) bool {
+		return r.Key == nil && !x.account.CustomRolesEnabled || !slices.Contains(visible, r.ID)
+	})
+	holders := slices.DeleteFunc(slices.Clone(candidates), func(r *ent.Role) bool {
+		return !pairsOf(r).Permissions().Has(authz.RolesAssign)
+	})
+	slices.SortStableFunc(candidates, func(a, b *ent.Role) int {
+		return cmp.Compare(pairsOf(a).Permissions().Len(), pairsOf(b).Permissions().Len())
+	})
+	var remedies []Remedy
+	for _, r := range candidates {
+		works, groupID, err := x.narrowest(r)
+		if err != nil {
+			return nil, err
+		}
+		if works && len(remedies) < MaxRemedies {
+			remedies = append(remedies, Remedy{Role: r, GroupID: groupID, GiverRoles: listing(holders, x.roles, r)})
+		}
+	}
+	return remedies, s.findGivers(ctx, x, remedies)
+}
+
+// narrowest says whether a grant of the role would do, and at which group: nil stands for one that follows the home
+// group, which is enough where the place does not matter, and where home is not above the target.
+func (x *explaining) narrowest(r *ent.Role) (works bool, groupID *int64, err error) {
+	home, err := x.wayOf(r, x.user.HomeGroupID)
+	if err != nil {
+		return false, nil, err
+	}
+	there, err := x.wayOf(r, x.Target.Place.GroupID)
+	if err != nil {
+		return false, nil, err
+	}
+	switch home {
+	case authz.ByAccount, authz.ByOwnRecord, authz.ByAssignment, authz.ByOffer:
+		return true, nil, nil
+	}
+	at := x.Target.Place.GroupID
+	if home != authz.NoWay && (there == authz.NoWay || slices.Contains(tree.IDs(x.subject.Home.Path), at)) {
+		return true, nil, nil
+	}
+	return there != authz.NoWay, &at, nil
+}
+
+// listing returns those of the holders' roles whose holders may give the role.
+func listing(holders, all []*ent.Role, r *ent.Role) []*ent.Role {
+	return slices.DeleteFunc(slices.Clone(holders), func(holder *ent.Role) bool {
+		return !slices.ContainsFunc(MayGive(holder, all), func(given *ent.Role) bool { return given.ID == r.ID })
+	})
+}
+
+// findGivers adds who may give each of the remedies now, of the users that who asks may see.
+func (s *Service) findGivers(ctx context.Context, x *explaining, remedies []Remedy) error {
+	if len(remedies) == 0 {
+		return nil
+	}
+	now := s.now()
+	var assigning []int64
+	for _, r := range x.roles {
+		if pairsOf(r).Permissions().Has(authz.RolesAssign) {
+			assigning = append(assigning, r.ID)
+		}
+	}
+	grants, err := s.DB.Read.RoleGrant.Query().Where(rolegrant.AccountID(x.account.ID), rolegrant.RoleIDIn(assigning...)).
+		Where(inForce(now)...).Order(rolegrant.ByID()).Limit(valuesAtOnce).All(authz.Trusted(ctx))
+	if err != nil {
+		return fmt.Errorf("directory: looking for grants of roles that may assign: %w", err)
+	}
+	holders := make([]int64, len(grants))
+	for i, g := range grants {
+		holders[i] = g.UserID
+	}
+	users, err := s.DB.Read.User.Query().Where(user.IDIn(holders...), user.IDNEQ(x.user.ID), user.StatusEQ(user.StatusACTIVE),
+		user.AccessPausedAtIsNil()).Order(user.ByID()).Limit(giversLookedAt).All(ctx)
+	if err != nil {
+		return fmt.Errorf("directory: looking for users who may assign roles: %w", err)
+	}
+	ids := make([]int64, len(users))
+	for i, u := range users {
+		ids[i] = u.ID
+	}
+	viewers, err := s.LoadViewers(ctx, s.DB.Read, x.account.ID, ids, now)
+	if err != nil {
+		return err
+	}
+	for _, u := range users {
+		v := viewers[u.ID]
+		if v == nil {
+			continue
+		}
+		giving := givingOf(v, x.account, x.roles)
+		for i := range remedies {
+			if r := &remedies[i]; len(r.Givers) < MaxGivers && giving.couldGrant(x, r) {
+				r.Givers = append(r.Givers, u)
+			}
+		}
+	}
+	return nil
+}
+
+// couldGrant says whether Service.GrantRole would let the viewer make this grant: what it is about is visible to them,
+// ROLES_ASSIGN reaches the user and the group, and the role is one that they may give.
+func (g *giving) couldGrant(x *explaining, r *Remedy) bool {
+	v, whom := g.viewer, authz.AtUser(x.subject.Home, x.user.ID)
+	may := g.given[r.Role.ID] && v.Can(authz.RolesAssign, whom) && v.Can(authz.UsersView, whom)
+	if r.GroupID != nil {
+		at := authz.AtGroup(rule.PlaceOf(x.groups[*r.GroupID]))
+		may = may && v.Can(authz.RolesAssign, at) && (v.Can(authz.GroupsView, at) || v.Home.GroupID == *r.GroupID)
+	}
+	seen := r.Role.Key != nil || v.CanAccount(authz.RolesView) ||
+		slices.ContainsFunc(v.Grants, func(held authz.Grant) bool { return held.RoleID == r.Role.ID })
+	return may && seen
+}
