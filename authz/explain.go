@@ -110,3 +110,26 @@ func (g *Grant) obstacle(p Permission, t Target, user int64) Obstacle {
 	}
 	return Elsewhere
 }
+
+// Held lists how the viewer's grants give the permission somewhere, whatever the target: for each grant each way that
+// one of its scopes stands for. The list is empty exactly when the permission is not among Permissions.
+func (v *Viewer) Held(p Permission) []Given {
+	var held []Given
+	if v == nil {
+		return nil
+	}
+	for i := range v.Grants {
+		g := &v.Grants[i]
+		for _, way := range []Way{ByAccount, ByOwnRecord, ByAssignment, BySubtree, ByGroup, BySharedInbox, ByQueue} {
+			gives := slices.ContainsFunc(scopesOf[way], func(s Scope) bool { return g.Pairs[s].Has(p) })
+			if gives && (way != BySharedInbox || g.SharedInbox) {
+				held = append(held, Given{g, way})
+			}
+		}
+	}
+	return held
+}
+
+// Possible says whether some grant could give the permission at the target: those for the queue give nothing at a
+// contact that somebody serves (ruling 3).
+func Possible(p Permission, t Target) bool { return !queueOnly.Has(p) || !t.Contact || t.Assignee == 0 }

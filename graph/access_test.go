@@ -74,6 +74,7 @@ var table = []access{
 	{"roleTemplates", ``, ``, nil},
 	{"permissionChart", ``, ``, nil},
 	{"explainAccess", `permission: GROUPS_MOVE, userId: "U tom", targetId: "G desk"`, `ACCESS_EXPLAIN`, nil},
+	{"whoCan", `permission: GROUPS_VIEW`, `ACCESS_EXPLAIN`, nil},
 	{"contact", `id: "C Carol"`, ``, nil},
 	{"contacts", ``, ``, nil},
 	{"inbox", `box: QUEUE`, ``, nil},

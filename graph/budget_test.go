@@ -25,6 +25,9 @@ var budgets = []struct {
 	{"users with access", `{ users(first: 200) { nodes { name roles { name } grants { role { name } group { name } grantedBy { name } } agent { load } } } }`, 10},
 	{"roles", `{ roles { name pairs { permission scope } mayGive { name } } }`, 4},
 	{"inbox", `{ contacts(first: 200) { nodes { name phone email masked group { name } agent { name } viewerPermissions conversation { number agent { name } } } } }`, 6},
+	{"who can", `{ whoCan(permission: GROUPS_VIEW, first: 200) { nodes { user { name homeGroup { name } } paths { way grant { role { name } group { name } grantedBy { name } } } } } }`, 13},
+	{"effective users", `{ rootGroup { effectiveUsers(first: 200) { nodes { user { name homeGroup { name } } permissions } } } }`, 12},
+	{"effective permissions", `{ users(first: 5) { nodes { name effectivePermissions { permission paths { way grant { role { name } } } } } } }`, 9},
 	{"contacts with service", `{ contacts(first: 200) { nodes { conversations { nodes { messages(first: 3) { nodes { text author { name } } } } } assignments { nodes { agent { name } } } } } }`, 5},
 }
 

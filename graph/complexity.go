@@ -34,7 +34,12 @@ const (
 	longestPairs = 60  // of a role
 	longestChain = 64  // of groups above a group
 	longestChart = 20  // of modules, of permissions in one, of roles that hold one
+	longestPaths = 5   // of a permission of one user at one place: hardly anybody has so many grants that give the same
 )
+
+// judging is what a list weighs for which users are loaded as viewers and judged, over its entries: it takes a number of
+// statements of its own for each object that it is asked of.
+const judging = 50_000
 
 // Complexity says what a field costs whose selection costs child for one object.
 func (w weighted) Complexity(_ context.Context, typeName, fieldName string, child int, args map[string]any) (int, bool) {
@@ -44,6 +49,10 @@ func (w weighted) Complexity(_ context.Context, typeName, fieldName string, chil
 	field := w.Schema().Types[typeName].Fields.ForName(fieldName)
 	if field == nil {
 		return 0, false
+	}
+	switch field.Type.Name() {
+	case "AccessHolderConnection", "EffectiveUserConnection":
+		return judging + times(pageSize(args), child), true
 	}
 	if strings.HasSuffix(field.Type.Name(), "Connection") {
 		return 1 + times(pageSize(args), child), true
@@ -76,6 +85,10 @@ func longest(typeName, fieldName string, args map[string]any) int {
 		return maxSessions
 	case "Viewer.grants", "User.grants", "User.roles":
 		return maxGrants
+	case "AccessHolder.paths", "EffectivePermission.paths":
+		return longestPaths
+	case "EffectiveUser.permissions", "EffectiveUser.waitingPermissions", "User.effectivePermissions":
+		return longestPairs
 	case "Role.pairs":
 		return longestPairs
 	case "ImportRecordsPayload.rows":

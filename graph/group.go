@@ -89,6 +89,10 @@ func (r *groupResolver) ViewerPermissions(ctx context.Context, g *ent.Group) ([]
 	return bind.Spell(authz.FromContext(ctx).Holding(rule.PlaceOf(g)).All), nil
 }
 
+func (r *groupResolver) EffectiveUsers(ctx context.Context, g *ent.Group, _ *authz.Permission, _ *int, _ *string) (*model.EffectiveUserConnection, error) {
+	return take[*model.EffectiveUserConnection](ctx, r.resolver, g)
+}
+
 func (r *groupResolver) Totals(ctx context.Context, g *ent.Group) (*model.GroupTotals, error) {
 	return take[*model.GroupTotals](ctx, r.resolver, g)
 }
@@ -204,6 +208,7 @@ func (r *resolver) groupLoaders() map[string]anyLoader {
 		"settings":        loader[*ent.Group, *bind.GroupSettings]{groupKey, r.groupSettings},
 		"users":           toMany[*ent.Group](r, users, func(u *ent.User) int64 { return u.HomeGroupID }),
 		"agents":          toMany[*ent.Group](r, agents, func(a *bind.Agent) int64 { return a.HomeGroupID }),
+		"effectiveUsers":  loader[*ent.Group, *model.EffectiveUserConnection]{groupKey, r.effectiveUsers},
 		"totals":          loader[*ent.Group, *model.GroupTotals]{groupKey, r.groupTotals},
 	}
 }

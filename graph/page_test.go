@@ -19,6 +19,8 @@ func (w *world) lists() map[string]string {
 	return map[string]string{
 		"groups":                `groups(%s)`,
 		"groupMoves":            `groupMoves(%s)`,
+		"whoCan":                `whoCan(permission: QUEUE_CLAIM, targetId: "` + w.id(relay.KindContact, "Lee") + `", %s)`,
+		"Group.effectiveUsers":  `group(id: "` + w.id(relay.KindGroup, "north") + `") { effectiveUsers(%s)`,
 		"groupRequests":         `groupRequests(%s)`,
 		"users":                 `users(%s)`,
 		"agents":                `agents(%s)`,
@@ -40,9 +42,12 @@ func (w *world) lists() map[string]string {
 
 type pageOfIDs struct {
 	TotalCount int
-	Nodes      []struct{ ID string }
-	Edges      []struct{ Cursor string }
-	PageInfo   struct {
+	Nodes      []struct {
+		ID   string
+		User struct{ ID string }
+	}
+	Edges    []struct{ Cursor string }
+	PageInfo struct {
 		HasNextPage, HasPreviousPage bool
 		StartCursor, EndCursor       *string
 	}
@@ -51,7 +56,11 @@ type pageOfIDs struct {
 // page asks for one page of a list and finds it in the answer, however deep.
 func (w *world) page(viewer, list, args string) pageOfIDs {
 	w.t.Helper()
-	query := "{ " + fmt.Sprintf(list, args) + ` { totalCount nodes { id } edges { cursor } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } ` + strings.Repeat("}", strings.Count(list, "{")) + " }"
+	node := "id"
+	if strings.Contains(list, "whoCan") || strings.Contains(list, "effectiveUsers") {
+		node = "user { id }" // the entries are about users and have no id of their own
+	}
+	query := "{ " + fmt.Sprintf(list, args) + ` { totalCount nodes { ` + node + ` } edges { cursor } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } ` + strings.Repeat("}", strings.Count(list, "{")) + " }"
 	var at map[string]json.RawMessage
 	raw := []byte(w.ask(viewer, "%s", query))
 	for {
@@ -109,7 +118,7 @@ func TestPagesMakeUpTheList(t *testing.T) {
 func idsOf(p pageOfIDs) []string {
 	var ids []string
 	for _, n := range p.Nodes {
-		ids = append(ids, n.ID)
+		ids = append(ids, n.ID+n.User.ID)
 	}
 	return ids
 }

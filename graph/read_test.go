@@ -53,6 +53,11 @@ var everything = []string{
 		remedies { role { name } group { name } followsHomeGroup givers { name homeGroup { name } } giverRoles { name mayGive { name } } } }`,
 	`{ grantExpiries { totalCount nodes { id validUntil user { name } role { name } group { name } } } }`,
 	`{ roleTemplates { key name description policyNote pairs { permission scope } mayGiveKeys } }`,
+	`{ whoCan(permission: GROUPS_VIEW) { totalCount pageInfo { hasNextPage endCursor } edges { cursor node { user { name } } }
+		nodes { user { name roles { name } } paths { way scope grant { id role { name } group { name } grantedBy { name } } } } } }`,
+	`{ rootGroup { name effectiveUsers(first: 3) { totalCount pageInfo { hasNextPage } edges { cursor node { user { name } } } nodes { user { name homeGroup { name } } permissions waitingPermissions } } } }`,
+	`{ viewer { user { name effectivePermissions { permission paths { way scope grant { role { name } } } } } } }`,
+	`{ users { nodes { name effectivePermissions { permission paths { way grant { id } } } } } }`,
 	`{ permissionChart { modules { module permissions { permission description holders { roleKey roleName scope } } } } }`,
 }
 

@@ -10,6 +10,7 @@ import (
 	"canopy/ent/generated/rolegrant"
 	"canopy/ent/generated/user"
 	"canopy/graph/bind"
+	"canopy/graph/model"
 	"canopy/refusal"
 	"canopy/relay"
 
@@ -114,12 +115,25 @@ func (r *userResolver) Agent(ctx context.Context, u *ent.User) (*bind.Agent, err
 	return take[*bind.Agent](ctx, r.resolver, u)
 }
 
+// EffectivePermissions asks for what `at` names before it asks for the permission: NOT_FOUND comes before FORBIDDEN.
+func (r *userResolver) EffectivePermissions(ctx context.Context, u *ent.User, _ *relay.ID) ([]*model.EffectivePermission, error) {
+	found, err := take[[]*model.EffectivePermission](ctx, r.resolver, u)
+	if err != nil {
+		return nil, err
+	}
+	if !mayExplain(ctx, u.ID) {
+		return nil, refusal.Forbidden(authz.AccessExplain, "on the account")
+	}
+	return found, nil
+}
+
 func (r *resolver) userLoaders() map[string]anyLoader {
 	return map[string]anyLoader{
-		"homeGroup": toOne(r, groupRows, to(func(u *ent.User) int64 { return u.HomeGroupID })),
-		"grants":    loader[*ent.User, []*ent.RoleGrant]{numberOfNode[*ent.User], r.userGrants},
-		"roles":     loader[*ent.User, []*ent.Role]{numberOfNode[*ent.User], r.userRoles},
-		"agent":     toOne(r, agentRows, to(func(u *ent.User) int64 { return u.ID })),
+		"homeGroup":            toOne(r, groupRows, to(func(u *ent.User) int64 { return u.HomeGroupID })),
+		"grants":               loader[*ent.User, []*ent.RoleGrant]{numberOfNode[*ent.User], r.userGrants},
+		"roles":                loader[*ent.User, []*ent.Role]{numberOfNode[*ent.User], r.userRoles},
+		"agent":                toOne(r, agentRows, to(func(u *ent.User) int64 { return u.ID })),
+		"effectivePermissions": loader[*ent.User, []*model.EffectivePermission]{numberOfNode[*ent.User], r.effectivePermissions},
 	}
 }
 

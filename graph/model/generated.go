@@ -40,10 +40,38 @@ type AccessExplanation struct {
 	Remedies []*AccessRemedy `json:"remedies"`
 }
 
+// Somebody who may do something, and why.
+type AccessHolder struct {
+	// Who.
+	User *generated.User `json:"user"`
+	// Each grant that gives it to them; 100 at most.
+	Paths []*AccessPath `json:"paths"`
+}
+
+// A page of those who may do something.
+type AccessHolderConnection struct {
+	// The entries with their cursors.
+	Edges []*AccessHolderEdge `json:"edges"`
+	// The entries alone.
+	Nodes []*AccessHolder `json:"nodes"`
+	// Where the page stands.
+	PageInfo *relay.PageInfo `json:"pageInfo"`
+	// How many the whole list has for this viewer; 1001 stands for more than 1000.
+	TotalCount int `json:"totalCount"`
+}
+
+// One of those who may do something.
+type AccessHolderEdge struct {
+	// Its place in the list.
+	Cursor string `json:"cursor"`
+	// The entry.
+	Node *AccessHolder `json:"node"`
+}
+
 // A grant that gives a permission somewhere.
 type AccessPath struct {
-	// The grant.
-	Grant *generated.RoleGrant `json:"grant"`
+	// The grant; null when the viewer may not see it.
+	Grant *generated.RoleGrant `json:"grant,omitempty"`
 	// By what way it reaches there.
 	Way AccessWay `json:"way"`
 	// The scope at which its role holds the permission for that.
@@ -318,6 +346,44 @@ type DeleteUserInput struct {
 type DeleteUserPayload struct {
 	// Id of the user that is gone.
 	DeletedUserID relay.ID `json:"deletedUserId"`
+}
+
+// Something that a user may do, and why.
+type EffectivePermission struct {
+	// What.
+	Permission authz.Permission `json:"permission"`
+	// Each grant that gives it; anywhere, each way by which one gives it. 100 at most.
+	Paths []*AccessPath `json:"paths"`
+}
+
+// Somebody who may do something at a group.
+type EffectiveUser struct {
+	// Who.
+	User *generated.User `json:"user"`
+	// What they may do with the group and everything in it, in the order of the chart.
+	Permissions []authz.Permission `json:"permissions"`
+	// What they may do with the contacts of the group that nobody serves: all of `permissions` and what is for the queue.
+	WaitingPermissions []authz.Permission `json:"waitingPermissions"`
+}
+
+// A page of those who may do something at a group.
+type EffectiveUserConnection struct {
+	// The entries with their cursors.
+	Edges []*EffectiveUserEdge `json:"edges"`
+	// The entries alone.
+	Nodes []*EffectiveUser `json:"nodes"`
+	// Where the page stands.
+	PageInfo *relay.PageInfo `json:"pageInfo"`
+	// How many the whole list has for this viewer; 1001 stands for more than 1000.
+	TotalCount int `json:"totalCount"`
+}
+
+// One of those who may do something at a group.
+type EffectiveUserEdge struct {
+	// Its place in the list.
+	Cursor string `json:"cursor"`
+	// The entry.
+	Node *EffectiveUser `json:"node"`
 }
 
 // Input of grantRole.
