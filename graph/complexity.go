@@ -34,6 +34,7 @@ const (
 	longestPairs = 60  // of a role
 	longestChain = 64  // of groups above a group
 	longestChart = 20  // of modules, of permissions in one, of roles that hold one
+	longestSum   = 120 // of permissions, gained and lost
 )
 
 // Complexity says what a field costs whose selection costs child for one object.
@@ -80,6 +81,10 @@ func longest(typeName, fieldName string, args map[string]any) int {
 		return longestPairs
 	case "ImportRecordsPayload.rows":
 		return bulk.MaxAtOnce
+	case "AccessPreview.summary":
+		return longestSum
+	case "AccessChange.highestGroups":
+		return longestChart
 	case "Group.ancestors":
 		return longestChain
 	case "AccessExplanation.given", "AccessExplanation.missed":
