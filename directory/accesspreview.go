@@ -82,7 +82,7 @@ type AccessChange struct {
 	Account                 bool    // on the account itself, and so over all that is and comes to be in it
 	Assigned                bool    // over whatever is assigned to the user, wherever it is
 	Groups                  int     // at how many groups
-	Tops                    []int64 // the highest of those, maxTops at most
+	Tops                    []int64 // where, seen from above, that begins: at the group or below it; maxTops at most
 	Users                   *int
 	Contacts, Conversations *int
 }

@@ -194,7 +194,7 @@ type entry struct {
 	account       bool
 	assigned      bool
 	groups, users int
-	tops          []int64 // the highest of the groups
+	tops          []int64 // where, seen from above, it begins: at the group or below it
 	contacts      tally
 }
 

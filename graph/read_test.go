@@ -53,6 +53,15 @@ var everything = []string{
 		remedies { role { name } group { name } followsHomeGroup givers { name homeGroup { name } } giverRoles { name mayGive { name } } } }`,
 	`{ grantExpiries { totalCount nodes { id validUntil user { name } role { name } group { name } } } }`,
 	`{ roleTemplates { key name description policyNote pairs { permission scope } mayGiveKeys } }`,
+	fmt.Sprintf(`{ previewMoveGroup(input: {groupId: "%s", parentId: "%s"}) { token usersGaining usersLosing
+		summary { permission direction holders groups users contacts conversations }
+		changes(first: 3) { totalCount pageInfo { hasNextPage endCursor } edges { cursor }
+			nodes { user { name } permission direction account assigned groups highestGroups { name } users contacts conversations } } } }`,
+		relay.NewID(relay.KindGroup, 2), relay.NewID(relay.KindGroup, 4)),
+	fmt.Sprintf(`{ previewMoveUser(input: {userId: "%s", homeGroupId: "%s"}) { changes { nodes { user { name homeGroup { name } } } } } }`,
+		relay.NewID(relay.KindUser, 2), relay.NewID(relay.KindGroup, 2)),
+	fmt.Sprintf(`{ previewRoleChange(input: {roleId: "%s", name: "x"}) { token } previewGrant(input: {userId: "%s", roleId: "%s"}) { changes { nodes { highestGroups { name users { totalCount } } } } } }`,
+		relay.NewID(relay.KindRole, 7), relay.NewID(relay.KindUser, 2), relay.NewID(relay.KindRole, 3)),
 	`{ permissionChart { modules { module permissions { permission description holders { roleKey roleName scope } } } } }`,
 }
 

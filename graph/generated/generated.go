@@ -1720,7 +1720,7 @@ type AccessChange {
   assigned: Boolean! @authenticated
   """At how many groups, for the group, for all in it or for the contacts that wait in it; 0 for a permission on the account itself."""
   groups: Int! @authenticated
-  """The highest of those groups, 20 at most: the others lie below them, or follow them in the tree."""
+  """The highest places in the tree at which that begins, for the group itself or below it; 20 at most, in the order of the tree."""
   highestGroups: [Group!]! @authenticated
   """Over how many users; null for a permission that is not about users."""
   users: Int @authenticated
