@@ -149,7 +149,7 @@ func (s *Service) countContacts(ctx context.Context, p *AccessPreview) error {
 // counted says what has to be counted: the path under which whole stretches of groups change, if there are any; else
 // the groups that change as such; and the users whose own contacts are to be told from the others.
 func (p *AccessPreview) counted() (wide *string, alone, users []int64) {
-	about := overContacts()
+	about := p.board.overContacts
 	var paths []string
 	groups := map[int64]bool{}
 	for _, c := range p.classes {
@@ -315,7 +315,7 @@ func (p *AccessPreview) Change(i int) AccessChange {
 	e := r.class.entries[r.entry]
 	a := AccessChange{Number: i, UserID: r.user, Permission: e.permission, Direction: e.direction(), Account: e.account, Assigned: e.assigned,
 		Groups: e.groups, Tops: e.tops}
-	if (overUsers() &^ accountOnly()).Has(e.permission) {
+	if p.board.overUsers.Has(e.permission) {
 		a.Users = &e.users
 	}
 	if p.tellsContacts(e.permission) {
@@ -335,7 +335,7 @@ func (p *AccessPreview) Change(i int) AccessChange {
 }
 
 func (p *AccessPreview) tellsContacts(permission authz.Permission) bool {
-	return p.countsContacts && overContacts().Has(permission)
+	return p.countsContacts && p.board.overContacts.Has(permission)
 }
 
 // union is what any user at all gains or loses at a cell: over everything by one user, and by more than one.
@@ -412,7 +412,7 @@ func (p *AccessPreview) total(e entry, holders int, unions []union) PermissionCh
 			}
 		}
 	}
-	if (overUsers() &^ accountOnly()).Has(e.permission) {
+	if p.board.overUsers.Has(e.permission) {
 		t.Users = &users
 	}
 	if p.tellsContacts(e.permission) {

@@ -2,18 +2,14 @@ package directory
 
 import (
 	"cmp"
-	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
-	"maps"
 	"slices"
 	"sort"
 	"strings"
 
 	"canopy/authz"
-	ent "canopy/ent/generated"
-	"canopy/ent/generated/user"
 	"canopy/ent/rule"
 	"canopy/tree"
 )
@@ -48,7 +44,8 @@ func (t tally) add(o tally, times int) tally {
 // node is a group that is compared by itself. Its cells are 2i for itself and 2i+1 for the rest below it.
 type node struct {
 	id     int64
-	inside []int // the nodes below it that have no other between, after the change
+	outer  int   // the nearest node above it, after the change; -1 for the root
+	inside []int // the nodes whose outer it is
 }
 
 // board is all cells, with ways to find them.
@@ -59,6 +56,11 @@ type board struct {
 	mover    int    // the cell of the mover as somebody over whom others hold permissions; -1: there is none
 	byBefore []int  // the nodes in the order of the paths before the change
 	byAfter  []int  // and after it
+
+	// The permissions that mean something over users and over contacts, and those on the account itself, by which no
+	// group is reached.
+	overUsers, overContacts, accountOnly authz.Set
+	around                               []change // see borders
 }
 
 // elsewhere is the number of no group: the place of a rest is below its node and nowhere in particular.
@@ -69,11 +71,21 @@ func rest(p authz.Place) authz.Place {
 	return p
 }
 
-func (f *foresight) board(ctx context.Context, d *doing) (*board, error) {
+func (f *foresight) board() *board {
 	b := &board{number: map[int64]int{}, mover: -1}
+	for _, p := range authz.Permissions() {
+		definition := p.Definition()
+		if definition.AccountOnly {
+			b.accountOnly |= authz.SetOf(p)
+		}
+		if definition.Module == authz.ModuleService || definition.Module == authz.ModuleContacts {
+			b.overContacts |= authz.SetOf(p)
+		}
+	}
+	b.overUsers = overUsers() &^ b.accountOnly
 	for id, g := range f.after.groups {
 		if g != nil && f.before.groups[id] != nil {
-			b.nodes = append(b.nodes, node{id: id})
+			b.nodes = append(b.nodes, node{id: id, outer: -1})
 		}
 	}
 	slices.SortFunc(b.nodes, func(x, y node) int { return strings.Compare(f.after.groups[x.id].Path, f.after.groups[y.id].Path) })
@@ -86,7 +98,7 @@ func (f *foresight) board(ctx context.Context, d *doing) (*board, error) {
 		above := tree.IDs(after.Path)
 		for k := len(above) - 2; k >= 0; k-- {
 			if outer, isNode := b.number[above[k]]; isNode {
-				b.nodes[outer].inside = append(b.nodes[outer].inside, i)
+				b.nodes[i].outer, b.nodes[outer].inside = outer, append(b.nodes[outer].inside, i)
 				break
 			}
 		}
@@ -98,52 +110,34 @@ func (f *foresight) board(ctx context.Context, d *doing) (*board, error) {
 	}
 	for i := range b.cells {
 		c := &b.cells[i]
-		sees := d.viewer.Holding(c.before).All
+		sees := f.asker.Holding(c.before).All
 		c.people = sees.Has(authz.UsersView)
 		if i != b.mover {
-			c.shown = sees.Has(authz.GroupsView) || c.before.GroupID == d.viewer.Home.GroupID
+			c.shown = sees.Has(authz.GroupsView) || c.before.GroupID == f.asker.Home.GroupID
 			c.totals = c.shown && sees.Has(authz.DashboardsView)
 		}
 	}
-	return b, b.count(ctx, d, f.audience.mover)
+	b.count(f)
+	b.around = make([]change, len(b.cells))
+	return b
 }
 
-// count counts groups and users. The mover is in a cell of their own.
-func (b *board) count(ctx context.Context, d *doing, m *mover) error {
-	ids := slices.Sorted(maps.Keys(b.number))
-	counters, err := tree.CountersOf(ctx, d.tx, ids)
-	if err != nil {
-		return err
-	}
-	residents := make(map[int64]int, len(ids))
-	for part := range slices.Chunk(ids, valuesAtOnce) {
-		var rows []struct {
-			HomeGroupID int64 `json:"home_group_id"`
-			Count       int   `json:"count"`
-		}
-		err := d.tx.User.Query().Where(user.AccountID(d.account.ID), user.HomeGroupIDIn(part...), user.StatusNEQ(user.StatusDELETED)).
-			GroupBy(user.FieldHomeGroupID).Aggregate(ent.Count()).Scan(authz.Trusted(ctx), &rows)
-		if err != nil {
-			return fmt.Errorf("directory: counting users for a preview: %w", err)
-		}
-		for _, r := range rows {
-			residents[r.HomeGroupID] = r.Count
-		}
-	}
+// count fills in how many groups and users are in each cell. The mover is in one of their own.
+func (b *board) count(f *foresight) {
 	for i, n := range b.nodes {
 		self, below := &b.cells[2*i], &b.cells[2*i+1]
-		self.users = residents[n.id]
-		below.groups, below.users = int(counters[n.id].Descendants), int(counters[n.id].Users)-self.users
+		counters := f.counters[n.id]
+		self.users = f.residents[n.id]
+		below.groups, below.users = int(counters.Descendants), int(counters.Users)-self.users
 		for _, k := range n.inside {
-			inner := counters[b.nodes[k].id]
+			inner := f.counters[b.nodes[k].id]
 			below.groups -= 1 + int(inner.Descendants)
 			below.users -= int(inner.Users)
 		}
-		if m != nil && n.id == m.to.GroupID {
+		if m := f.audience.mover; m != nil && n.id == m.to.GroupID {
 			self.users--
 		}
 	}
-	return nil
 }
 
 // at returns the cell of the group with that path.
@@ -170,6 +164,7 @@ type class struct {
 	own           change // over their own records
 	home          int    // the cell of those records
 	entries       []entry
+	borders       []border
 }
 
 // change is what is gained and what is lost.
@@ -205,50 +200,21 @@ func (e entry) of(c change) bool {
 	return c.lost.Has(e.permission)
 }
 
-// accountOnly are the permissions on the account itself: no group is reached by them.
-func accountOnly() authz.Set {
-	var set authz.Set
-	for _, p := range authz.Permissions() {
-		if p.Definition().AccountOnly {
-			set |= authz.SetOf(p)
-		}
-	}
-	return set
-}
-
-// overContacts are the permissions that mean something over a contact.
-func overContacts() authz.Set {
-	var set authz.Set
-	for _, p := range authz.Permissions() {
-		if m := p.Definition().Module; m == authz.ModuleService || m == authz.ModuleContacts {
-			set |= authz.SetOf(p)
-		}
-	}
-	return set
-}
-
 // compare judges every class at every cell that can differ, and keeps what the viewer may be told.
-func (f *foresight) compare(ctx context.Context, d *doing) (*AccessPreview, error) {
-	b, err := f.board(ctx, d)
-	if err != nil {
-		return nil, err
-	}
+func (f *foresight) compare(p proposal) (*AccessPreview, error) {
+	b := f.board()
 	classes, err := f.classes(b)
 	if err != nil {
 		return nil, err
 	}
-	shown := &AccessPreview{board: b, countsContacts: d.viewer.Permissions().Has(authz.DashboardsView), accountID: d.account.ID}
+	shown := &AccessPreview{board: b, countsContacts: f.asker.Permissions().Has(authz.DashboardsView), accountID: f.asker.AccountID}
 	seen := make([]int, len(b.cells))
-	for i := range seen {
-		seen[i] = -1
-	}
 	for i, c := range classes {
-		c.users = slices.DeleteFunc(c.users, func(id int64) bool { return !f.tells(d, id) })
-		if len(c.users) == 0 {
+		if c.users = slices.DeleteFunc(c.users, func(id int64) bool { return !f.tells(id) }); len(c.users) == 0 {
 			continue
 		}
-		for _, at := range b.candidates(c, seen, i) {
-			c.compareAt(at, &b.cells[at])
+		for _, at := range b.candidates(c, seen, i+1) {
+			c.compareAt(at, b)
 		}
 		c.compareApart(b)
 		if c.enter(b); len(c.entries) > 0 {
@@ -256,13 +222,14 @@ func (f *foresight) compare(ctx context.Context, d *doing) (*AccessPreview, erro
 		}
 	}
 	shown.sort()
-	return shown, nil
+	shown.Token, err = f.tokenOf(p, shown)
+	return shown, err
 }
 
 // tells says whether the viewer sees the user, as they stand before the change.
-func (f *foresight) tells(d *doing, id int64) bool {
+func (f *foresight) tells(id int64) bool {
 	home := rule.PlaceOf(f.before.groups[f.before.users[id].HomeGroupID])
-	return id == d.viewer.UserID || d.viewer.Can(authz.UsersView, authz.AtUser(home, id))
+	return id == f.asker.UserID || f.asker.Can(authz.UsersView, authz.AtUser(home, id))
 }
 
 // classes puts those together who hold the same roles at the same places, before the change and after it.
@@ -363,13 +330,17 @@ func onAccount(v *authz.Viewer) (set authz.Set) {
 }
 
 // compareAt judges the class at one cell.
-func (c *class) compareAt(at int, where *cell) {
+func (c *class) compareAt(at int, b *board) {
+	where := &b.cells[at]
 	was, is := c.before.Holding(where.before), c.after.Holding(where.after)
-	difference := func(was, is authz.Set) change { return change{is &^ was &^ accountOnly(), was &^ is &^ accountOnly()} }
-	d := cellChange{cell: at, all: difference(was.All, is.All), waiting: difference(was.Waiting, is.Waiting)}
+	d := cellChange{cell: at, all: difference(was.All, is.All, b.accountOnly), waiting: difference(was.Waiting, is.Waiting, b.accountOnly)}
 	if d.any().any() != 0 {
 		c.cells = append(c.cells, d)
 	}
+}
+
+func difference(was, is, without authz.Set) change {
+	return change{is &^ was &^ without, was &^ is &^ without}
 }
 
 // compareApart judges what is bound to no group: the account, what is assigned to the users, their own records.
@@ -390,15 +361,14 @@ func (c *class) compareApart(b *board) {
 		note(&c.assigned, assigned, assigned)
 		note(&c.own, authz.AtUser(home.before, user), authz.AtUser(home.after, user))
 	}
-	c.assigned.gained &= overContacts()
-	c.assigned.lost &= overContacts()
-	c.own.gained &= overUsers() &^ accountOnly()
-	c.own.lost &= overUsers() &^ accountOnly()
+	c.assigned.gained &= b.overContacts
+	c.assigned.lost &= b.overContacts
+	c.own.gained &= b.overUsers
+	c.own.lost &= b.overUsers
 }
 
 // enter works out the entries of the class: what of its changes the viewer may be told.
 func (c *class) enter(b *board) {
-	people := overUsers() &^ accountOnly()
 	changed := c.account.any() | c.assigned.any() | c.own.any()
 	for _, at := range c.cells {
 		changed |= at.any().any()
@@ -413,7 +383,7 @@ func (c *class) enter(b *board) {
 				if where.shown && e.of(at.any()) {
 					e.groups += where.groups
 				}
-				if where.people && people.Has(p) && e.of(at.all) {
+				if where.people && b.overUsers.Has(p) && e.of(at.all) {
 					e.users += where.users
 					ownCounted = ownCounted || at.cell == c.home
 				}
@@ -432,9 +402,9 @@ func (c *class) enter(b *board) {
 	if len(c.entries) == 0 {
 		return
 	}
-	borders := c.borders(b)
+	c.borders = c.bordersOn(b)
 	for i := range c.entries {
-		c.entries[i].tops = c.entries[i].highest(b, borders)
+		c.entries[i].tops = c.entries[i].highest(b, c.borders)
 	}
 }
 
@@ -445,31 +415,32 @@ type border struct {
 	outside, at, below change
 }
 
-func (c *class) borders(b *board) []border {
-	changes := make(map[int]change, len(c.cells))
-	touched := map[int]bool{}
+func (c *class) bordersOn(b *board) []border {
+	changes := b.around // what changes at each cell; all zero but for these moments
+	var touched []int
 	for _, at := range c.cells {
 		if at.cell == b.mover || !b.cells[at.cell].shown {
 			continue
 		}
 		changes[at.cell] = at.any()
-		touched[at.cell/2] = true
-	}
-	around := map[int]change{}
-	for i := range b.nodes {
-		if below, ok := changes[2*i+1]; ok {
-			for _, k := range b.nodes[i].inside {
-				around[k] = below
-				touched[k] = true
-			}
+		touched = append(touched, at.cell/2)
+		if at.cell%2 == 1 {
+			touched = append(touched, b.nodes[at.cell/2].inside...)
 		}
 	}
+	slices.Sort(touched)
 	var list []border
-	for _, i := range slices.Sorted(maps.Keys(touched)) {
-		n := border{node: i, outside: around[i], at: changes[2*i], below: changes[2*i+1]}
+	for _, i := range slices.Compact(touched) {
+		n := border{node: i, at: changes[2*i], below: changes[2*i+1]}
+		if outer := b.nodes[i].outer; outer >= 0 {
+			n.outside = changes[2*outer+1]
+		}
 		if n.at != n.outside || n.below != n.outside {
 			list = append(list, n)
 		}
+	}
+	for _, at := range c.cells {
+		changes[at.cell] = change{}
 	}
 	return list
 }
@@ -494,7 +465,7 @@ func (c *class) digest(b *board) []byte {
 	for _, e := range c.entries {
 		spelled = fmt.Appendf(spelled, "%s %t %t %t %d %d\n", e.permission, e.gained, e.account, e.assigned, e.groups, e.users)
 	}
-	borders := c.borders(b)
+	borders := slices.Clone(c.borders)
 	slices.SortFunc(borders, func(x, y border) int { return cmp.Compare(b.nodes[x.node].id, b.nodes[y.node].id) })
 	for _, n := range borders {
 		number(b.nodes[n.node].id)

@@ -28,8 +28,11 @@ const (
 
 // foresight watches a change of access: who may gain or lose by it, and how those stand before and after it.
 type foresight struct {
+	asker         *authz.Viewer // to whom it is told
 	audience      audience
 	before, after *standing
+	counters      map[int64]tree.Counters // of the groups, after the change
+	residents     map[int64]int           // users whose home each group is, after the change
 	tooBig        bool
 }
 
@@ -183,12 +186,40 @@ func (f *foresight) loadBefore(ctx context.Context, d *doing, a audience) error 
 	return f.before.add(ctx, d.tx.Client(), walls)
 }
 
-// loadAfter loads the same once more, after the change.
+// loadAfter loads the same once more, after the change. The move of a branch leaves users, roles and grants as they were.
 func (f *foresight) loadAfter(ctx context.Context, d *doing) (err error) {
-	if f.after, err = d.standing(ctx, f.everybody(), f.audience.at); err != nil {
+	if f.audience.branch != "" {
+		after := *f.before
+		after.groups = map[int64]*ent.Group{}
+		f.after = &after
+	} else if f.after, err = d.standing(ctx, f.everybody(), f.audience.at); err != nil {
 		return err
 	}
 	return f.after.add(ctx, d.tx.Client(), slices.Sorted(maps.Keys(f.before.groups)))
+}
+
+// count counts groups and users; contacts are counted when the transaction is over.
+func (f *foresight) count(ctx context.Context, d *doing) (err error) {
+	ids := slices.Sorted(maps.Keys(f.after.groups))
+	if f.counters, err = tree.CountersOf(ctx, d.tx, ids); err != nil {
+		return err
+	}
+	f.residents = make(map[int64]int, len(ids))
+	for part := range slices.Chunk(ids, valuesAtOnce) {
+		var rows []struct {
+			HomeGroupID int64 `json:"home_group_id"`
+			Count       int   `json:"count"`
+		}
+		err := d.tx.User.Query().Where(user.AccountID(d.account.ID), user.HomeGroupIDIn(part...), user.StatusNEQ(user.StatusDELETED)).
+			GroupBy(user.FieldHomeGroupID).Aggregate(ent.Count()).Scan(authz.Trusted(ctx), &rows)
+		if err != nil {
+			return fmt.Errorf("directory: counting users for a preview: %w", err)
+		}
+		for _, r := range rows {
+			f.residents[r.HomeGroupID] = r.Count
+		}
+	}
+	return nil
 }
 
 func (f *foresight) everybody() []int64 {

@@ -91,19 +91,23 @@ func (s *Service) PreviewGrantRole(ctx context.Context, in GrantRole) (*AccessPr
 // errPreviewed rolls back what was done only to be looked at.
 var errPreviewed = errors.New("directory: a preview is never committed")
 
+// preview compares when the transaction is over: that may take longer than a writer should keep others waiting.
 func (s *Service) preview(ctx context.Context, p proposal, change func(context.Context, *doing) error) (*AccessPreview, error) {
-	var shown *AccessPreview
-	err := s.change(ctx, tree.LockExclusive, func(ctx context.Context, d *doing) error {
+	var f *foresight
+	err := s.change(ctx, tree.LockExclusive, func(ctx context.Context, d *doing) (err error) {
 		if err := d.may(authz.AccessExplain, authz.Target{}, "on the account"); err != nil {
 			return err
 		}
-		var err error
-		if shown, err = d.foreseen(ctx, p, func() error { return change(ctx, d) }); err != nil {
+		if f, err = d.foreseen(ctx, func() error { return change(ctx, d) }); err != nil {
 			return err
 		}
 		return errPreviewed
 	})
 	if !errors.Is(err, errPreviewed) {
+		return nil, err
+	}
+	shown, err := f.compare(p)
+	if err != nil {
 		return nil, err
 	}
 	return shown, s.countContacts(ctx, shown)
@@ -114,7 +118,11 @@ func (s *Service) asForeseen(ctx context.Context, d *doing, token *string, p pro
 	if token == nil {
 		return change()
 	}
-	now, err := d.foreseen(ctx, p, change)
+	f, err := d.foreseen(ctx, change)
+	if err != nil {
+		return err
+	}
+	now, err := f.compare(p)
 	if err != nil {
 		return err
 	}
@@ -125,9 +133,9 @@ func (s *Service) asForeseen(ctx context.Context, d *doing, token *string, p pro
 	return nil
 }
 
-// foreseen makes the change and says what it does to everybody's access, as far as the viewer may know.
-func (d *doing) foreseen(ctx context.Context, p proposal, change func() error) (*AccessPreview, error) {
-	f := &foresight{}
+// foreseen makes the change and remembers how everybody whom it may concern stands before and after it.
+func (d *doing) foreseen(ctx context.Context, change func() error) (*foresight, error) {
+	f := &foresight{asker: d.viewer}
 	d.foresight = f
 	if err := change(); err != nil {
 		return nil, err
@@ -138,12 +146,7 @@ func (d *doing) foreseen(ctx context.Context, p proposal, change func() error) (
 	if err := f.loadAfter(ctx, d); err != nil {
 		return nil, err
 	}
-	shown, err := f.compare(ctx, d)
-	if err != nil {
-		return nil, err
-	}
-	shown.Token, err = d.tokenOf(p, shown)
-	return shown, err
+	return f, f.count(ctx, d)
 }
 
 // tokenVersion begins every token; another way of comparing or of spelling needs another one.
@@ -151,12 +154,12 @@ const tokenVersion = "p1."
 
 // tokenOf is the digest of who asks for what and of what they are shown. Contacts are left out: their numbers change
 // all the time.
-func (d *doing) tokenOf(p proposal, shown *AccessPreview) (string, error) {
+func (f *foresight) tokenOf(p proposal, shown *AccessPreview) (string, error) {
 	input, err := json.Marshal(p.input)
 	if err != nil {
 		return "", fmt.Errorf("directory: spelling the input of %s: %w", p.change, err)
 	}
-	head, err := json.Marshal([]any{d.account.ID, d.viewer.UserID, p.change, string(input)})
+	head, err := json.Marshal([]any{f.asker.AccountID, f.asker.UserID, p.change, string(input)})
 	if err != nil {
 		return "", fmt.Errorf("directory: spelling a preview of %s: %w", p.change, err)
 	}

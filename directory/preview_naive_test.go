@@ -169,7 +169,9 @@ func (c *chaos) pairs() []authz.Pair {
 // explaining are the pairs of somebody who may preview and sees more or less.
 func (c *chaos) explaining() []authz.Pair {
 	pairs := at(authz.ScopeAccount, authz.AccessExplain, authz.RolesView, authz.RolesManage)
-	scope := func(more ...authz.Scope) authz.Scope { return pick(c, append(more, authz.ScopeAccount, authz.ScopeSubtree)) }
+	scope := func(more ...authz.Scope) authz.Scope {
+		return pick(c, append(more, authz.ScopeAccount, authz.ScopeSubtree))
+	}
 	pairs = append(pairs, at(scope(), authz.GroupsMove, authz.UsersEdit, authz.RolesAssign)...)
 	pairs = append(pairs, at(scope(authz.ScopeGroup), authz.GroupsView)...)
 	pairs = append(pairs, at(scope(authz.ScopeGroup), authz.UsersView)...)

@@ -72,12 +72,14 @@ func loadStanding(ctx context.Context, c *ent.Client, accountID int64, userIDs [
 	}
 	var stands []int64
 	for part := range slices.Chunk(userIDs, valuesAtOnce) {
-		users, err := c.User.Query().Where(user.AccountID(accountID), user.IDIn(part...)).All(ctx)
+		users, err := c.User.Query().Where(user.AccountID(accountID), user.IDIn(part...)).
+			Select(user.FieldID, user.FieldHomeGroupID).All(ctx)
 		if err != nil {
 			return nil, err
 		}
 		grants, err := c.RoleGrant.Query().Where(rolegrant.AccountID(accountID), rolegrant.UserIDIn(part...)).
-			Where(inForce(at)...).Order(rolegrant.ByID()).All(ctx)
+			Where(inForce(at)...).Order(rolegrant.ByID()).
+			Select(rolegrant.FieldID, rolegrant.FieldUserID, rolegrant.FieldRoleID, rolegrant.FieldGroupID).All(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -154,13 +156,14 @@ func rolesOf(ctx context.Context, c *ent.Client, accountID int64) (map[int64]*en
 	return roles, err
 }
 
-// withAncestors returns the groups with all that are above them, by id.
+// withAncestors returns the groups with all that are above them, by id, with what access depends on.
 func withAncestors(ctx context.Context, c *ent.Client, accountID int64, ids []int64) (map[int64]*ent.Group, error) {
 	found := map[int64]*ent.Group{}
 	for wanted := once(ids); len(wanted) > 0; {
 		part := wanted[:min(len(wanted), valuesAtOnce)]
 		wanted = wanted[len(part):]
-		list, err := c.Group.Query().Where(group.AccountID(accountID), group.IDIn(part...)).All(authz.Trusted(ctx))
+		list, err := c.Group.Query().Where(group.AccountID(accountID), group.IDIn(part...)).
+			Select(group.FieldID, group.FieldPath, group.FieldWall, group.FieldSharedInbox, group.FieldAssignmentMode).All(authz.Trusted(ctx))
 		if err != nil {
 			return nil, err
 		}
