@@ -22,8 +22,8 @@ import (
 // How many users and groups a preview compares one by one. Groups that nothing is special about do not count: they are
 // compared together.
 const (
-	maxForeseenUsers  = 100_000
-	maxForeseenGroups = 100_000
+	maxForeseenUsers  = 50_000
+	maxForeseenGroups = 50_000
 )
 
 // foresight watches a change of access: who may gain or lose by it, and how those stand before and after it.

@@ -537,3 +537,28 @@ func changedLines(before, after string) string {
 	come := slices.DeleteFunc(slices.Clone(new), func(line string) bool { return slices.Contains(old, line) })
 	return "- " + strings.Join(gone, "\n- ") + "\n+ " + strings.Join(come, "\n+ ")
 }
+
+// TestTooMuchToPreviewIsRefused gives a role to more users than are compared; the change itself does not mind.
+func TestTooMuchToPreviewIsRefused(t *testing.T) {
+	w := company(t, testdb.SQLite(t))
+	w.role("Lister", authz.Pair{Permission: authz.ContactsView, Scope: authz.ScopeSubtree})
+	w.write(func(ctx context.Context, tx *ent.Tx) error {
+		const numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50001) "
+		_, err := tx.ExecContext(ctx, numbers+`INSERT INTO users (account_id, home_group_id, name, name_key, email, email_key, status, availability, created_at)
+				SELECT $1, $2, 'many', 'many', 'many' || i, 'many' || i, 'ACTIVE', 'AWAY', $3 FROM n`, w.account, w.ids["north"], now)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `INSERT INTO role_grants (account_id, user_id, role_id, valid_from, created_at, reason)
+				SELECT account_id, id, $1, $2, $2, '' FROM users WHERE name_key = 'many'`, w.ids["Lister"], now)
+		return err
+	})
+	input := fmt.Sprintf(`roleId: "%s", pairs: [{permission: CONTACTS_VIEW, scope: GROUP}]`, w.id(relay.KindRole, "Lister"))
+	if got := w.refused(w.as("olga"), fmt.Sprintf(`{ previewRoleChange(input: {%s}) { token } }`, input), nil); got["code"] != "CONFLICT" || got["reason"] != "PREVIEW_TOO_BIG" {
+		t.Errorf("got %v", got)
+	}
+	if got := w.refused(w.as("olga"), fmt.Sprintf(`{ previewRoleChange(input: {roleId: "%s", name: "x"}) { token } }`, w.id(relay.KindRole, authz.RoleOwner)), nil); got["reason"] != "BUILT_IN_ROLE" {
+		t.Errorf("got %v", got)
+	}
+	w.ask("olga", `mutation { updateRole(input: {%s}) { role { id } } }`, input)
+}
