@@ -327,6 +327,13 @@ func TestTokensOfOthersAreWorthNothing(t *testing.T) {
 		w := company(t, db)
 		w.user("otto", "root", authz.RoleOwner)
 		own := w.preview("olga", "previewMoveGroup", w.moving("north", "support")).Token
+		// Neither name changes anybody's access, and yet the one is not the other.
+		w.role("Lister", authz.Pair{Permission: authz.ContactsView, Scope: authz.ScopeSubtree})
+		renaming := fmt.Sprintf(`roleId: "%s", name: `, w.id(relay.KindRole, "Lister"))
+		x := w.preview("olga", "previewRoleChange", renaming+`"x"`).Token
+		if got := w.refused(w.as("olga"), fmt.Sprintf(`mutation { updateRole(input: {%s}) { role { id } } }`, withToken(renaming+`"y"`, x)), nil); got["reason"] != "PREVIEW_OUTDATED" {
+			t.Errorf("another name: %v", got)
+		}
 		for name, token := range map[string]string{
 			"another viewer's": w.preview("otto", "previewMoveGroup", w.moving("north", "support")).Token,
 			"another place":    w.preview("olga", "previewMoveGroup", w.moving("north", "vault")).Token,
