@@ -426,7 +426,7 @@ func TestPreviewsTellNothingHidden(t *testing.T) {
 		w.write(func(ctx context.Context, tx *ent.Tx) error {
 			owners := w.ids["Explainer"]
 			w.ids["Lister may"] = w.ids["Lister"]
-			return tx.Role.UpdateOneID(owners).AddMayGiveIDs(w.ids["Lister"]).Exec(ctx)
+			return tx.Role.UpdateOneID(owners).AddMayGiveIDs(w.ids["Lister"], w.ids[authz.RoleAgent]).Exec(ctx)
 		})
 		w.write(func(ctx context.Context, tx *ent.Tx) error {
 			return tx.Role.UpdateOneID(w.ids["Explainer"]).SetPairs(append(pairs, everywhere(authz.RolesAssign)...)).Exec(ctx)
