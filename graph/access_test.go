@@ -73,6 +73,7 @@ var table = []access{
 	{"grantExpiries", ``, `ROLES_ASSIGN somewhere`, nil},
 	{"roleTemplates", ``, ``, nil},
 	{"permissionChart", ``, ``, nil},
+	{"explainAccess", `permission: GROUPS_MOVE, userId: "U tom", targetId: "G desk"`, `ACCESS_EXPLAIN`, nil},
 	{"previewMoveGroup", `input: {groupId: "G desk", parentId: "G annex"}`, `ACCESS_EXPLAIN, GROUPS_MOVE at G desk, GROUPS_MOVE at G branch, GROUPS_MOVE at G annex`, nil},
 	{"previewMoveUser", `input: {userId: "U tom", homeGroupId: "G annex"}`, `ACCESS_EXPLAIN, USERS_EDIT at U tom, USERS_EDIT at G annex, ROLES_ASSIGN at G annex`, nil},
 	{"previewRoleChange", `input: {roleId: "R Reader", description: "Reads."}`, `ACCESS_EXPLAIN, ROLES_MANAGE`, nil},
