@@ -25,6 +25,8 @@ type doing struct {
 	viewer  *authz.Viewer // as they stand inside the transaction; nil for the platform operator
 	account *ent.Account
 	at      time.Time
+
+	foresight *foresight // what the change is compared by; nil when nobody wants to know
 }
 
 // lock is tree.LockShared or tree.LockExclusive.

@@ -140,8 +140,5 @@ func gainsAccess(gain authz.Set) error {
 // gainsOver refuses when the viewer holds more over a user at the new place than at the old one. Only permissions that
 // mean something over a user count, and moving somebody else changes nothing about what the viewer holds where.
 func (d *doing) gainsOver(from, to authz.Place) error {
-	overUsers := authz.SetOf(authz.AgentPanelView, authz.AgentSettingsEdit,
-		authz.UsersView, authz.UsersInvite, authz.UsersEdit, authz.UsersDeactivate, authz.UsersDelete,
-		authz.RolesView, authz.RolesAssign, authz.AccessExplain, authz.AccessReviewManage, authz.AccessReviewDecide)
-	return gainsAccess(d.viewer.Holding(to).All & overUsers &^ d.viewer.Holding(from).All)
+	return gainsAccess(d.viewer.Holding(to).All & overUsers() &^ d.viewer.Holding(from).All)
 }

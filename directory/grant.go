@@ -28,6 +28,8 @@ type GrantRole struct {
 	ValidFrom  *time.Time // nil: now
 	ValidUntil *time.Time // nil: no end
 	Reason     string
+
+	PreviewToken *string // refuse the grant unless it does what a preview of it showed; nil: no preview
 }
 
 // GrantRole gives a user a role. Nobody gives themselves anything, or what their own roles do not list; ROLES_ASSIGN is
@@ -35,32 +37,41 @@ type GrantRole struct {
 func (s *Service) GrantRole(ctx context.Context, in GrantRole) (*ent.RoleGrant, error) {
 	var given *ent.RoleGrant
 	err := s.change(ctx, tree.LockExclusive, func(ctx context.Context, d *doing) error {
-		m, r, err := d.userAndRole(ctx, in)
-		if err != nil {
+		return s.asForeseen(ctx, d, in.PreviewToken, in.proposal(), func() (err error) {
+			given, err = d.grantRole(ctx, in)
 			return err
-		}
-		in.ValidFrom, in.ValidUntil = utc(in.ValidFrom), utc(in.ValidUntil)
-		if err := in.checkTimes(d.at); err != nil {
-			return err
-		}
-		reason, err := d.reason(in.Reason)
-		if err != nil {
-			return err
-		}
-		if err := d.admitsGrant(ctx, m, r, in); err != nil {
-			return err
-		}
-		made, err := d.createGrants(ctx, []newGrant{{user: m.User, role: r, in: in}}, reason)
-		if err != nil {
-			return err
-		}
-		given = made[0]
-		return nil
+		})
 	})
 	if err != nil {
 		return nil, err
 	}
 	return given, nil
+}
+
+func (d *doing) grantRole(ctx context.Context, in GrantRole) (*ent.RoleGrant, error) {
+	m, r, err := d.userAndRole(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	in.ValidFrom, in.ValidUntil = utc(in.ValidFrom), utc(in.ValidUntil)
+	if err := in.checkTimes(d.at); err != nil {
+		return nil, err
+	}
+	reason, err := d.reason(in.Reason)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.admitsGrant(ctx, m, r, in); err != nil {
+		return nil, err
+	}
+	if err := d.foreseeGrant(ctx, m, in); err != nil {
+		return nil, err
+	}
+	made, err := d.createGrants(ctx, []newGrant{{user: m.User, role: r, in: in}}, reason)
+	if err != nil {
+		return nil, err
+	}
+	return made[0], nil
 }
 
 // userAndRole loads whom and what the grant is about, and holds the limits on giving access against it.

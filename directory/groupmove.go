@@ -22,6 +22,8 @@ type MoveGroup struct {
 	GroupID  int64
 	ParentID int64
 	Reason   string
+
+	PreviewToken *string // refuse the move unless it does what a preview of it showed; nil: no preview
 }
 
 // MovedGroup is a group at its new place.
@@ -36,28 +38,39 @@ type MovedGroup struct {
 // present parent and at the new one. Access, the tree and lists go by the new place at once; what a big branch has in
 // lists is rewritten afterwards by CarryMoves.
 func (s *Service) MoveGroup(ctx context.Context, in MoveGroup) (*MovedGroup, error) {
-	moved := &MovedGroup{}
+	var moved *MovedGroup
 	err := s.change(ctx, tree.LockExclusive, func(ctx context.Context, d *doing) error {
-		g, parent, err := d.groupAndParent(ctx, in)
-		if err != nil {
+		return s.asForeseen(ctx, d, in.PreviewToken, in.proposal(), func() (err error) {
+			moved, err = s.moveGroup(ctx, d, in)
 			return err
-		}
-		reason, bad := d.reason(in.Reason)
-		moveID, refused := s.move(ctx, d, g, parent)
-		if err := foremost(refused, bad); err != nil {
-			return err
-		}
-		if moved, err = d.moved(ctx, g.ID, moveID); err != nil {
-			return err
-		}
-		return d.record(ctx, audit.Event{Action: "GROUP_MOVED", TargetKind: relay.KindGroup, TargetID: g.ID, Reason: reason,
-			Before: audit.Fields{"parent": groupID(*g.ParentID)},
-			After:  audit.Fields{"parent": groupID(parent.ID)}})
+		})
 	})
 	if err != nil {
 		return nil, err
 	}
 	return moved, nil
+}
+
+func (s *Service) moveGroup(ctx context.Context, d *doing, in MoveGroup) (*MovedGroup, error) {
+	g, parent, err := d.groupAndParent(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	reason, bad := d.reason(in.Reason)
+	if err := d.foreseeMove(ctx, g, parent); err != nil {
+		return nil, err
+	}
+	moveID, refused := s.move(ctx, d, g, parent)
+	if err := foremost(refused, bad); err != nil {
+		return nil, err
+	}
+	moved, err := d.moved(ctx, g.ID, moveID)
+	if err != nil {
+		return nil, err
+	}
+	return moved, d.record(ctx, audit.Event{Action: "GROUP_MOVED", TargetKind: relay.KindGroup, TargetID: g.ID, Reason: reason,
+		Before: audit.Fields{"parent": groupID(*g.ParentID)},
+		After:  audit.Fields{"parent": groupID(parent.ID)}})
 }
 
 func (d *doing) moved(ctx context.Context, groupID, moveID int64) (moved *MovedGroup, err error) {

@@ -244,6 +244,8 @@ type UpdateRole struct {
 	Pairs       []authz.Pair
 	MayGive     []int64 // empty but not nil: none
 	Reason      string
+
+	PreviewToken *string // refuse the change unless it does what a preview of it showed; nil: no preview
 }
 
 // UpdateRole changes a custom role for all its holders at once. Its author now is who changes it: what it was and what
@@ -251,45 +253,55 @@ type UpdateRole struct {
 func (s *Service) UpdateRole(ctx context.Context, in UpdateRole) (*ent.Role, error) {
 	var changed *ent.Role
 	err := s.change(ctx, tree.LockExclusive, func(ctx context.Context, d *doing) error {
-		was, giving, err := d.customRole(ctx, in.RoleID, in.MayGive...)
-		if err != nil {
+		return s.asForeseen(ctx, d, in.PreviewToken, in.proposal(), func() (err error) {
+			changed, err = d.updateRole(ctx, in)
 			return err
-		}
-		listed := idsOf(was.Edges.MayGive)
-		is := in.over(was)
-		if in.MayGive != nil {
-			listed = once(in.MayGive)
-		}
-		if err := giving.admits(authz.PairsOf(is.Pairs), listed); err != nil {
-			return err
-		}
-		if err := d.mayNarrow(ctx, giving, was, authz.PairsOf(is.Pairs), listed); err != nil {
-			return err
-		}
-		text, err := checkRole(is.Name, is.Description, is.PolicyNote, authz.PairsOf(is.Pairs))
-		if err != nil {
-			return err
-		}
-		reason, err := d.reason(in.Reason)
-		if err != nil {
-			return err
-		}
-		if err := d.customRolesOn(); err != nil {
-			return err
-		}
-		changed, err = d.tx.Role.UpdateOneID(was.ID).SetName(text.name).SetNameKey(fold.Key(text.name)).
-			SetDescription(text.description).SetPolicyNote(text.policyNote).SetPairs(authz.PairsOf(is.Pairs).List()).
-			ClearMayGive().AddMayGiveIDs(listed...).Save(ctx)
-		if err != nil {
-			return roleNameTaken(err)
-		}
-		return d.record(ctx, audit.Event{Action: "ROLE_UPDATED", TargetKind: relay.KindRole, TargetID: was.ID, Reason: reason,
-			Before: roleFields(was, idsOf(was.Edges.MayGive)), After: roleFields(changed, listed)})
+		})
 	})
 	if err != nil {
 		return nil, err
 	}
 	return changed, nil
+}
+
+func (d *doing) updateRole(ctx context.Context, in UpdateRole) (*ent.Role, error) {
+	was, giving, err := d.customRole(ctx, in.RoleID, in.MayGive...)
+	if err != nil {
+		return nil, err
+	}
+	listed := idsOf(was.Edges.MayGive)
+	is := in.over(was)
+	if in.MayGive != nil {
+		listed = once(in.MayGive)
+	}
+	if err := giving.admits(authz.PairsOf(is.Pairs), listed); err != nil {
+		return nil, err
+	}
+	if err := d.mayNarrow(ctx, giving, was, authz.PairsOf(is.Pairs), listed); err != nil {
+		return nil, err
+	}
+	text, err := checkRole(is.Name, is.Description, is.PolicyNote, authz.PairsOf(is.Pairs))
+	if err != nil {
+		return nil, err
+	}
+	reason, err := d.reason(in.Reason)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.customRolesOn(); err != nil {
+		return nil, err
+	}
+	if err := d.foreseeRole(ctx, was); err != nil {
+		return nil, err
+	}
+	changed, err := d.tx.Role.UpdateOneID(was.ID).SetName(text.name).SetNameKey(fold.Key(text.name)).
+		SetDescription(text.description).SetPolicyNote(text.policyNote).SetPairs(authz.PairsOf(is.Pairs).List()).
+		ClearMayGive().AddMayGiveIDs(listed...).Save(ctx)
+	if err != nil {
+		return nil, roleNameTaken(err)
+	}
+	return changed, d.record(ctx, audit.Event{Action: "ROLE_UPDATED", TargetKind: relay.KindRole, TargetID: was.ID, Reason: reason,
+		Before: roleFields(was, idsOf(was.Edges.MayGive)), After: roleFields(changed, listed)})
 }
 
 // mayNarrow refuses to take anything from a role that somebody holds whom the viewer does not outrank.

@@ -17,6 +17,8 @@ type MoveUser struct {
 	UserID      int64
 	HomeGroupID int64
 	Reason      string
+
+	PreviewToken *string // refuse the move unless it does what a preview of it showed; nil: no preview
 }
 
 // MoveUser gives a user another home group. Grants without a group of their own travel along, so the viewer has to be
@@ -24,34 +26,45 @@ type MoveUser struct {
 func (s *Service) MoveUser(ctx context.Context, in MoveUser) (*ent.User, error) {
 	var moved *ent.User
 	err := s.change(ctx, tree.LockExclusive, func(ctx context.Context, d *doing) error {
-		m, to, err := d.userAndHome(ctx, in)
-		if err != nil {
+		return s.asForeseen(ctx, d, in.PreviewToken, in.proposal(), func() (err error) {
+			moved, err = d.moveUser(ctx, in)
 			return err
-		}
-		if err := d.mayMoveUser(ctx, m, rule.PlaceOf(to)); err != nil {
-			return err
-		}
-		reason, err := d.reason(in.Reason)
-		if err != nil {
-			return err
-		}
-		if _, err := lockUser(ctx, d.tx, m.ID); err != nil {
-			return err
-		}
-		if err := tree.MoveUser(ctx, d.tx, m.ID, m.HomeGroupID, to.ID); err != nil {
-			return err
-		}
-		if moved, err = d.anyUser(ctx, m.ID); err != nil {
-			return err
-		}
-		return d.record(ctx, audit.Event{Action: "USER_MOVED", TargetKind: relay.KindUser, TargetID: m.ID, Reason: reason,
-			Before: audit.Fields{"homeGroup": groupID(m.HomeGroupID)},
-			After:  audit.Fields{"homeGroup": groupID(to.ID)}})
+		})
 	})
 	if err != nil {
 		return nil, err
 	}
 	return moved, nil
+}
+
+func (d *doing) moveUser(ctx context.Context, in MoveUser) (*ent.User, error) {
+	m, to, err := d.userAndHome(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.mayMoveUser(ctx, m, rule.PlaceOf(to)); err != nil {
+		return nil, err
+	}
+	reason, err := d.reason(in.Reason)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.foreseeUserMove(ctx, m, to); err != nil {
+		return nil, err
+	}
+	if _, err := lockUser(ctx, d.tx, m.ID); err != nil {
+		return nil, err
+	}
+	if err := tree.MoveUser(ctx, d.tx, m.ID, m.HomeGroupID, to.ID); err != nil {
+		return nil, err
+	}
+	moved, err := d.anyUser(ctx, m.ID)
+	if err != nil {
+		return nil, err
+	}
+	return moved, d.record(ctx, audit.Event{Action: "USER_MOVED", TargetKind: relay.KindUser, TargetID: m.ID, Reason: reason,
+		Before: audit.Fields{"homeGroup": groupID(m.HomeGroupID)},
+		After:  audit.Fields{"homeGroup": groupID(to.ID)}})
 }
 
 // userAndHome loads the user and the new home group, and checks the permission at both.

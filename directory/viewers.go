@@ -35,60 +35,93 @@ func (s *Service) LoadViewers(ctx context.Context, c *ent.Client, accountID int6
 const valuesAtOnce = 1000
 
 func loadViewers(ctx context.Context, c *ent.Client, accountID int64, userIDs []int64, at time.Time, viewers map[int64]*authz.Viewer) error {
-	a, err := c.Account.Query().Where(account.ID(accountID)).Only(ctx)
+	st, err := loadStanding(ctx, c, accountID, userIDs, at)
 	if err != nil {
 		return err
 	}
-	users, err := c.User.Query().Where(user.AccountID(accountID), user.IDIn(userIDs...)).All(ctx)
-	if err != nil {
-		return err
+	for id := range st.users {
+		v, err := st.viewer(id)
+		if err != nil {
+			return err
+		}
+		if v != nil {
+			viewers[id] = v
+		}
 	}
-	grants, err := c.RoleGrant.Query().Where(rolegrant.AccountID(accountID), rolegrant.UserIDIn(userIDs...)).
-		Where(inForce(at)...).Order(rolegrant.ByID()).All(ctx)
-	if err != nil {
-		return err
+	return nil
+}
+
+// standing is what makes users viewers: their grants, the roles, and the groups where both stand with all above those.
+type standing struct {
+	account *ent.Account
+	at      time.Time // the grants are those in force then
+	users   map[int64]*ent.User
+	grants  map[int64][]*ent.RoleGrant // by user, in the order of their ids
+	roles   map[int64]*ent.Role
+	groups  map[int64]*ent.Group
+}
+
+func loadStanding(ctx context.Context, c *ent.Client, accountID int64, userIDs []int64, at time.Time) (*standing, error) {
+	st := &standing{at: at, users: map[int64]*ent.User{}, grants: map[int64][]*ent.RoleGrant{}}
+	var err error
+	if st.account, err = c.Account.Query().Where(account.ID(accountID)).Only(ctx); err != nil {
+		return nil, err
 	}
-	roles, err := rolesOf(ctx, c, accountID)
-	if err != nil {
-		return err
+	if st.roles, err = rolesOf(ctx, c, accountID); err != nil {
+		return nil, err
 	}
-	homes := make(map[int64]int64, len(users))
 	var stands []int64
-	for _, u := range users {
-		homes[u.ID] = u.HomeGroupID
-		stands = append(stands, u.HomeGroupID)
-	}
-	for _, g := range grants {
-		if g.GroupID != nil {
-			stands = append(stands, *g.GroupID)
+	for part := range slices.Chunk(userIDs, valuesAtOnce) {
+		users, err := c.User.Query().Where(user.AccountID(accountID), user.IDIn(part...)).
+			Select(user.FieldID, user.FieldHomeGroupID).All(ctx)
+		if err != nil {
+			return nil, err
+		}
+		grants, err := c.RoleGrant.Query().Where(rolegrant.AccountID(accountID), rolegrant.UserIDIn(part...)).
+			Where(inForce(at)...).Order(rolegrant.ByID()).
+			Select(rolegrant.FieldID, rolegrant.FieldUserID, rolegrant.FieldRoleID, rolegrant.FieldGroupID).All(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, u := range users {
+			st.users[u.ID] = u
+			stands = append(stands, u.HomeGroupID)
+		}
+		for _, g := range grants {
+			st.grants[g.UserID] = append(st.grants[g.UserID], g)
+			if g.GroupID != nil {
+				stands = append(stands, *g.GroupID)
+			}
 		}
 	}
-	groups, err := withAncestors(ctx, c, accountID, stands)
-	if err != nil {
-		return err
+	st.groups, err = withAncestors(ctx, c, accountID, stands)
+	return st, err
+}
+
+// place is the group where a grant stands: its own, or the home group of its user.
+func (st *standing) place(g *ent.RoleGrant) int64 {
+	if g.GroupID != nil {
+		return *g.GroupID
 	}
-	for _, u := range users {
-		home := groups[u.HomeGroupID]
-		if home == nil {
-			continue // moved away and deleted between two statements
-		}
-		viewers[u.ID] = &authz.Viewer{AccountID: accountID, UserID: u.ID, Home: rule.PlaceOf(home), At: at}
+	return st.users[g.UserID].HomeGroupID
+}
+
+// viewer returns the user as a viewer, nil when the home group went away between two statements.
+func (st *standing) viewer(userID int64) (*authz.Viewer, error) {
+	u := st.users[userID]
+	home := st.groups[u.HomeGroupID]
+	if home == nil {
+		return nil, nil
 	}
-	for _, g := range grants {
-		v, r, stands := viewers[g.UserID], roles[g.RoleID], homes[g.UserID]
-		if g.GroupID != nil {
-			stands = *g.GroupID
-		}
-		if v == nil || r == nil || groups[stands] == nil {
+	v := &authz.Viewer{AccountID: st.account.ID, UserID: u.ID, Home: rule.PlaceOf(home), At: st.at}
+	for _, g := range st.grants[userID] {
+		r, stands := st.roles[g.RoleID], st.place(g)
+		if r == nil || st.groups[stands] == nil {
 			continue // gone between two statements
 		}
-		held := pairsOf(r)
-		if r.Key == nil && !a.CustomRolesEnabled {
-			held = authz.Pairs{}
-		}
-		grant, err := grantAt(groups, stands, held)
+		grant, err := grantAt(st.groups, stands, st.pairs(r))
 		if err != nil {
-			return fmt.Errorf("role %d: %w", r.ID, err)
+			return nil, fmt.Errorf("role %d: %w", r.ID, err)
 		}
 		grant.ID, grant.RoleID = g.ID, g.RoleID
 		if r.Key != nil {
@@ -96,7 +129,15 @@ func loadViewers(ctx context.Context, c *ent.Client, accountID int64, userIDs []
 		}
 		v.Grants = append(v.Grants, grant)
 	}
-	return nil
+	return v, nil
+}
+
+// pairs are what a role gives: custom ones nothing while they are switched off.
+func (st *standing) pairs(r *ent.Role) authz.Pairs {
+	if r.Key == nil && !st.account.CustomRolesEnabled {
+		return authz.Pairs{}
+	}
+	return pairsOf(r)
 }
 
 // inForce selects the grants that are in force at the moment (ruling 1).
@@ -115,13 +156,14 @@ func rolesOf(ctx context.Context, c *ent.Client, accountID int64) (map[int64]*en
 	return roles, err
 }
 
-// withAncestors returns the groups with all that are above them, by id.
+// withAncestors returns the groups with all that are above them, by id, with what access depends on.
 func withAncestors(ctx context.Context, c *ent.Client, accountID int64, ids []int64) (map[int64]*ent.Group, error) {
 	found := map[int64]*ent.Group{}
 	for wanted := once(ids); len(wanted) > 0; {
 		part := wanted[:min(len(wanted), valuesAtOnce)]
 		wanted = wanted[len(part):]
-		list, err := c.Group.Query().Where(group.AccountID(accountID), group.IDIn(part...)).All(authz.Trusted(ctx))
+		list, err := c.Group.Query().Where(group.AccountID(accountID), group.IDIn(part...)).
+			Select(group.FieldID, group.FieldPath, group.FieldWall, group.FieldSharedInbox, group.FieldAssignmentMode).All(authz.Trusted(ctx))
 		if err != nil {
 			return nil, err
 		}

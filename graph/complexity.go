@@ -35,6 +35,7 @@ const (
 	longestChain = 64  // of groups above a group
 	longestChart = 20  // of modules, of permissions in one, of roles that hold one
 	longestPaths = 5   // of a permission of one user at one place: hardly anybody has so many grants that give the same
+	longestSum   = 120 // of permissions, gained and lost
 )
 
 // judging is what a list weighs for which users are loaded as viewers and judged, over its entries: it takes a number of
@@ -93,6 +94,10 @@ func longest(typeName, fieldName string, args map[string]any) int {
 		return longestPairs
 	case "ImportRecordsPayload.rows":
 		return bulk.MaxAtOnce
+	case "AccessPreview.summary":
+		return longestSum
+	case "AccessChange.highestGroups":
+		return longestChart
 	case "Group.ancestors":
 		return longestChain
 	case "AccessExplanation.given", "AccessExplanation.missed":

@@ -323,11 +323,45 @@ func (c *crawl) arguments(field *ast.FieldDefinition) string {
 	return "(" + strings.Join(args, ", ") + ")"
 }
 
+// previewsOf moves, grants and changes everything of the account, each to a few of what there is.
+func previewsOf(name string, all []relay.ID) (calls []string) {
+	of := func(kind relay.Kind) (ids []relay.ID) {
+		for _, id := range all {
+			if id.Kind() == kind {
+				ids = append(ids, id)
+			}
+		}
+		return ids
+	}
+	pairs := func(first, second string, from, to []relay.ID) {
+		for i, id := range from {
+			calls = append(calls, fmt.Sprintf(`%s(input: {%s: "%s", %s: "%s"})`, name, first, id, second, to[(i+1)%len(to)]))
+		}
+	}
+	groups, users, roles := of(relay.KindGroup), of(relay.KindUser), of(relay.KindRole)
+	switch name {
+	case "previewMoveGroup":
+		pairs("groupId", "parentId", groups, groups)
+	case "previewMoveUser":
+		pairs("userId", "homeGroupId", users, groups)
+	case "previewGrant":
+		pairs("userId", "roleId", users, roles)
+	default:
+		for _, id := range roles {
+			calls = append(calls, fmt.Sprintf(`%s(input: {roleId: "%s", name: "x"})`, name, id))
+		}
+	}
+	return calls
+}
+
 // calls are all ways in which the crawl asks a root field: with every thing of the right kind for its first id, and
 // every value of an enum that has few.
 func (c *crawl) calls(field *ast.FieldDefinition, all []relay.ID) []string {
 	if field.Name == "explainAccess" {
 		return everyoneSomewhere(all)
+	}
+	if strings.HasPrefix(field.Name, "preview") {
+		return previewsOf(field.Name, all)
 	}
 	for _, arg := range field.Arguments {
 		if !arg.Type.NonNull || arg.DefaultValue != nil {

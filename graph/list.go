@@ -33,10 +33,11 @@ type list[T any] struct {
 
 // The orderings, as they are named in cursors.
 const (
-	orderByName relay.Order = 'n'
-	orderByTime relay.Order = 't'
-	orderOfTree relay.Order = 'p'
-	orderOfDesk relay.Order = 'd'
+	orderByName    relay.Order = 'n'
+	orderByTime    relay.Order = 't'
+	orderOfTree    relay.Order = 'p'
+	orderOfDesk    relay.Order = 'd'
+	orderOfChanges relay.Order = 'a'
 )
 
 // behindName and behindTime read positions of lists by name and by time.

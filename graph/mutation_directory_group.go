@@ -30,12 +30,16 @@ func (r *mutationResolver) UpdateGroup(ctx context.Context, input model.UpdateGr
 
 // MoveGroup moves a group with everything below it.
 func (r *mutationResolver) MoveGroup(ctx context.Context, input model.MoveGroupInput) (*model.MoveGroupPayload, error) {
-	moved, err := r.Directory.MoveGroup(ctx, directory.MoveGroup{GroupID: input.GroupID.As(relay.KindGroup),
-		ParentID: input.ParentID.As(relay.KindGroup), Reason: orEmpty(input.Reason)})
+	moved, err := r.Directory.MoveGroup(ctx, moveGroup(input))
 	if err != nil {
 		return nil, err
 	}
 	return &model.MoveGroupPayload{Group: moved.Group, Move: moved.Carrying}, nil
+}
+
+func moveGroup(input model.MoveGroupInput) directory.MoveGroup {
+	return directory.MoveGroup{GroupID: input.GroupID.As(relay.KindGroup), ParentID: input.ParentID.As(relay.KindGroup),
+		Reason: orEmpty(input.Reason), PreviewToken: input.PreviewToken}
 }
 
 // DeleteGroup deletes a group; a successor takes over what is in it.

@@ -11,14 +11,17 @@ import (
 
 // GrantRole gives a user a role.
 func (r *mutationResolver) GrantRole(ctx context.Context, input model.GrantRoleInput) (*model.GrantRolePayload, error) {
-	given, err := r.Directory.GrantRole(ctx, directory.GrantRole{
-		UserID: input.UserID.As(relay.KindUser), RoleID: input.RoleID.As(relay.KindRole),
-		GroupID:   numberOf(input.GroupID, relay.KindGroup),
-		ValidFrom: input.ValidFrom, ValidUntil: input.ValidUntil, Reason: orEmpty(input.Reason)})
+	given, err := r.Directory.GrantRole(ctx, grantRole(input))
 	if err != nil {
 		return nil, err
 	}
 	return &model.GrantRolePayload{Grant: given}, nil
+}
+
+func grantRole(input model.GrantRoleInput) directory.GrantRole {
+	return directory.GrantRole{UserID: input.UserID.As(relay.KindUser), RoleID: input.RoleID.As(relay.KindRole),
+		GroupID: numberOf(input.GroupID, relay.KindGroup), ValidFrom: input.ValidFrom, ValidUntil: input.ValidUntil,
+		Reason: orEmpty(input.Reason), PreviewToken: input.PreviewToken}
 }
 
 // RevokeRole ends a grant.
@@ -62,13 +65,17 @@ func (r *mutationResolver) CloneRole(ctx context.Context, input model.CloneRoleI
 
 // UpdateRole changes a custom role.
 func (r *mutationResolver) UpdateRole(ctx context.Context, input model.UpdateRoleInput) (*model.UpdateRolePayload, error) {
-	changed, err := r.Directory.UpdateRole(ctx, directory.UpdateRole{RoleID: input.RoleID.As(relay.KindRole),
-		Name: input.Name, Description: input.Description, PolicyNote: input.PolicyNote,
-		Pairs: pairsFrom(input.Pairs), MayGive: numbersOf(input.MayGive, relay.KindRole), Reason: orEmpty(input.Reason)})
+	changed, err := r.Directory.UpdateRole(ctx, updateRole(input))
 	if err != nil {
 		return nil, err
 	}
 	return &model.UpdateRolePayload{Role: changed}, nil
+}
+
+func updateRole(input model.UpdateRoleInput) directory.UpdateRole {
+	return directory.UpdateRole{RoleID: input.RoleID.As(relay.KindRole), Name: input.Name, Description: input.Description,
+		PolicyNote: input.PolicyNote, Pairs: pairsFrom(input.Pairs), MayGive: numbersOf(input.MayGive, relay.KindRole),
+		Reason: orEmpty(input.Reason), PreviewToken: input.PreviewToken}
 }
 
 // DeleteRole deletes a custom role.

@@ -42,12 +42,16 @@ func (r *mutationResolver) ResetPassword(ctx context.Context, input model.ResetP
 
 // MoveUser gives a user another home group.
 func (r *mutationResolver) MoveUser(ctx context.Context, input model.MoveUserInput) (*model.MoveUserPayload, error) {
-	moved, err := r.Directory.MoveUser(ctx, directory.MoveUser{UserID: input.UserID.As(relay.KindUser),
-		HomeGroupID: input.HomeGroupID.As(relay.KindGroup), Reason: orEmpty(input.Reason)})
+	moved, err := r.Directory.MoveUser(ctx, moveUser(input))
 	if err != nil {
 		return nil, err
 	}
 	return &model.MoveUserPayload{User: moved}, nil
+}
+
+func moveUser(input model.MoveUserInput) directory.MoveUser {
+	return directory.MoveUser{UserID: input.UserID.As(relay.KindUser), HomeGroupID: input.HomeGroupID.As(relay.KindGroup),
+		Reason: orEmpty(input.Reason), PreviewToken: input.PreviewToken}
 }
 
 // DeactivateUser ends what a user may do and hands over their open conversations.

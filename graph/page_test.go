@@ -88,6 +88,9 @@ func TestEveryListIsWalked(t *testing.T) {
 	for name, def := range generated.NewExecutableSchema(generated.Config{}).Schema().Types {
 		for _, field := range def.Fields {
 			list := name + "." + field.Name
+			if list == "AccessPreview.changes" {
+				continue // its entries have no id; TestChangesComeInPages walks it
+			}
 			if strings.HasSuffix(field.Type.Name(), "Connection") && lists[strings.TrimPrefix(list, "Query.")] == "" {
 				t.Errorf("%s is not in lists()", list)
 			}

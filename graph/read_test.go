@@ -58,6 +58,15 @@ var everything = []string{
 	`{ rootGroup { name effectiveUsers(first: 3) { totalCount pageInfo { hasNextPage } edges { cursor node { user { name } } } nodes { user { name homeGroup { name } } permissions waitingPermissions } } } }`,
 	`{ viewer { user { name effectivePermissions { permission paths { way scope grant { role { name } } } } } } }`,
 	`{ users { nodes { name effectivePermissions { permission paths { way grant { id } } } } } }`,
+	fmt.Sprintf(`{ previewMoveGroup(input: {groupId: "%s", parentId: "%s"}) { token usersGaining usersLosing
+		summary { permission direction holders groups users contacts conversations }
+		changes(first: 3) { totalCount pageInfo { hasNextPage endCursor } edges { cursor }
+			nodes { user { name } permission direction account assigned groups highestGroups { name } users contacts conversations } } } }`,
+		relay.NewID(relay.KindGroup, 2), relay.NewID(relay.KindGroup, 4)),
+	fmt.Sprintf(`{ previewMoveUser(input: {userId: "%s", homeGroupId: "%s"}) { changes { nodes { user { name homeGroup { name } } } } } }`,
+		relay.NewID(relay.KindUser, 2), relay.NewID(relay.KindGroup, 2)),
+	fmt.Sprintf(`{ previewRoleChange(input: {roleId: "%s", name: "x"}) { token } previewGrant(input: {userId: "%s", roleId: "%s"}) { changes { nodes { highestGroups { name users { totalCount } } } } } }`,
+		relay.NewID(relay.KindRole, 7), relay.NewID(relay.KindUser, 2), relay.NewID(relay.KindRole, 3)),
 	`{ permissionChart { modules { module permissions { permission description holders { roleKey roleName scope } } } } }`,
 }
 

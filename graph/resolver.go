@@ -52,6 +52,12 @@ func (r *resolver) Role() generated.RoleResolver         { return &roleResolver{
 func (r *resolver) Session() generated.SessionResolver   { return &sessionResolver{r} }
 func (r *resolver) User() generated.UserResolver         { return &userResolver{r} }
 func (r *resolver) Viewer() generated.ViewerResolver     { return &viewerResolver{r} }
+func (r *resolver) AccessPreview() generated.AccessPreviewResolver {
+	return &accessPreviewResolver{r}
+}
+func (r *resolver) AccessChange() generated.AccessChangeResolver {
+	return &accessChangeResolver{r}
+}
 func (r *resolver) RoleGrant() generated.RoleGrantResolver {
 	return &roleGrantResolver{r}
 }
@@ -82,6 +88,8 @@ func (r *resolver) AssignmentModeSetting() generated.AssignmentModeSettingResolv
 // allLoaders is the list of fields that are loaded for many objects at once.
 func (r *resolver) allLoaders() map[string]map[string]anyLoader {
 	all := map[string]map[string]anyLoader{
+		"AccessChange":      r.accessChangeLoaders(),
+		"AccessPreview":     r.accessPreviewLoaders(),
 		"Account":           r.accountLoaders(),
 		"Agent":             r.agentLoaders(),
 		"AuditEvent":        r.auditEventLoaders(),

@@ -57,6 +57,8 @@ const (
 	OutcomeUnknown     Reason = "OUTCOME_UNKNOWN"
 	OwnAccess          Reason = "OWN_ACCESS"
 	PlanLimit          Reason = "PLAN_LIMIT"
+	PreviewOutdated    Reason = "PREVIEW_OUTDATED"
+	PreviewTooBig      Reason = "PREVIEW_TOO_BIG"
 	PrimaryOwner       Reason = "PRIMARY_OWNER"
 	Rank               Reason = "RANK"
 	ReasonRequired     Reason = "REASON_REQUIRED"

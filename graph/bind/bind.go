@@ -7,6 +7,7 @@ package bind
 
 import (
 	"canopy/authz"
+	"canopy/directory"
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/group"
 	"canopy/relay"
@@ -64,6 +65,11 @@ type (
 	MessageConnection = relay.Connection[*ent.Message]
 	// MessageEdge is one message of a page.
 	MessageEdge = relay.Edge[*ent.Message]
+
+	// AccessChangeConnection is a page of changes of access.
+	AccessChangeConnection = relay.Connection[*directory.AccessChange]
+	// AccessChangeEdge is one change of a page.
+	AccessChangeEdge = relay.Edge[*directory.AccessChange]
 
 	// AuditEventConnection is a page of recorded changes.
 	AuditEventConnection = relay.Connection[*ent.AuditEvent]

@@ -400,6 +400,8 @@ type GrantRoleInput struct {
 	ValidUntil *time.Time `json:"validUntil,omitempty"`
 	// Why; the account may require it.
 	Reason *string `json:"reason,omitempty"`
+	// The token of a preview: the change is refused (CONFLICT, PREVIEW_OUTDATED) if it would do anything else to access than was shown there.
+	PreviewToken *string `json:"previewToken,omitempty"`
 }
 
 // What grantRole answers.
@@ -542,6 +544,8 @@ type MoveGroupInput struct {
 	ParentID relay.ID `json:"parentId"`
 	// Why; the account may require it.
 	Reason *string `json:"reason,omitempty"`
+	// The token of a preview: the change is refused (CONFLICT, PREVIEW_OUTDATED) if it would do anything else to access than was shown there.
+	PreviewToken *string `json:"previewToken,omitempty"`
 }
 
 // What moveGroup answers.
@@ -560,6 +564,8 @@ type MoveUserInput struct {
 	HomeGroupID relay.ID `json:"homeGroupId"`
 	// Why; the account may require it.
 	Reason *string `json:"reason,omitempty"`
+	// The token of a preview: the change is refused (CONFLICT, PREVIEW_OUTDATED) if it would do anything else to access than was shown there.
+	PreviewToken *string `json:"previewToken,omitempty"`
 }
 
 // What moveUser answers.
@@ -916,6 +922,8 @@ type UpdateRoleInput struct {
 	MayGive []*relay.ID `json:"mayGive,omitempty"`
 	// Why; the account may require it.
 	Reason *string `json:"reason,omitempty"`
+	// The token of a preview: the change is refused (CONFLICT, PREVIEW_OUTDATED) if it would do anything else to access than was shown there.
+	PreviewToken *string `json:"previewToken,omitempty"`
 }
 
 // What updateRole answers.
