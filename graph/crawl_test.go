@@ -342,6 +342,7 @@ func previewsOf(name string, all []relay.ID) (calls []string) {
 	switch name {
 	case "previewMoveGroup":
 		pairs("groupId", "parentId", groups, groups)
+		pairs("groupId", "parentId", groups, groups[:1])
 	case "previewMoveUser":
 		pairs("userId", "homeGroupId", users, groups)
 	case "previewGrant":
