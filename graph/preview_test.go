@@ -389,6 +389,10 @@ func TestPreviewsAreRefusedAsTheChangesAre(t *testing.T) {
 		} {
 			want := w.refused(w.as(c.viewer), fmt.Sprintf(`mutation { %s(input: {%s}) { __typename } }`, c.mutation, c.input), nil)
 			got := w.refused(w.as(c.viewer), fmt.Sprintf(`{ %s(input: {%s}) { token } }`, c.field, c.input), nil)
+			for _, answer := range []map[string]any{got, want} { // in whose words is no matter
+				delete(answer, "where")
+				delete(answer, "remedy")
+			}
 			if fmt.Sprint(got) != fmt.Sprint(want) {
 				t.Errorf("%s, %s(%s)\nthe preview %v\nthe change  %v", c.viewer, c.field, c.input, got, want)
 			}
