@@ -344,7 +344,7 @@ func (s *Service) findGivers(ctx context.Context, x *explaining, remedies []Reme
 }
 
 // couldGrant says whether Service.GrantRole would let the viewer make this grant: what it is about is visible to them,
-// ROLES_ASSIGN reaches the user and the group, and the role is one that they may give.
+// ROLES_ASSIGN reaches the user and the group, and the role is one that they may give, which makes it visible.
 func (g *giving) couldGrant(x *explaining, r *Remedy) bool {
 	v, whom := g.viewer, authz.AtUser(x.subject.Home, x.user.ID)
 	may := g.given[r.Role.ID] && v.Can(authz.RolesAssign, whom) && v.Can(authz.UsersView, whom)
@@ -352,7 +352,5 @@ func (g *giving) couldGrant(x *explaining, r *Remedy) bool {
 		at := authz.AtGroup(rule.PlaceOf(x.groups[*r.GroupID]))
 		may = may && v.Can(authz.RolesAssign, at) && (v.Can(authz.GroupsView, at) || v.Home.GroupID == *r.GroupID)
 	}
-	seen := r.Role.Key != nil || v.CanAccount(authz.RolesView) ||
-		slices.ContainsFunc(v.Grants, func(held authz.Grant) bool { return held.RoleID == r.Role.ID })
-	return may && seen
+	return may
 }

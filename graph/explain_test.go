@@ -270,6 +270,12 @@ func TestExplainAccessNamesRemedies(t *testing.T) {
 		expect("about the only owner", w.explain("olga", w.about("", authz.QueueClaim, relay.KindContact, "Kim")))
 		expect("on the account", w.explain("olga", w.about("ana", authz.BillingView, 0, "")),
 			"Billing Manager @ home: olga adam *User Administrator *Administrator", owner)
+		w.role("keeper", authz.Pair{Permission: authz.UsersView, Scope: authz.ScopeSubtree}, authz.Pair{Permission: authz.RolesAssign, Scope: authz.ScopeSubtree},
+			authz.Pair{Permission: authz.GroupsView, Scope: authz.ScopeSubtree})
+		w.listed("keeper", "mover")
+		w.user("kurt", "sales", "keeper")
+		expect("by who may give it and does not hold it", w.explain("olga", about("south")),
+			"mover @ south: olga adam kurt *User Administrator *Administrator *keeper", administrator, owner)
 		w.customRoles(false)
 		expect("custom roles off", w.explain("olga", about("south")), administrator, owner)
 		w.change("adam", func(u *ent.UserUpdateOne) { u.SetStatus(user.StatusDEACTIVATED) })
@@ -316,6 +322,14 @@ func TestRemediesHelp(t *testing.T) {
 	if tried < 100 {
 		t.Errorf("only %d were tried", tried)
 	}
+}
+
+// listed adds a role to those that the holders of another one may give.
+func (w *world) listed(role, given string) {
+	w.t.Helper()
+	w.write(func(ctx context.Context, tx *ent.Tx) error {
+		return tx.Role.UpdateOneID(w.ids[role]).AddMayGiveIDs(w.ids[given]).Exec(ctx)
+	})
 }
 
 func (w *world) roleNamed(name string) string {
