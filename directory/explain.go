@@ -134,15 +134,6 @@ func (s *Service) explaining(ctx context.Context, accountID int64, in ExplainAcc
 
 // missed lists the grants that hold the permission and do not give it, and those not in force that would give it.
 func (s *Service) missed(ctx context.Context, x *explaining) ([]Missed, error) {
-	var missed []Missed
-	for _, m := range x.subject.WhyNot(x.Permission, x.Target) {
-		one := Missed{GrantID: m.Grant.ID, Obstacle: m.Obstacle.String()}
-		if m.Obstacle == authz.Walled {
-			ids := tree.IDs(x.Target.Place.Wall)
-			one.WallID = ids[len(ids)-1]
-		}
-		missed = append(missed, one)
-	}
 	since := x.At.Add(-lately)
 	grants, err := s.DB.Read.RoleGrant.Query().
 		Where(rolegrant.AccountID(x.account.ID), rolegrant.UserID(x.user.ID),
@@ -164,6 +155,14 @@ func (s *Service) missed(ctx context.Context, x *explaining) ([]Missed, error) {
 	if x.groups, err = withAncestors(ctx, s.DB.Read, x.account.ID, stands); err != nil {
 		return nil, err
 	}
+	var missed []Missed
+	for _, m := range x.subject.WhyNot(x.Permission, x.Target) {
+		one := Missed{GrantID: m.Grant.ID, Obstacle: m.Obstacle.String()}
+		if m.Obstacle == authz.Walled {
+			one.WallID = x.edge(m.Grant.Place)
+		}
+		missed = append(missed, one)
+	}
 	for _, g := range grants {
 		obstacle := x.notInForce(g)
 		if obstacle == "" {
@@ -178,6 +177,16 @@ func (s *Service) missed(ctx context.Context, x *explaining) ([]Missed, error) {
 		}
 	}
 	return missed, nil
+}
+
+// edge is the RESTRICTED group at which what reaches down to the target from above stops: of nested ones the outermost.
+func (x *explaining) edge(from authz.Place) int64 {
+	for _, id := range tree.IDs(x.Target.Place.Path[len(from.Path):]) {
+		if g := x.groups[id]; g != nil && g.Wall == g.Path {
+			return id
+		}
+	}
+	return 0
 }
 
 func idOf(id *int64) int64 {

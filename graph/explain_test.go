@@ -132,12 +132,14 @@ func TestExplainAccess(t *testing.T) {
 		w.role("mover", authz.Pair{Permission: authz.GroupsView, Scope: authz.ScopeSubtree}, authz.Pair{Permission: authz.GroupsMove, Scope: authz.ScopeSubtree})
 		w.user("mona", "north")
 		w.grant("mona", "mover", "root")
+		w.groups("cellar", true, "crypt")
 		for _, c := range []struct {
 			name, viewer, args, want string
 		}{
 			{"an owner about themself", "olga", w.about("", authz.BillingView, 0, ""), "true by ACCOUNT/ACCOUNT"},
 			{"a grant above", "olga", w.about("mona", authz.GroupsMove, relay.KindGroup, "south"), "true by SUBTREE/SUBTREE"},
 			{"a wall between", "olga", w.about("mona", authz.GroupsMove, relay.KindGroup, "cellar"), "false not WALLED(vault)"},
+			{"two walls between", "olga", w.about("mona", authz.GroupsMove, relay.KindGroup, "crypt"), "false not WALLED(vault)"},
 			{"a wall that the viewer may not see", "mona", w.about("", authz.GroupsMove, relay.KindGroup, "north"), "true by SUBTREE/SUBTREE"},
 			{"the account", "adam", w.about("mona", authz.GroupsMove, 0, ""), "false not ELSEWHERE"},
 			{"nothing", "adam", w.about("ana", authz.GroupsMove, relay.KindGroup, "north"), "false"},
