@@ -134,15 +134,6 @@ func (s *Service) explaining(ctx context.Context, accountID int64, in ExplainAcc
 
 // missed lists the grants that hold the permission and do not give it, and those not in force that would give it.
 func (s *Service) missed(ctx context.Context, x *explaining) ([]Missed, error) {
-	var missed []Missed
-	for _, m := range x.subject.WhyNot(x.Permission, x.Target) {
-		one := Missed{GrantID: m.Grant.ID, Obstacle: m.Obstacle.String()}
-		if m.Obstacle == authz.Walled {
-			ids := tree.IDs(x.Target.Place.Wall)
-			one.WallID = ids[len(ids)-1]
-		}
-		missed = append(missed, one)
-	}
 	since := x.At.Add(-lately)
 	grants, err := s.DB.Read.RoleGrant.Query().
 		Where(rolegrant.AccountID(x.account.ID), rolegrant.UserID(x.user.ID),
@@ -164,6 +155,14 @@ func (s *Service) missed(ctx context.Context, x *explaining) ([]Missed, error) {
 	if x.groups, err = withAncestors(ctx, s.DB.Read, x.account.ID, stands); err != nil {
 		return nil, err
 	}
+	var missed []Missed
+	for _, m := range x.subject.WhyNot(x.Permission, x.Target) {
+		one := Missed{GrantID: m.Grant.ID, Obstacle: m.Obstacle.String()}
+		if m.Obstacle == authz.Walled {
+			one.WallID = x.edge(m.Grant.Place)
+		}
+		missed = append(missed, one)
+	}
 	for _, g := range grants {
 		obstacle := x.notInForce(g)
 		if obstacle == "" {
@@ -178,6 +177,16 @@ func (s *Service) missed(ctx context.Context, x *explaining) ([]Missed, error) {
 		}
 	}
 	return missed, nil
+}
+
+// edge is the RESTRICTED group at which what reaches down to the target from above stops: of nested ones the outermost.
+func (x *explaining) edge(from authz.Place) int64 {
+	for _, id := range tree.IDs(x.Target.Place.Path[len(from.Path):]) {
+		if g := x.groups[id]; g != nil && g.Wall == g.Path {
+			return id
+		}
+	}
+	return 0
 }
 
 func idOf(id *int64) int64 {
@@ -344,7 +353,7 @@ func (s *Service) findGivers(ctx context.Context, x *explaining, remedies []Reme
 }
 
 // couldGrant says whether Service.GrantRole would let the viewer make this grant: what it is about is visible to them,
-// ROLES_ASSIGN reaches the user and the group, and the role is one that they may give.
+// ROLES_ASSIGN reaches the user and the group, and the role is one that they may give, which makes it visible.
 func (g *giving) couldGrant(x *explaining, r *Remedy) bool {
 	v, whom := g.viewer, authz.AtUser(x.subject.Home, x.user.ID)
 	may := g.given[r.Role.ID] && v.Can(authz.RolesAssign, whom) && v.Can(authz.UsersView, whom)
@@ -352,7 +361,5 @@ func (g *giving) couldGrant(x *explaining, r *Remedy) bool {
 		at := authz.AtGroup(rule.PlaceOf(x.groups[*r.GroupID]))
 		may = may && v.Can(authz.RolesAssign, at) && (v.Can(authz.GroupsView, at) || v.Home.GroupID == *r.GroupID)
 	}
-	seen := r.Role.Key != nil || v.CanAccount(authz.RolesView) ||
-		slices.ContainsFunc(v.Grants, func(held authz.Grant) bool { return held.RoleID == r.Role.ID })
-	return may && seen
+	return may
 }

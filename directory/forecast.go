@@ -2,6 +2,7 @@ package directory
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -201,7 +202,7 @@ func (e entry) of(c change) bool {
 }
 
 // compare judges every class at every cell that can differ, and keeps what the viewer may be told.
-func (f *foresight) compare(p proposal) (*AccessPreview, error) {
+func (f *foresight) compare(ctx context.Context, p proposal) (*AccessPreview, error) {
 	b := f.board()
 	classes, err := f.classes(b)
 	if err != nil {
@@ -209,12 +210,20 @@ func (f *foresight) compare(p proposal) (*AccessPreview, error) {
 	}
 	shown := &AccessPreview{board: b, countsContacts: f.asker.Permissions().Has(authz.DashboardsView), accountID: f.asker.AccountID}
 	seen := make([]int, len(b.cells))
+	judged := 0
 	for i, c := range classes {
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("directory: comparing a preview: %w", err)
+		}
 		if c.users = slices.DeleteFunc(c.users, func(id int64) bool { return !f.tells(id) }); len(c.users) == 0 {
 			continue
 		}
-		for _, at := range b.candidates(c, seen, i+1) {
-			c.compareAt(at, b)
+		at := b.candidates(c, seen, i+1)
+		if judged += len(at); judged > maxForeseenAnswers {
+			return nil, tooBigToForesee()
+		}
+		for _, cell := range at {
+			c.compareAt(cell, b)
 		}
 		c.compareApart(b)
 		if c.enter(b); len(c.entries) > 0 {

@@ -19,11 +19,13 @@ import (
 	"entgo.io/ent/dialect/sql"
 )
 
-// How many users and groups a preview compares one by one. Groups that nothing is special about do not count: they are
-// compared together.
+// How many users and groups a preview compares one by one, and how many times it asks what users with the same grants
+// hold somewhere: both other limits reached at once would take hours and all memory. Groups that nothing is special about
+// do not count: they are compared together.
 const (
-	maxForeseenUsers  = 50_000
-	maxForeseenGroups = 50_000
+	maxForeseenUsers   = 50_000
+	maxForeseenGroups  = 50_000
+	maxForeseenAnswers = 5_000_000
 )
 
 // foresight watches a change of access: who may gain or lose by it, and how those stand before and after it.

@@ -106,7 +106,7 @@ func (s *Service) preview(ctx context.Context, p proposal, change func(context.C
 	if !errors.Is(err, errPreviewed) {
 		return nil, err
 	}
-	shown, err := f.compare(p)
+	shown, err := f.compare(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +122,7 @@ func (s *Service) asForeseen(ctx context.Context, d *doing, token *string, p pro
 	if err != nil {
 		return err
 	}
-	now, err := f.compare(p)
+	now, err := f.compare(ctx, p)
 	if err != nil {
 		return err
 	}
@@ -171,5 +171,5 @@ func (f *foresight) tokenOf(p proposal, shown *AccessPreview) (string, error) {
 
 func tooBigToForesee() error {
 	return refusal.Conflict(refusal.PreviewTooBig, "The change concerns more than %d users or %d groups whose access has to be compared one by one, "+
-		"which is too much for a preview. Preview a smaller change, or make it without one.", maxForeseenUsers, maxForeseenGroups)
+		"or too many of both at once, which is too much for a preview. Preview a smaller change, or make it without one.", maxForeseenUsers, maxForeseenGroups)
 }

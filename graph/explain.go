@@ -32,11 +32,14 @@ func (r *queryResolver) ExplainAccess(ctx context.Context, userID *relay.ID, p a
 	if at != nil {
 		in.At = at.UTC().Truncate(time.Microsecond)
 	}
-	target, words, err := r.explained(ctx, targetID)
+	var err error
+	if in.Target, err = r.targetOf(ctx, targetID); err != nil {
+		return nil, err
+	}
+	words, err := r.targetInWords(ctx, targetID)
 	if err != nil {
 		return nil, err
 	}
-	in.Target = target
 	why, err := r.Directory.ExplainAccess(ctx, in)
 	if err != nil {
 		return nil, err
@@ -53,39 +56,72 @@ func (r *queryResolver) ExplainAccess(ctx context.Context, userID *relay.ID, p a
 	return answer, nil
 }
 
-// explained returns what an explanation is about, and words for it. An id that names nothing that the viewer sees is
-// NOT_FOUND, whatever it claims to name.
-func (r *resolver) explained(ctx context.Context, id *relay.ID) (authz.Target, string, error) {
+// targetOf returns what an id names as something that permissions are asked for; without one it is the account itself.
+// An id that names nothing that the viewer sees is NOT_FOUND, whatever it claims to name.
+func (r *resolver) targetOf(ctx context.Context, id *relay.ID) (authz.Target, error) {
 	if id == nil {
-		return authz.Target{}, "on the account", nil
+		return authz.Target{}, nil
 	}
-	things, err := r.things(ctx, []relay.ID{*id})
-	if err != nil {
-		return authz.Target{}, "", err
-	}
-	of, words := *id, ""
-	find := r.locateConversations
-	switch thing := things[*id].(type) {
-	case *ent.Group:
-		find, words = r.locateGroups, "at "+thing.Name
-	case *ent.User:
-		find, words = r.locateUsers, "for "+thing.Name
-	case *bind.Agent:
-		find, words = r.locateAgents, "for "+thing.Name
-	case *ent.Contact:
-		find, words = r.locateContacts, "for "+thing.Name
-	case *ent.Conversation:
-		words = fmt.Sprintf("in conversation %d", thing.Number)
-	case *ent.Message:
-		of, words = relay.NewID(relay.KindConversation, thing.ConversationID), "for this message"
+	of := *id
+	var find locator
+	switch id.Kind() {
+	case relay.KindAccount:
+		if id.As(relay.KindAccount) == authz.FromContext(ctx).AccountID {
+			return authz.Target{}, nil
+		}
+		return authz.Target{}, refusal.NotFound("target")
+	case relay.KindGroup:
+		find = r.locateGroups
+	case relay.KindUser:
+		find = r.locateUsers
+	case relay.KindAgent:
+		find = r.locateAgents
+	case relay.KindContact:
+		find = r.locateContacts
+	case relay.KindConversation:
+		find = r.locateConversations
+	case relay.KindMessage:
+		message, err := one(ctx, r.DB.Read, messageRows, id.As(relay.KindMessage), "message")
+		if err != nil {
+			return authz.Target{}, err
+		}
+		find, of = r.locateConversations, relay.NewID(relay.KindConversation, message.ConversationID)
 	default:
-		return authz.Target{}, "", refusal.NotFound("target")
+		return authz.Target{}, refusal.NotFound("target")
 	}
 	places, err := find(ctx, []relay.ID{of})
 	if err != nil {
-		return authz.Target{}, "", err
+		return authz.Target{}, err
 	}
-	return places[0].target, words, nil
+	return places[0].target, nil
+}
+
+// targetInWords returns words for a target that was found.
+func (r *resolver) targetInWords(ctx context.Context, id *relay.ID) (string, error) {
+	if id == nil {
+		return "on the account", nil
+	}
+	things, err := r.things(ctx, []relay.ID{*id})
+	if err != nil {
+		return "", err
+	}
+	switch thing := things[*id].(type) {
+	case *ent.Account:
+		return "on the account", nil
+	case *ent.Group:
+		return "at " + thing.Name, nil
+	case *ent.User:
+		return "for " + thing.Name, nil
+	case *bind.Agent:
+		return "for " + thing.Name, nil
+	case *ent.Contact:
+		return "for " + thing.Name, nil
+	case *ent.Conversation:
+		return fmt.Sprintf("in conversation %d", thing.Number), nil
+	case *ent.Message:
+		return "for this message", nil
+	}
+	return "", refusal.NotFound("target") // gone between two statements
 }
 
 // visibleAccess is what the viewer may see of what an explanation names.

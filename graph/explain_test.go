@@ -132,12 +132,14 @@ func TestExplainAccess(t *testing.T) {
 		w.role("mover", authz.Pair{Permission: authz.GroupsView, Scope: authz.ScopeSubtree}, authz.Pair{Permission: authz.GroupsMove, Scope: authz.ScopeSubtree})
 		w.user("mona", "north")
 		w.grant("mona", "mover", "root")
+		w.groups("cellar", true, "crypt")
 		for _, c := range []struct {
 			name, viewer, args, want string
 		}{
 			{"an owner about themself", "olga", w.about("", authz.BillingView, 0, ""), "true by ACCOUNT/ACCOUNT"},
 			{"a grant above", "olga", w.about("mona", authz.GroupsMove, relay.KindGroup, "south"), "true by SUBTREE/SUBTREE"},
 			{"a wall between", "olga", w.about("mona", authz.GroupsMove, relay.KindGroup, "cellar"), "false not WALLED(vault)"},
+			{"two walls between", "olga", w.about("mona", authz.GroupsMove, relay.KindGroup, "crypt"), "false not WALLED(vault)"},
 			{"a wall that the viewer may not see", "mona", w.about("", authz.GroupsMove, relay.KindGroup, "north"), "true by SUBTREE/SUBTREE"},
 			{"the account", "adam", w.about("mona", authz.GroupsMove, 0, ""), "false not ELSEWHERE"},
 			{"nothing", "adam", w.about("ana", authz.GroupsMove, relay.KindGroup, "north"), "false"},
@@ -270,6 +272,12 @@ func TestExplainAccessNamesRemedies(t *testing.T) {
 		expect("about the only owner", w.explain("olga", w.about("", authz.QueueClaim, relay.KindContact, "Kim")))
 		expect("on the account", w.explain("olga", w.about("ana", authz.BillingView, 0, "")),
 			"Billing Manager @ home: olga adam *User Administrator *Administrator", owner)
+		w.role("keeper", authz.Pair{Permission: authz.UsersView, Scope: authz.ScopeSubtree}, authz.Pair{Permission: authz.RolesAssign, Scope: authz.ScopeSubtree},
+			authz.Pair{Permission: authz.GroupsView, Scope: authz.ScopeSubtree})
+		w.listed("keeper", "mover")
+		w.user("kurt", "sales", "keeper")
+		expect("by who may give it and does not hold it", w.explain("olga", about("south")),
+			"mover @ south: olga adam kurt *User Administrator *Administrator *keeper", administrator, owner)
 		w.customRoles(false)
 		expect("custom roles off", w.explain("olga", about("south")), administrator, owner)
 		w.change("adam", func(u *ent.UserUpdateOne) { u.SetStatus(user.StatusDEACTIVATED) })
@@ -316,6 +324,14 @@ func TestRemediesHelp(t *testing.T) {
 	if tried < 100 {
 		t.Errorf("only %d were tried", tried)
 	}
+}
+
+// listed adds a role to those that the holders of another one may give.
+func (w *world) listed(role, given string) {
+	w.t.Helper()
+	w.write(func(ctx context.Context, tx *ent.Tx) error {
+		return tx.Role.UpdateOneID(w.ids[role]).AddMayGiveIDs(w.ids[given]).Exec(ctx)
+	})
 }
 
 func (w *world) roleNamed(name string) string {

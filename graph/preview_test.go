@@ -573,3 +573,30 @@ func TestTooMuchToPreviewIsRefused(t *testing.T) {
 	}
 	w.ask("olga", `mutation { updateRole(input: {%s}) { role { id } } }`, input)
 }
+
+// TestTooManyUsersAtTooManyGroupsToPreviewAreRefused has few enough of both, but each of them to be judged at each.
+func TestTooManyUsersAtTooManyGroupsToPreviewAreRefused(t *testing.T) {
+	w := company(t, testdb.SQLite(t))
+	w.role("Lister", authz.Pair{Permission: authz.ContactsView, Scope: authz.ScopeSubtree})
+	const most = 1600
+	names := make([]string, most)
+	for i := range names {
+		names[i] = fmt.Sprint("desk ", i)
+	}
+	w.groups("south", false, names...)
+	w.write(func(ctx context.Context, tx *ent.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO users (account_id, home_group_id, name, name_key, email, email_key, status, availability, created_at)
+				SELECT account_id, id, 'many', 'many', 'many' || id, 'many' || id, 'ACTIVE', 'AWAY', $1 FROM groups WHERE parent_id = $2`, now, w.ids["south"])
+		for _, at := range []string{"NULL", fmt.Sprint(w.ids["root"])} {
+			if err == nil {
+				_, err = tx.ExecContext(ctx, `INSERT INTO role_grants (account_id, user_id, role_id, group_id, valid_from, created_at, reason)
+					SELECT account_id, id, $1, `+at+`, $2, $2, '' FROM users WHERE name_key = 'many'`, w.ids["Lister"], now)
+			}
+		}
+		return err
+	})
+	input := fmt.Sprintf(`roleId: "%s", pairs: [{permission: CONTACTS_VIEW, scope: GROUP}]`, w.id(relay.KindRole, "Lister"))
+	if got := w.refused(w.as("olga"), fmt.Sprintf(`{ previewRoleChange(input: {%s}) { token } }`, input), nil); got["reason"] != "PREVIEW_TOO_BIG" {
+		t.Errorf("got %v", got)
+	}
+}

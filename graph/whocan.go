@@ -9,7 +9,6 @@ import (
 	"canopy/ent/rule"
 	"canopy/graph/bind"
 	"canopy/graph/model"
-	"canopy/refusal"
 	"canopy/relay"
 
 	"entgo.io/ent/dialect/sql"
@@ -46,39 +45,6 @@ func (r *queryResolver) WhoCan(ctx context.Context, p authz.Permission, targetID
 		connection.Edges = append(connection.Edges, &model.AccessHolderEdge{Node: node, Cursor: found.Edges[i].Cursor()})
 	}
 	return connection, nil
-}
-
-// targetOf returns what an id names as something that permissions are asked for; without one it is the account itself.
-// An id that names nothing that the viewer sees is NOT_FOUND, whatever it claims to name.
-func (r *resolver) targetOf(ctx context.Context, id *relay.ID) (authz.Target, error) {
-	if id == nil {
-		return authz.Target{}, nil
-	}
-	var find locator
-	switch id.Kind() {
-	case relay.KindAccount:
-		if id.As(relay.KindAccount) == authz.FromContext(ctx).AccountID {
-			return authz.Target{}, nil
-		}
-		return authz.Target{}, refusal.NotFound("target")
-	case relay.KindGroup:
-		find = r.locateGroups
-	case relay.KindUser:
-		find = r.locateUsers
-	case relay.KindAgent:
-		find = r.locateAgents
-	case relay.KindContact:
-		find = r.locateContacts
-	case relay.KindConversation:
-		find = r.locateConversations
-	default:
-		return authz.Target{}, refusal.NotFound("target")
-	}
-	places, err := find(ctx, []relay.ID{*id})
-	if err != nil {
-		return authz.Target{}, err
-	}
-	return places[0].target, nil
 }
 
 // holder is a user with what they hold.
