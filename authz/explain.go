@@ -56,7 +56,7 @@ const (
 	Walled                         // a RESTRICTED group stands between the grant and the target
 	SharedInboxOff                 // the Shared Inbox of the grant's group is off
 	NotManual                      // assignment in the contact's group is not MANUAL
-	NotAssigned                    // the contact is not assigned to the viewer
+	NotAssigned                    // it holds for contacts that are assigned to the viewer; this one is not, or the target is their group
 )
 
 var obstacleNames = [...]string{"ELSEWHERE", "SERVED", "WALLED", "SHARED_INBOX_OFF", "NOT_MANUAL", "NOT_ASSIGNED"}
@@ -90,7 +90,7 @@ func (g *Grant) obstacle(p Permission, t Target, user int64) Obstacle {
 	waiting, open, mine := t, t, t
 	waiting.Assignee = 0
 	open.Place.Wall = ""
-	mine.Assignee = user
+	mine.Contact, mine.Assignee = t.Contact || t.isGroup(), user
 	shared, manual := *g, *g
 	shared.SharedInbox = true
 	if g.Place.under(t.Place) {
@@ -105,7 +105,7 @@ func (g *Grant) obstacle(p Permission, t Target, user int64) Obstacle {
 		return SharedInboxOff
 	case manual.reaches(p, &t, user) != NoWay:
 		return NotManual
-	case t.Contact && g.reaches(p, &mine, user) != NoWay:
+	case mine.Contact && g.reaches(p, &mine, user) != NoWay:
 		return NotAssigned
 	}
 	return Elsewhere

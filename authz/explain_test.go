@@ -98,7 +98,7 @@ func (w *world) without(o authz.Obstacle, grant naiveGrant, p authz.Permission, 
 		defer restore(w.groups)()
 		t.group.mode = "MANUAL"
 	case authz.NotAssigned:
-		t.assignee = viewerID
+		t.contact, t.assignee = true, viewerID
 	}
 	return only.may(p, t)
 }

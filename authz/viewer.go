@@ -48,6 +48,15 @@ func AtContact(p Place, assignee int64) Target {
 // AtUser is the target of a user's record, at the home group.
 func AtUser(home Place, user int64) Target { return Target{Place: home, Subject: user} }
 
+// For returns what the permission is asked for where the target is: one that reaches unassigned contacts only (ruling 3)
+// is asked for at a group for the contacts that wait in it.
+func (t Target) For(p Permission) Target {
+	t.Contact = t.Contact || queueOnly.Has(p) && t.isGroup()
+	return t
+}
+
+func (t Target) isGroup() bool { return !t.Contact && t.Subject == 0 && !t.Place.IsZero() }
+
 // Grant is a role grant that is in force, with what is needed to judge it.
 type Grant struct {
 	ID      int64

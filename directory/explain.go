@@ -92,11 +92,17 @@ func (s *Service) ExplainAccess(ctx context.Context, in ExplainAccess) (*Explana
 	if len(e.Given) > 0 {
 		return e, nil
 	}
-	if e.Missed, err = s.missed(ctx, x); err != nil || e.State != "" {
+	if e.Missed, err = s.missed(ctx, x); err != nil || e.State != "" || x.heldForOwnContacts(e.Missed) {
 		return e, err
 	}
 	e.Remedies, err = s.remedies(ctx, x)
 	return e, err
+}
+
+// heldForOwnContacts says that the user holds the permission for the contacts that are assigned to them, and that it was
+// asked about a whole group. A grant that gives it for all of the group would be much more than what is missed.
+func (x *explaining) heldForOwnContacts(missed []Missed) bool {
+	return !x.Target.Contact && slices.ContainsFunc(missed, func(m Missed) bool { return m.Obstacle == authz.NotAssigned.String() })
 }
 
 // stateOf says why the user is refused everything.
@@ -242,8 +248,9 @@ func (x *explaining) wayOf(r *ent.Role, groupID int64) (authz.Way, error) {
 	return given[0].Way, nil
 }
 
-// remedies lists the grants that would give the permission, those of roles with the fewest permissions first. Custom
-// roles are among them as far as who asks may see them.
+// remedies lists the grants that would give the permission: those that reach a part of the account before those that
+// reach all of it, and of each those of roles with the fewest permissions first. Custom roles are among them as far as who
+// asks may see them.
 func (s *Service) remedies(ctx context.Context, x *explaining) ([]Remedy, error) {
 	if x.lasting >= maxGrants {
 		return nil, nil // the user cannot be granted anything
@@ -261,39 +268,45 @@ func (s *Service) remedies(ctx context.Context, x *explaining) ([]Remedy, error)
 	slices.SortStableFunc(candidates, func(a, b *ent.Role) int {
 		return cmp.Compare(pairsOf(a).Permissions().Len(), pairsOf(b).Permissions().Len())
 	})
-	var remedies []Remedy
+	var near, far []Remedy
 	for _, r := range candidates {
-		works, groupID, err := x.narrowest(r)
+		way, groupID, err := x.narrowest(r)
 		if err != nil {
 			return nil, err
 		}
-		if works && len(remedies) < MaxRemedies {
-			remedies = append(remedies, Remedy{Role: r, GroupID: groupID, GiverRoles: listing(holders, x.roles, r)})
+		switch remedy := (Remedy{Role: r, GroupID: groupID, GiverRoles: listing(holders, x.roles, r)}); way {
+		case authz.NoWay:
+		case authz.ByAccount:
+			far = append(far, remedy)
+		default:
+			near = append(near, remedy)
 		}
 	}
+	remedies := append(near, far...)
+	remedies = remedies[:min(len(remedies), MaxRemedies)]
 	return remedies, s.findGivers(ctx, x, remedies)
 }
 
-// narrowest says whether a grant of the role would do, and at which group: nil stands for one that follows the home
+// narrowest says by what way a grant of the role would do, and at which group: nil stands for one that follows the home
 // group, which is enough where the place does not matter, and where home is not above the target.
-func (x *explaining) narrowest(r *ent.Role) (works bool, groupID *int64, err error) {
+func (x *explaining) narrowest(r *ent.Role) (way authz.Way, groupID *int64, err error) {
 	home, err := x.wayOf(r, x.user.HomeGroupID)
 	if err != nil {
-		return false, nil, err
+		return authz.NoWay, nil, err
 	}
 	there, err := x.wayOf(r, x.Target.Place.GroupID)
 	if err != nil {
-		return false, nil, err
+		return authz.NoWay, nil, err
 	}
 	switch home {
 	case authz.ByAccount, authz.ByOwnRecord, authz.ByAssignment, authz.ByOffer:
-		return true, nil, nil
+		return home, nil, nil
 	}
 	at := x.Target.Place.GroupID
 	if home != authz.NoWay && (there == authz.NoWay || slices.Contains(tree.IDs(x.subject.Home.Path), at)) {
-		return true, nil, nil
+		return home, nil, nil
 	}
-	return there != authz.NoWay, &at, nil
+	return there, &at, nil
 }
 
 // listing returns those of the holders' roles whose holders may give the role.

@@ -200,7 +200,7 @@ func checkRole(name, description, policyNote string, pairs authz.Pairs) (text ro
 func checkPairs(pairs authz.Pairs) error {
 	list := pairs.List()
 	if len(list) == 0 {
-		return refusal.BadInput("input.pairs", "The role holds nothing. Give at least one permission with its scope.")
+		return refusal.BadInput("input.pairs", "The role holds nothing. Give at least one permission with its scope, or a template.")
 	}
 	var missing []string
 	for _, p := range list {

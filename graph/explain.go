@@ -32,10 +32,11 @@ func (r *queryResolver) ExplainAccess(ctx context.Context, userID *relay.ID, p a
 	if at != nil {
 		in.At = at.UTC().Truncate(time.Microsecond)
 	}
-	var err error
-	if in.Target, err = r.targetOf(ctx, targetID); err != nil {
+	target, err := r.targetOf(ctx, targetID)
+	if err != nil {
 		return nil, err
 	}
+	in.Target = target.For(p)
 	words, err := r.targetInWords(ctx, targetID)
 	if err != nil {
 		return nil, err
@@ -186,7 +187,11 @@ func (v *visibleAccess) answer(p authz.Permission, why *directory.Explanation) *
 	}
 	for _, m := range why.Missed {
 		if row := v.grants[m.GrantID]; row != nil && len(answer.Missed) < maxExplained {
-			answer.Missed = append(answer.Missed, &model.MissedGrant{Grant: row, Obstacle: model.AccessObstacle(m.Obstacle), Wall: v.groups[m.WallID]})
+			obstacle, wall := model.AccessObstacle(m.Obstacle), v.groups[m.WallID]
+			if obstacle == model.AccessObstacleWalled && wall == nil {
+				obstacle = model.AccessObstacleElsewhere // that there is a wall is hidden with the group that it is around
+			}
+			answer.Missed = append(answer.Missed, &model.MissedGrant{Grant: row, Obstacle: obstacle, Wall: wall})
 		}
 	}
 	for _, remedy := range why.Remedies {
@@ -239,7 +244,7 @@ func (v *visibleAccess) whyNot(p authz.Permission, answer *model.AccessExplanati
 		}
 	}
 	switch {
-	case nearest != nil && nearest.Wall != nil:
+	case nearest != nil && nearest.Obstacle == model.AccessObstacleWalled:
 		return fmt.Sprintf("%s stops at the edge of the private branch %s", v.grantAt(nearest.Grant), nearest.Wall.Name)
 	case nearest != nil:
 		return fmt.Sprintf(obstaclesInWords[nearest.Obstacle], v.grantAt(nearest.Grant))
@@ -261,10 +266,9 @@ var waysInWords = map[model.AccessWay]string{
 var obstaclesInWords = map[model.AccessObstacle]string{
 	model.AccessObstacleElsewhere:      "%s does not reach it",
 	model.AccessObstacleServed:         "%s is for contacts that nobody serves, and somebody serves this one",
-	model.AccessObstacleWalled:         "%s stops at the edge of a private branch",
 	model.AccessObstacleSharedInboxOff: "%s would give it if the Shared Inbox there were on",
 	model.AccessObstacleNotManual:      "%s would give it if assignment in the group of the contact were MANUAL",
-	model.AccessObstacleNotAssigned:    "%s gives it for contacts that are assigned to its holder, and this one is not",
+	model.AccessObstacleNotAssigned:    "%s gives it for contacts that are assigned to its holder only; ask about one of them",
 	model.AccessObstacleToCome:         "%s has not begun",
 	model.AccessObstacleEnded:          "%s has ended",
 	model.AccessObstacleRevoked:        "%s was revoked",

@@ -120,7 +120,7 @@ func (r *queryResolver) GrantExpiries(ctx context.Context, from, until *time.Tim
 		end = *until
 	}
 	if !end.After(begin) {
-		return nil, refusal.BadInput("until", "The period ends before it begins. Give a later end, or an earlier beginning.")
+		return nil, refusal.BadInput("until", "The period ends before it begins; left out, it ends in 30 days and began 7 days ago. Give a later end, or an earlier beginning.")
 	}
 	return grantsByEnd().page(ctx, r.DB.Read, p, func(s *sql.Selector) {
 		s.Where(sql.And(

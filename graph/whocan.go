@@ -16,10 +16,11 @@ import (
 
 // WhoCan lists the active users who may do something. The target is found like that of a check.
 func (r *queryResolver) WhoCan(ctx context.Context, p authz.Permission, targetID *relay.ID, first *int, after *string) (*model.AccessHolderConnection, error) {
-	t, err := r.targetOf(ctx, targetID)
+	target, err := r.targetOf(ctx, targetID)
 	if err != nil {
 		return nil, err
 	}
+	t := target.For(p)
 	wanted, err := r.page(ctx, first, after)
 	if err != nil {
 		return nil, err
@@ -240,5 +241,5 @@ func (r *resolver) waysAt(ctx context.Context, a asked) (func(*authz.Viewer, aut
 		return nil, err
 	}
 	t, err := r.targetOf(ctx, &id)
-	return func(v *authz.Viewer, p authz.Permission) []authz.Given { return v.Why(p, t) }, err
+	return func(v *authz.Viewer, p authz.Permission) []authz.Given { return v.Why(p, t.For(p)) }, err
 }

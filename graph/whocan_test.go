@@ -165,7 +165,7 @@ func TestWhoCanIsWhoeverCan(t *testing.T) {
 				if id != "" {
 					args += fmt.Sprintf(", targetId: %q", id)
 				}
-				want := w.naive(func(v *authz.Viewer) bool { return v.Can(p, target) })
+				want := w.naive(func(v *authz.Viewer) bool { return v.Can(p, target.For(p)) })
 				if got := w.who("olga", args, 1+r.IntN(4)); !slices.Equal(got, want) {
 					t.Errorf("seed %d, %s at %+v: %v, want %v", seed, p, target, got, want)
 				}
@@ -344,7 +344,7 @@ func TestEffectivePermissions(t *testing.T) {
 			}
 			v := authz.FromContext(w.as(name))
 			for _, p := range authz.Permissions() {
-				if v.Can(p, authz.AtGroup(rule.PlaceOf(g))) {
+				if v.Can(p, authz.AtGroup(rule.PlaceOf(g)).For(p)) {
 					want = append(want, p.String())
 				}
 			}

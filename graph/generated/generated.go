@@ -1316,7 +1316,7 @@ enum AccessObstacle {
   SHARED_INBOX_OFF
   """Assignment in the group of the contact is not MANUAL."""
   NOT_MANUAL
-  """The contact is not assigned to the holder."""
+  """It is given for contacts that are assigned to the holder; this one is not, or the target is their group."""
   NOT_ASSIGNED
   """The grant has not begun."""
   TO_COME
@@ -1359,8 +1359,9 @@ type AccessExplanation {
   """
   missed: [MissedGrant!]! @authenticated
   """
-  Without a grant that gives it: the nearest grants that would, those of roles with the fewest permissions first; 5 at most.
-  Custom roles that the viewer may not see are left out.
+  Without a grant that gives it: the nearest grants that would, those that reach the whole account last and of the others those of roles
+  with the fewest permissions first; 5 at most. Custom roles that the viewer may not see are left out. None where the user
+  holds the permission for contacts that are assigned to them, and the target is a group.
   """
   remedies: [AccessRemedy!]! @authenticated
 }

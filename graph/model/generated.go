@@ -35,8 +35,9 @@ type AccessExplanation struct {
 	// Without a grant that gives it: the grants that hold the permission and do not give it here, and those not in force that
 	// would give it, to come, ended or revoked within 90 days. Of those that the viewer may see; 100 at most.
 	Missed []*MissedGrant `json:"missed"`
-	// Without a grant that gives it: the nearest grants that would, those of roles with the fewest permissions first; 5 at most.
-	// Custom roles that the viewer may not see are left out.
+	// Without a grant that gives it: the nearest grants that would, those that reach the whole account last and of the others those of roles
+	// with the fewest permissions first; 5 at most. Custom roles that the viewer may not see are left out. None where the user
+	// holds the permission for contacts that are assigned to them, and the target is a group.
 	Remedies []*AccessRemedy `json:"remedies"`
 }
 
@@ -976,7 +977,7 @@ const (
 	AccessObstacleSharedInboxOff AccessObstacle = "SHARED_INBOX_OFF"
 	// Assignment in the group of the contact is not MANUAL.
 	AccessObstacleNotManual AccessObstacle = "NOT_MANUAL"
-	// The contact is not assigned to the holder.
+	// It is given for contacts that are assigned to the holder; this one is not, or the target is their group.
 	AccessObstacleNotAssigned AccessObstacle = "NOT_ASSIGNED"
 	// The grant has not begun.
 	AccessObstacleToCome AccessObstacle = "TO_COME"
