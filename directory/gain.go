@@ -3,6 +3,7 @@ package directory
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"canopy/authz"
 	ent "canopy/ent/generated"
@@ -105,9 +106,7 @@ func (d *doing) placesNow(ctx context.Context, before *holdings, after *authz.Vi
 		ids = append(ids, id)
 	}
 	places := map[int64]authz.Place{}
-	for len(ids) > 0 { // in parts, because a statement takes only so many parameters
-		part := ids[:min(len(ids), 1000)]
-		ids = ids[len(part):]
+	for part := range slices.Chunk(ids, valuesAtOnce) {
 		found, err := d.places(ctx, d.tx.Group.Query().Where(group.AccountID(d.account.ID), group.IDIn(part...)))
 		if err != nil {
 			return nil, err

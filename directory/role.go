@@ -378,7 +378,8 @@ type DeleteRole struct {
 }
 
 // DeleteRole deletes a custom role. While it is held, now or later, it needs a successor to which its grants go, and
-// the right to give that to each of the holders, whom the viewer has to outrank. Grants that have ended go with the role; the audit trail has them.
+// the right to give that to each of the holders, whom the viewer has to outrank. Grants that have ended go with the role;
+// the audit trail has them.
 func (s *Service) DeleteRole(ctx context.Context, in DeleteRole) error {
 	return s.change(ctx, tree.LockExclusive, func(ctx context.Context, d *doing) error {
 		r, successor, grants, err := d.roleAndSuccessor(ctx, in)
