@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"canopy/authz"
 	"canopy/refusal"
@@ -118,6 +119,12 @@ func (s *Service) asForeseen(ctx context.Context, d *doing, token *string, p pro
 	if token == nil {
 		return change()
 	}
+	outdated := refusal.Conflict(refusal.PreviewOutdated, "The change would not do what the preview showed: access has changed since, or the preview "+
+		"was of another change or another viewer's. Look at a new preview.").At("input.previewToken")
+	if !strings.HasPrefix(*token, tokenVersion) || !d.viewer.CanAccount(authz.AccessExplain) {
+		// No preview of this viewer's has this token: there is nothing to compare, but what refuses the change comes first.
+		return foremost(change(), outdated)
+	}
 	f, err := d.foreseen(ctx, change)
 	if err != nil {
 		return err
@@ -127,8 +134,7 @@ func (s *Service) asForeseen(ctx context.Context, d *doing, token *string, p pro
 		return err
 	}
 	if subtle.ConstantTimeCompare([]byte(now.Token), []byte(*token)) != 1 {
-		return refusal.Conflict(refusal.PreviewOutdated, "The change would not do what the preview showed: access has changed since, or the preview "+
-			"was of another change or another viewer's. Look at a new preview.").At("input.previewToken")
+		return outdated
 	}
 	return nil
 }

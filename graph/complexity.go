@@ -38,8 +38,8 @@ const (
 	longestSum   = 120 // of permissions, gained and lost
 )
 
-// judging is what a list weighs for which users are loaded as viewers and judged, over its entries: it takes a number of
-// statements of its own for each object that it is asked of.
+// judging is what a field weighs for which users are loaded as viewers and judged, over what is asked of it: it takes a
+// number of statements of its own for each object that it is asked of, and a preview a transaction.
 const judging = 50_000
 
 // Complexity says what a field costs whose selection costs child for one object.
@@ -54,6 +54,8 @@ func (w weighted) Complexity(_ context.Context, typeName, fieldName string, chil
 	switch field.Type.Name() {
 	case "AccessHolderConnection", "EffectiveUserConnection":
 		return judging + times(pageSize(args), child), true
+	case "AccessExplanation", "AccessPreview":
+		return judging + child, true
 	}
 	if strings.HasSuffix(field.Type.Name(), "Connection") {
 		return 1 + times(pageSize(args), child), true
