@@ -104,10 +104,16 @@ func TestCommitWithoutAnAnswerMayBeDone(t *testing.T) {
 	waitFor(t, cluster, "SHOW synchronous_standby_names", "nobody")
 	runs, answer := 0, make(chan error, 1)
 	go func() {
-		answer <- db.Write(trusted(), func(ctx context.Context, tx *ent.Tx) error {
-			runs++
-			return rename(ctx, tx, "New")
-		})
+		// The server begins to wait some time after it shows the setting; until then commits are answered.
+		var err error
+		for err == nil {
+			runs = 0
+			err = db.Write(trusted(), func(ctx context.Context, tx *ent.Tx) error {
+				runs++
+				return rename(ctx, tx, "New")
+			})
+		}
+		answer <- err
 	}()
 	waitFor(t, cluster, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'", "1")
 	cluster.Kill()
