@@ -282,7 +282,7 @@ func (s *Service) remedies(ctx context.Context, x *explaining) ([]Remedy, error)
 			near = append(near, remedy)
 		}
 	}
-	remedies := append(near, far...)
+	remedies := slices.Concat(near, far)
 	remedies = remedies[:min(len(remedies), MaxRemedies)]
 	return remedies, s.findGivers(ctx, x, remedies)
 }
