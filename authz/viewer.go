@@ -256,9 +256,6 @@ type Holding struct {
 	Waiting Set // a superset of All
 }
 
-// Within says whether nothing is held here that is not held there.
-func (h Holding) Within(other Holding) bool { return h.Beyond(other) == 0 }
-
 // Beyond is the permissions that are held here over something, and not there.
 func (h Holding) Beyond(other Holding) Set {
 	return h.All&^other.All | h.Waiting&^other.Waiting

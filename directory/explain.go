@@ -9,7 +9,6 @@ import (
 
 	"canopy/authz"
 	ent "canopy/ent/generated"
-	"canopy/ent/generated/account"
 	"canopy/ent/generated/rolegrant"
 	"canopy/ent/generated/user"
 	"canopy/ent/rule"
@@ -65,12 +64,11 @@ type Remedy struct {
 // explaining is an explanation under way.
 type explaining struct {
 	ExplainAccess
-	account *ent.Account
-	user    *ent.User
-	subject *authz.Viewer
-	roles   []*ent.Role          // of the account, with those that they list
-	groups  map[int64]*ent.Group // those that grants can stand at, with all above them
-	lasting int                  // how many grants the user has that are in force or to come
+	*standing // of the user alone; missed adds the groups that other grants can stand at
+	user      *ent.User
+	subject   *authz.Viewer
+	listing   []*ent.Role // the roles of the account, with those that they list
+	lasting   int         // how many grants the user has that are in force or to come
 }
 
 // ExplainAccess says why a user may or may not do something, by the code that decides. About others it needs
@@ -121,20 +119,18 @@ func (s *Service) explaining(ctx context.Context, accountID int64, in ExplainAcc
 	x := &explaining{ExplainAccess: in}
 	var err error
 	trusted := authz.Trusted(ctx)
-	if x.account, err = s.DB.Read.Account.Query().Where(account.ID(accountID)).Only(trusted); err != nil {
-		return nil, found(err, "account")
-	}
 	if x.user, err = s.DB.Read.User.Query().Where(user.ID(in.UserID), user.AccountID(accountID)).Only(trusted); err != nil {
 		return nil, found(err, "user")
 	}
-	viewers, err := s.LoadViewers(ctx, s.DB.Read, accountID, []int64{in.UserID}, in.At)
-	if err != nil {
-		return nil, err
+	if x.standing, err = loadStanding(trusted, s.DB.Read, accountID, []int64{in.UserID}, in.At); err != nil {
+		return nil, fmt.Errorf("directory: loading whom an explanation is about: %w", err)
 	}
-	if x.subject = viewers[in.UserID]; x.subject == nil {
-		return nil, refusal.NotFound("user")
+	if x.users[in.UserID] == nil {
+		return nil, refusal.NotFound("user") // gone between two statements
 	}
-	x.roles, err = rolesListing(ctx, s.DB.Read.Role, accountID)
+	if x.subject, err = x.viewer(in.UserID); err == nil && x.subject == nil {
+		err = refusal.NotFound("user")
+	}
 	return x, err
 }
 
@@ -158,7 +154,7 @@ func (s *Service) missed(ctx context.Context, x *explaining) ([]Missed, error) {
 			x.lasting++
 		}
 	}
-	if x.groups, err = withAncestors(ctx, s.DB.Read, x.account.ID, stands); err != nil {
+	if err := x.add(ctx, s.DB.Read, stands); err != nil {
 		return nil, err
 	}
 	var missed []Missed
@@ -174,7 +170,7 @@ func (s *Service) missed(ctx context.Context, x *explaining) ([]Missed, error) {
 		if obstacle == "" {
 			continue
 		}
-		way, err := x.wayOf(x.role(g.RoleID), cmp.Or(idOf(g.GroupID), x.user.HomeGroupID))
+		way, err := x.wayOf(x.roles[g.RoleID], x.place(g))
 		if err != nil {
 			return nil, err
 		}
@@ -195,25 +191,10 @@ func (x *explaining) edge(from authz.Place) int64 {
 	return 0
 }
 
-func idOf(id *int64) int64 {
-	if id == nil {
-		return 0
-	}
-	return *id
-}
-
-func (x *explaining) role(id int64) *ent.Role {
-	i := slices.IndexFunc(x.roles, func(r *ent.Role) bool { return r.ID == id })
-	if i < 0 {
-		return nil
-	}
-	return x.roles[i]
-}
-
 // notInForce says why a grant does not count at the moment; nothing for one that does, and for one of a custom role
 // that would not count even if the grant did.
 func (x *explaining) notInForce(g *ent.RoleGrant) string {
-	r := x.role(g.RoleID)
+	r := x.roles[g.RoleID]
 	off := r != nil && r.Key == nil && !x.account.CustomRolesEnabled
 	obstacle := ""
 	switch {
@@ -255,11 +236,15 @@ func (s *Service) remedies(ctx context.Context, x *explaining) ([]Remedy, error)
 	if x.lasting >= maxGrants {
 		return nil, nil // the user cannot be granted anything
 	}
+	var err error
+	if x.listing, err = rolesListing(ctx, s.DB.Read.Role, x.account.ID); err != nil {
+		return nil, err
+	}
 	visible, err := s.DB.Read.Role.Query().IDs(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("directory: looking which roles are visible: %w", err)
 	}
-	candidates := slices.DeleteFunc(slices.Clone(x.roles), func(r *ent.Role) bool {
+	candidates := slices.DeleteFunc(slices.Clone(x.listing), func(r *ent.Role) bool {
 		return r.Key == nil && !x.account.CustomRolesEnabled || !slices.Contains(visible, r.ID)
 	})
 	holders := slices.DeleteFunc(slices.Clone(candidates), func(r *ent.Role) bool {
@@ -274,7 +259,7 @@ func (s *Service) remedies(ctx context.Context, x *explaining) ([]Remedy, error)
 		if err != nil {
 			return nil, err
 		}
-		switch remedy := (Remedy{Role: r, GroupID: groupID, GiverRoles: listing(holders, x.roles, r)}); way {
+		switch remedy := (Remedy{Role: r, GroupID: groupID, GiverRoles: listing(holders, x.listing, r)}); way {
 		case authz.NoWay:
 		case authz.ByAccount:
 			far = append(far, remedy)
@@ -323,7 +308,7 @@ func (s *Service) findGivers(ctx context.Context, x *explaining, remedies []Reme
 	}
 	now := s.now()
 	var assigning []int64
-	for _, r := range x.roles {
+	for _, r := range x.listing {
 		if pairsOf(r).Permissions().Has(authz.RolesAssign) {
 			assigning = append(assigning, r.ID)
 		}
@@ -355,7 +340,7 @@ func (s *Service) findGivers(ctx context.Context, x *explaining, remedies []Reme
 		if v == nil {
 			continue
 		}
-		giving := givingOf(v, x.account, x.roles)
+		giving := givingOf(v, x.account, x.listing)
 		for i := range remedies {
 			if r := &remedies[i]; len(r.Givers) < MaxGivers && giving.couldGrant(x, r) {
 				r.Givers = append(r.Givers, u)

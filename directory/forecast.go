@@ -179,9 +179,7 @@ type cellChange struct {
 	all, waiting change
 }
 
-func (c cellChange) any() change {
-	return change{c.all.gained | c.waiting.gained, c.all.lost | c.waiting.lost}
-}
+func (c cellChange) any() change { return c.all.with(c.waiting) }
 
 // entry is what the users of a class gain or lose of one permission.
 type entry struct {
@@ -331,6 +329,7 @@ func (b *board) candidates(c *class, seen []int, mark int) (list []int) {
 	return list
 }
 
+// onAccount is what the viewer holds on the whole account.
 func onAccount(v *authz.Viewer) (set authz.Set) {
 	for i := range v.Grants {
 		set |= v.Grants[i].Pairs[authz.ScopeAccount]
@@ -397,11 +396,10 @@ func (c *class) enter(b *board) {
 					ownCounted = ownCounted || at.cell == c.home
 				}
 			}
-			if b.cells[c.home].people && ownCounted != e.of(c.own) {
-				e.users += 1
-				if ownCounted {
-					e.users -= 2
-				}
+			if own := e.of(c.own); b.cells[c.home].people && own && !ownCounted {
+				e.users++
+			} else if b.cells[c.home].people && !own && ownCounted {
+				e.users--
 			}
 			if e.account || e.assigned || e.groups > 0 || e.users > 0 {
 				c.entries = append(c.entries, e)

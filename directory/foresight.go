@@ -250,7 +250,7 @@ func (st *standing) add(ctx context.Context, c *ent.Client, ids []int64) error {
 	missing := slices.DeleteFunc(slices.Clone(ids), func(id int64) bool { return st.groups[id] != nil })
 	found, err := withAncestors(ctx, c, st.account.ID, missing)
 	if err != nil {
-		return fmt.Errorf("directory: loading groups for a preview: %w", err)
+		return fmt.Errorf("directory: loading groups: %w", err)
 	}
 	maps.Copy(st.groups, found)
 	return nil

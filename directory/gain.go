@@ -40,11 +40,7 @@ func (d *doing) holdingsOver(ctx context.Context, branches ...*ent.Group) (*hold
 }
 
 func cannotGain(v *authz.Viewer) bool {
-	var everywhere authz.Set
-	for _, g := range v.Grants {
-		everywhere |= g.Pairs[authz.ScopeAccount]
-	}
-	return v.Permissions().Within(everywhere)
+	return v.Permissions().Within(onAccount(v))
 }
 
 // branch returns the places of the group and of everything below it, whether or not the viewer sees them.

@@ -151,9 +151,10 @@ func (h *holding) granted(dialect string, scopes ...authz.Scope) *sql.Selector {
 	}
 	held := heldGrants()
 	s := sql.Dialect(dialect).Select(held.C(rolegrant.FieldUserID)).From(held)
-	return s.Where(sql.And(sql.In(held.C(rolegrant.FieldRoleID), roles...), sql.IsNull(held.C(rolegrant.FieldRevokedAt)),
-		sql.LTE(held.C(rolegrant.FieldValidFrom), h.at),
-		sql.Or(sql.IsNull(held.C(rolegrant.FieldValidUntil)), sql.GT(held.C(rolegrant.FieldValidUntil), h.at))))
+	for _, narrow := range inForce(h.at) {
+		narrow(s)
+	}
+	return s.Where(sql.In(held.C(rolegrant.FieldRoleID), roles...))
 }
 
 // standing selects those to whom it was granted at the groups: fixed there, or following a home group among them.

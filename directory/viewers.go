@@ -22,10 +22,18 @@ import (
 // the users' status; who is not there is left out. It is LoadViewer for many: a handful of statements for up to
 // valuesAtOnce users, judged by the same code. It does not ask whether the viewer in the context may see the users.
 func (s *Service) LoadViewers(ctx context.Context, c *ent.Client, accountID int64, userIDs []int64, at time.Time) (map[int64]*authz.Viewer, error) {
-	viewers := make(map[int64]*authz.Viewer, len(userIDs))
-	for part := range slices.Chunk(userIDs, valuesAtOnce) {
-		if err := loadViewers(authz.Trusted(ctx), c, accountID, part, at, viewers); err != nil {
-			return nil, fmt.Errorf("directory: loading %d viewers: %w", len(part), err)
+	st, err := loadStanding(authz.Trusted(ctx), c, accountID, userIDs, at)
+	if err != nil {
+		return nil, fmt.Errorf("directory: loading %d viewers: %w", len(userIDs), err)
+	}
+	viewers := make(map[int64]*authz.Viewer, len(st.users))
+	for id := range st.users {
+		v, err := st.viewer(id)
+		if err != nil {
+			return nil, fmt.Errorf("directory: loading user %d as a viewer: %w", id, err)
+		}
+		if v != nil {
+			viewers[id] = v
 		}
 	}
 	return viewers, nil
@@ -33,23 +41,6 @@ func (s *Service) LoadViewers(ctx context.Context, c *ent.Client, accountID int6
 
 // valuesAtOnce is how many values one statement compares with: it takes only so many parameters.
 const valuesAtOnce = 1000
-
-func loadViewers(ctx context.Context, c *ent.Client, accountID int64, userIDs []int64, at time.Time, viewers map[int64]*authz.Viewer) error {
-	st, err := loadStanding(ctx, c, accountID, userIDs, at)
-	if err != nil {
-		return err
-	}
-	for id := range st.users {
-		v, err := st.viewer(id)
-		if err != nil {
-			return err
-		}
-		if v != nil {
-			viewers[id] = v
-		}
-	}
-	return nil
-}
 
 // standing is what makes users viewers: their grants, the roles, and the groups where both stand with all above those.
 type standing struct {

@@ -1124,7 +1124,7 @@ type User implements Node {
   ACCESS_EXPLAIN is needed.
   """
   effectivePermissions(
-    """With what: a group, user, agent, contact, conversation, or the account. Left out, with anything at all."""
+    """With what: a group, user, agent, contact, conversation, message, or the account. Left out, with anything at all."""
     at: ID
   ): [EffectivePermission!] @authenticated
   """Agent card; null for who does not serve."""
@@ -1969,7 +1969,7 @@ type Query {
     """What they want to do."""
     permission: Permission!
     """
-    With what: a group, user, agent, contact, conversation or message. Left out, the account itself.
+    With what: a group, user, agent, contact, conversation, message, or the account, as which it counts when left out.
     """
     targetId: ID
     """
@@ -1985,7 +1985,7 @@ type Query {
   whoCan(
     """What they may do."""
     permission: Permission!
-    """With what: a group, user, agent, contact or conversation. Left out, the account itself."""
+    """With what: a group, user, agent, contact, conversation, message, or the account, as which it counts when left out."""
     targetId: ID
     """How many at most, 1 to 200."""
     first: Int = 25
