@@ -163,24 +163,42 @@ func (s *Service) CloseConversation(ctx context.Context, in CloseConversation) (
 		if err != nil {
 			return err
 		}
-		if err := j.may(authz.ConversationsClose, h); err != nil {
+		if err := j.checkClose(h, c); err != nil {
 			return err
 		}
-		if c.ClosedAt != nil {
-			return errNotOpen()
-		}
-		if closed, err = c.Update().SetClosedAt(j.now).SetClosedByID(j.viewer.UserID).Save(ctx); err != nil {
-			return err
-		}
-		to := h.stand()
-		to.state, to.activity = tree.Closed, j.now
-		if err := j.settle(ctx, h, to); err != nil {
-			return err
-		}
-		return j.record(ctx, "CONVERSATION_CLOSED", relay.KindConversation, c.ID,
-			audit.Fields{"open": true}, audit.Fields{"open": false}, "")
+		closed, err = j.close(ctx, h, c)
+		return err
 	})
 	return closed, err
+}
+
+// checkClose refuses to close what may not be closed, or is closed.
+func (j *job) checkClose(h *held, c *ent.Conversation) error {
+	if err := j.may(authz.ConversationsClose, h); err != nil {
+		return err
+	}
+	if c.ClosedAt != nil {
+		return errNotOpen()
+	}
+	return nil
+}
+
+// close closes the open conversation of the contact, and records it.
+func (j *job) close(ctx context.Context, h *held, c *ent.Conversation) (*ent.Conversation, error) {
+	closed, err := c.Update().SetClosedAt(j.now).SetClosedByID(j.viewer.UserID).Save(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := j.unmark(ctx, c.ID); err != nil {
+		return nil, err
+	}
+	to := h.stand()
+	to.state, to.activity = tree.Closed, j.now
+	if err := j.settle(ctx, h, to); err != nil {
+		return nil, err
+	}
+	return closed, j.record(ctx, "CONVERSATION_CLOSED", relay.KindConversation, c.ID,
+		audit.Fields{"open": true}, audit.Fields{"open": false}, "")
 }
 
 func errNotOpen() error {

@@ -95,8 +95,12 @@ func (j *job) openOf(ctx context.Context, h *held) (*ent.Conversation, error) {
 
 // end closes a conversation.
 func (j *job) end(ctx context.Context, c *ent.Conversation) error {
-	return j.tx.Conversation.Update().Where(conversation.ID(c.ID), conversation.AccountID(c.AccountID)).
+	err := j.tx.Conversation.Update().Where(conversation.ID(c.ID), conversation.AccountID(c.AccountID)).
 		SetClosedAt(j.now).SetClosedByID(j.viewer.UserID).Exec(authz.Trusted(ctx))
+	if err != nil {
+		return err
+	}
+	return j.unmark(ctx, c.ID)
 }
 
 // begin inserts the next conversation of the contact. The agent is 0 while it waits, the opener 0 when the contact

@@ -3,6 +3,7 @@ package graph
 import (
 	"context"
 
+	"canopy/desk"
 	ent "canopy/ent/generated"
 	"canopy/graph/bind"
 	"canopy/relay"
@@ -29,6 +30,14 @@ func (r *conversationResolver) Open(_ context.Context, v *ent.Conversation) (boo
 	return v.ClosedAt == nil, nil
 }
 
+func (r *conversationResolver) Unread(ctx context.Context, v *ent.Conversation) (bool, error) {
+	return take[bool](ctx, r.resolver, v)
+}
+
+func (r *conversationResolver) UnreadCount(ctx context.Context, v *ent.Conversation) (int, error) {
+	return take[int](ctx, r.resolver, v)
+}
+
 func (r *conversationResolver) Messages(ctx context.Context, v *ent.Conversation, _ *int, _ *string) (*relay.Connection[*ent.Message], error) {
 	return take[*relay.Connection[*ent.Message]](ctx, r.resolver, v)
 }
@@ -44,10 +53,24 @@ func (r *messageResolver) Conversation(ctx context.Context, m *ent.Message) (*en
 func (r *resolver) conversationLoaders() map[string]anyLoader {
 	messages := nested[*ent.Message]{list: messagesNewestFirst(), relation: inConversation}
 	return map[string]anyLoader{
-		"contact":  toOne(r, contactRows, to(func(v *ent.Conversation) int64 { return v.ContactID })),
-		"agent":    toOne(r, agentRows, func(v *ent.Conversation) *int64 { return v.AgentID }),
-		"messages": toMany[*ent.Conversation](r, messages, func(m *ent.Message) int64 { return m.ConversationID }),
+		"contact":     toOne(r, contactRows, to(func(v *ent.Conversation) int64 { return v.ContactID })),
+		"agent":       toOne(r, agentRows, func(v *ent.Conversation) *int64 { return v.AgentID }),
+		"messages":    toMany[*ent.Conversation](r, messages, func(m *ent.Message) int64 { return m.ConversationID }),
+		"unread":      unreadOf(r, func(u desk.Unread) bool { return u.Conversation }),
+		"unreadCount": unreadOf(r, func(u desk.Unread) int { return u.Messages }),
 	}
+}
+
+// unreadOf loads a part of what is new in conversations.
+func unreadOf[V any](r *resolver, part func(desk.Unread) V) loader[*ent.Conversation, V] {
+	return loader[*ent.Conversation, V]{numberOfNode[*ent.Conversation], func(ctx context.Context, conversations []*ent.Conversation, _ asked) (map[int64]V, error) {
+		found, err := r.Desk.Unread(ctx, numbers(conversations))
+		values := make(map[int64]V, len(found))
+		for id, u := range found {
+			values[id] = part(u)
+		}
+		return values, err
+	}}
 }
 
 func (r *resolver) messageLoaders() map[string]anyLoader {

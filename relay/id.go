@@ -31,6 +31,7 @@ const (
 	KindGroupRequest      Kind = 'Q'
 	KindGroupMove         Kind = 'B'
 	KindImportRun         Kind = 'I'
+	KindReadMark          Kind = 'K'
 )
 
 // ID is an id as clients see it: base64url of the kind and the number as a varint. It is opaque but not secret.

@@ -42,6 +42,9 @@ func (n *ImportRun) GlobalID() relay.ID { return relay.NewID(relay.KindImportRun
 // GlobalID returns the id of the Message as clients see it.
 func (n *Message) GlobalID() relay.ID { return relay.NewID(relay.KindMessage, n.ID) }
 
+// GlobalID returns the id of the ReadMark as clients see it.
+func (n *ReadMark) GlobalID() relay.ID { return relay.NewID(relay.KindReadMark, n.ID) }
+
 // GlobalID returns the id of the Role as clients see it.
 func (n *Role) GlobalID() relay.ID { return relay.NewID(relay.KindRole, n.ID) }
 

@@ -13,6 +13,7 @@ import (
 	"canopy/ent/generated/grouprequest"
 	"canopy/ent/generated/importrun"
 	"canopy/ent/generated/message"
+	"canopy/ent/generated/readmark"
 	"canopy/ent/generated/role"
 	"canopy/ent/generated/rolegrant"
 	"canopy/ent/generated/session"
@@ -96,6 +97,7 @@ func checkColumn(t, c string) error {
 			grouprequest.Table:      grouprequest.ValidColumn,
 			importrun.Table:         importrun.ValidColumn,
 			message.Table:           message.ValidColumn,
+			readmark.Table:          readmark.ValidColumn,
 			role.Table:              role.ValidColumn,
 			rolegrant.Table:         rolegrant.ValidColumn,
 			session.Table:           session.ValidColumn,

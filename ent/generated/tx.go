@@ -34,6 +34,8 @@ type Tx struct {
 	ImportRun *ImportRunClient
 	// Message is the client for interacting with the Message builders.
 	Message *MessageClient
+	// ReadMark is the client for interacting with the ReadMark builders.
+	ReadMark *ReadMarkClient
 	// Role is the client for interacting with the Role builders.
 	Role *RoleClient
 	// RoleGrant is the client for interacting with the RoleGrant builders.
@@ -183,6 +185,7 @@ func (tx *Tx) init() {
 	tx.GroupRequest = NewGroupRequestClient(tx.config)
 	tx.ImportRun = NewImportRunClient(tx.config)
 	tx.Message = NewMessageClient(tx.config)
+	tx.ReadMark = NewReadMarkClient(tx.config)
 	tx.Role = NewRoleClient(tx.config)
 	tx.RoleGrant = NewRoleGrantClient(tx.config)
 	tx.Session = NewSessionClient(tx.config)

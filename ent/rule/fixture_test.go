@@ -226,6 +226,10 @@ func (c *company) contact(ctx context.Context, tx *ent.Tx, account, groupName, a
 		talk.SetAgentID(c.users[before]).SetClosedByID(c.users[before]).SetClosedAt(noon)
 	}
 	conversation := must[*ent.Conversation](c.t)(talk.Save(ctx))
+	for _, reader := range []string{before, map[string]string{"acme": "owner", "rival": "rival owner"}[account]} {
+		must[*ent.ReadMark](c.t)(tx.ReadMark.Create().SetAccountID(owner).SetConversationID(conversation.ID).SetUserID(c.users[reader]).
+			SetSentAt(noon).SetMessageID(0).Save(ctx))
+	}
 	for i, direction := range []message.Direction{message.DirectionINBOUND, message.DirectionOUTBOUND} {
 		say := tx.Message.Create().SetAccountID(owner).SetConversationID(conversation.ID).SetDirection(direction).SetText("hello").SetSentAt(noon)
 		if i == 1 {

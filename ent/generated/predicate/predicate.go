@@ -36,6 +36,9 @@ type ImportRun func(*sql.Selector)
 // Message is the predicate function for message builders.
 type Message func(*sql.Selector)
 
+// ReadMark is the predicate function for readmark builders.
+type ReadMark func(*sql.Selector)
+
 // Role is the predicate function for role builders.
 type Role func(*sql.Selector)
 
