@@ -122,7 +122,7 @@ func (j *job) passTo(ctx context.Context, h *held, to receiver, by how) (*ent.Co
 	if to.agent != nil {
 		return j.give(ctx, h, to.agent, by)
 	}
-	return nil, j.release(ctx, h, to.group)
+	return nil, j.release(ctx, h, to.group, by)
 }
 
 func (j *job) recordPass(ctx context.Context, action string, h *held, to receiver, reason string) error {

@@ -26,7 +26,7 @@ type how struct {
 func (j *job) give(ctx context.Context, h *held, agent *ent.User, by how) (*ent.ContactAssignment, error) {
 	to := h.stand()
 	to.group, to.agent = agent.HomeGroupID, agent.ID
-	renewed, err := j.passOn(ctx, h, agent.ID)
+	renewed, err := j.passOn(ctx, h, agent.ID, by.closing())
 	if err != nil {
 		return nil, err
 	}
@@ -41,13 +41,13 @@ func (j *job) give(ctx context.Context, h *held, agent *ent.User, by how) (*ent.
 }
 
 // release leaves the contact waiting in the group. What was waiting before has waited since then.
-func (j *job) release(ctx context.Context, h *held, groupID int64) error {
+func (j *job) release(ctx context.Context, h *held, groupID int64, by how) error {
 	to := h.stand()
 	to.group, to.agent = groupID, 0
 	if h.agent() != 0 {
 		to.waiting = j.now
 	}
-	renewed, err := j.passOn(ctx, h, 0)
+	renewed, err := j.passOn(ctx, h, 0, by.closing())
 	if err != nil {
 		return err
 	}
@@ -61,8 +61,9 @@ func (j *job) release(ctx context.Context, h *held, groupID int64) error {
 }
 
 // passOn makes the open conversation, if there is one, that of the agent, 0 for nobody: a conversation that waits is
-// continued, one that had an agent is closed and the next one opened (ruling 8). It says whether it did the latter.
-func (j *job) passOn(ctx context.Context, h *held, agent int64) (bool, error) {
+// continued, one that had an agent is closed for the reason and the next one opened (ruling 8), as urgent as it was and
+// with its subject. It says whether it did the latter.
+func (j *job) passOn(ctx context.Context, h *held, agent int64, why conversation.CloseReason) (bool, error) {
 	if h.state() != tree.Open {
 		return false, nil
 	}
@@ -77,11 +78,42 @@ func (j *job) passOn(ctx context.Context, h *held, agent int64) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if err := j.end(ctx, open); err != nil {
+	if err := j.end(ctx, open, &why, ""); err != nil {
 		return false, err
 	}
-	_, err = j.begin(ctx, h, agent, j.viewer.UserID, open.Subject)
-	return true, err
+	next, err := j.begin(ctx, h, agent, j.viewer.UserID, open.Subject)
+	if err != nil {
+		return false, err
+	}
+	return true, j.inherit(ctx, open, next)
+}
+
+// closing is why a conversation is closed when its contact is passed on in this way.
+func (h how) closing() conversation.CloseReason {
+	if h.method == contactassignment.MethodHANDED_OVER {
+		return conversation.CloseReasonHANDED_OVER
+	}
+	return conversation.CloseReasonTRANSFERRED
+}
+
+// inherit gives the conversation that continues another one its priority and its tags. Snoozing was the choice of the
+// agent who has it no more.
+func (j *job) inherit(ctx context.Context, from, to *ent.Conversation) error {
+	trusted := authz.Trusted(ctx)
+	if from.Priority != to.Priority {
+		if err := to.Update().SetPriority(from.Priority).Exec(trusted); err != nil {
+			return err
+		}
+	}
+	had, err := j.tagsOf(trusted, from.ID)
+	if err != nil || len(had) == 0 {
+		return err
+	}
+	tags, err := j.holdTags(trusted, had)
+	if err != nil {
+		return err
+	}
+	return j.attach(trusted, to, tags)
 }
 
 // openOf returns the open conversation of a contact that has one.
@@ -93,10 +125,11 @@ func (j *job) openOf(ctx context.Context, h *held) (*ent.Conversation, error) {
 	return c, nil
 }
 
-// end closes a conversation.
-func (j *job) end(ctx context.Context, c *ent.Conversation) error {
+// end closes a conversation, for a reason or for none.
+func (j *job) end(ctx context.Context, c *ent.Conversation, why *conversation.CloseReason, note string) error {
 	return j.tx.Conversation.Update().Where(conversation.ID(c.ID), conversation.AccountID(c.AccountID)).
-		SetClosedAt(j.now).SetClosedByID(j.viewer.UserID).Exec(authz.Trusted(ctx))
+		SetClosedAt(j.now).SetClosedByID(j.viewer.UserID).SetNillableCloseReason(why).SetCloseNote(note).ClearSnoozedUntil().
+		Exec(authz.Trusted(ctx))
 }
 
 // begin inserts the next conversation of the contact. The agent is 0 while it waits, the opener 0 when the contact
