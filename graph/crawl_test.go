@@ -63,10 +63,9 @@ func maze(t testing.TB, db *store.DB, change ...func(*graph.Config)) *world {
 	w.contact("Pia", "support", "dora")
 	w.again("Kim", "bruno")
 	w.say("Nil conversation")
-	for _, talk := range []string{"Nil", "Kim", "Oda", "Ned", "Pia"} {
+	for _, talk := range []string{"Oda", "Ned", "Pia"} {
 		w.note(talk+" note", talk+" conversation", "olga")
 	}
-	w.note("Max note", "Max conversation", "carla")
 	w.request("sales", "nora")
 	w.groupMove("vault")
 	for _, about := range []struct {

@@ -130,6 +130,10 @@ func company(t testing.TB, db *store.DB, change ...func(*graph.Config)) *world {
 	w.contact("Lee", "north", "")
 	w.contact("Max", "south", "carla")
 	w.contact("Nil", "vault", "vera")
+	w.note("Kim note", "Kim conversation", "ana")
+	w.note("Kim second note", "Kim conversation", "sue")
+	w.note("Max note", "Max conversation", "olga")
+	w.note("Nil note", "Nil conversation", "olga")
 	return w
 }
 
