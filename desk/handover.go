@@ -33,7 +33,7 @@ func (s *Service) HandOver(ctx context.Context, tx *ent.Tx, leaver *ent.User, me
 	if v == nil {
 		return 0, refusal.NoViewer()
 	}
-	j := &job{desk: s, tx: tx, viewer: v, now: s.now()}
+	j := s.begins(tx, v)
 	to, err := j.successor(ctx, leaver, method, agentID)
 	if err != nil {
 		return 0, err
@@ -49,7 +49,7 @@ func (s *Service) HandOver(ctx context.Context, tx *ent.Tx, leaver *ent.User, me
 			return 0, err
 		}
 	}
-	return len(contacts), nil
+	return len(contacts), j.finish(ctx)
 }
 
 // successor is who takes over.
@@ -95,7 +95,7 @@ func (j *job) handOver(ctx context.Context, contactID int64, to receiver) error 
 	if err != nil {
 		return err
 	}
-	_, err = j.passTo(ctx, h, to, how{contactassignment.MethodHANDED_OVER, "It was handed over because its agent left."})
+	_, err = j.passTo(ctx, h, to, how{method: contactassignment.MethodHANDED_OVER, explanation: "It was handed over because its agent left."})
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,27 @@ import (
 type how struct {
 	method      contactassignment.Method
 	explanation string
+	considered  []considered // in order; nil when somebody chose by hand
 }
+
+// considered is what became of somebody who was looked at for a contact.
+type considered struct {
+	userID  int64
+	outcome string
+}
+
+// The outcomes.
+const (
+	chosen       = "CHOSEN"
+	asked        = "ASKED" // an offer was made
+	unavailable  = "UNAVAILABLE"
+	paused       = "PAUSED"
+	full         = "FULL"
+	outsideHours = "OUTSIDE_HOURS"
+	covered      = "COVERED"
+	notServing   = "NOT_SERVING"
+	leftOut      = "LEFT_OUT" // somebody waited longer
+)
 
 // give makes the agent serve the contact, which moves to the agent's home group.
 func (j *job) give(ctx context.Context, h *held, agent *ent.User, by how) (*ent.ContactAssignment, error) {
@@ -96,7 +116,7 @@ func (j *job) openOf(ctx context.Context, h *held) (*ent.Conversation, error) {
 // end closes a conversation.
 func (j *job) end(ctx context.Context, c *ent.Conversation) error {
 	return j.tx.Conversation.Update().Where(conversation.ID(c.ID), conversation.AccountID(c.AccountID)).
-		SetClosedAt(j.now).SetClosedByID(j.viewer.UserID).Exec(authz.Trusted(ctx))
+		SetClosedAt(j.now).SetNillableClosedByID(j.author()).Exec(authz.Trusted(ctx))
 }
 
 // begin inserts the next conversation of the contact. The agent is 0 while it waits, the opener 0 when the contact
@@ -164,7 +184,7 @@ func (j *job) assign(ctx context.Context, h *held, userID int64, by how) (*ent.C
 
 func (j *job) assignment(contactID, userID int64, by how) *ent.ContactAssignmentCreate {
 	return j.tx.ContactAssignment.Create().SetAccountID(j.viewer.AccountID).SetContactID(contactID).SetUserID(userID).
-		SetAssignedByID(j.viewer.UserID).SetMethod(by.method).SetExplanation(by.explanation).SetStartedAt(j.now)
+		SetNillableAssignedByID(j.author()).SetMethod(by.method).SetExplanation(by.explanation).SetStartedAt(j.now)
 }
 
 // unassign ends the present assignment, if there is one.
@@ -194,7 +214,7 @@ func (j *job) open(ctx context.Context, h *held, opener *ent.User, subject strin
 	case stays:
 	case opener != nil && j.viewer.Permissions().Has(authz.ConversationsReply):
 		to.group, to.agent = opener.HomeGroupID, opener.ID
-		_, err = j.assign(ctx, h, opener.ID, how{contactassignment.MethodOPENED, "The agent opened a conversation with the contact, which nobody served."})
+		_, err = j.assign(ctx, h, opener.ID, how{method: contactassignment.MethodOPENED, explanation: "The agent opened a conversation with the contact, which nobody served."})
 	default:
 		if h.agent() != 0 {
 			to.agent, to.waiting = 0, j.now
