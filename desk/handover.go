@@ -95,7 +95,7 @@ func (j *job) handOver(ctx context.Context, contactID int64, to receiver) error 
 	if err != nil {
 		return err
 	}
-	_, err = j.passTo(ctx, h, to, how{contactassignment.MethodHANDED_OVER, "It was handed over because its agent left."})
+	_, err = j.passTo(ctx, h, to, how{method: contactassignment.MethodHANDED_OVER, explanation: "It was handed over because its agent left."})
 	if err != nil {
 		return err
 	}

@@ -28,6 +28,8 @@ type job struct {
 	viewer *authz.Viewer
 	// now is taken anew once a contact is locked, so that the moments of what happens to a contact are in order.
 	now time.Time
+	// hears says that the contact itself wrote: what becomes of it is nobody's doing.
+	hears bool
 	// reserved is a conversation number that was taken ahead, 0 for none.
 	reserved int64
 }
