@@ -33,7 +33,7 @@ func (s *Service) HandOver(ctx context.Context, tx *ent.Tx, leaver *ent.User, me
 	if v == nil {
 		return 0, refusal.NoViewer()
 	}
-	j := &job{desk: s, tx: tx, viewer: v, now: s.now()}
+	j := s.begins(tx, v)
 	to, err := j.successor(ctx, leaver, method, agentID)
 	if err != nil {
 		return 0, err
@@ -49,7 +49,7 @@ func (s *Service) HandOver(ctx context.Context, tx *ent.Tx, leaver *ent.User, me
 			return 0, err
 		}
 	}
-	return len(contacts), nil
+	return len(contacts), j.finish(ctx)
 }
 
 // successor is who takes over.

@@ -84,7 +84,7 @@ func (j *job) doneBy(kind historyentry.Kind) int64 {
 	if j.hears {
 		return 0
 	}
-	return j.viewer.UserID
+	return j.viewer.UserID // 0 when Canopy does it by itself
 }
 
 func orNil(id int64) *int64 {

@@ -250,7 +250,12 @@ func (j *job) settle(ctx context.Context, h *held, to stand) error {
 		return fmt.Errorf("desk: contact %d was out of sight when it had to be changed", h.ID)
 	}
 	if h.arriving {
-		return tree.AddContact(ctx, j.tx, h.ID)
+		err = tree.AddContact(ctx, j.tx, h.ID)
+	} else {
+		err = tree.UpdateContact(ctx, j.tx, h.ID, place)
 	}
-	return tree.UpdateContact(ctx, j.tx, h.ID, place)
+	if err != nil {
+		return err
+	}
+	return j.watch(ctx, h, to)
 }

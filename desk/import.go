@@ -49,7 +49,7 @@ type reach struct{ channel, address string }
 // group and what the single changes need: CONTACTS_CREATE there, and CONVERSATIONS_ASSIGN for an agent. With a plan it
 // is a dry run, and nothing is written.
 func (s *Service) ImportContacts(ctx context.Context, tx *ent.Tx, rows []ImportContact, reason string, plan *Plan) ([]Imported, error) {
-	j := &job{desk: s, tx: tx, viewer: authz.FromContext(ctx), now: s.now()}
+	j := s.begins(tx, authz.FromContext(ctx))
 	dry := plan != nil
 	if !dry {
 		plan = NewPlan()
@@ -103,7 +103,7 @@ func (s *Service) ImportContacts(ctx context.Context, tx *ent.Tx, rows []ImportC
 	for i, c := range contacts {
 		out[at[i]].ID = c.ID
 	}
-	return out, nil
+	return out, j.finish(ctx)
 }
 
 // receivers finds the agents who are named, each once, and holds them in the order of their ids.

@@ -23,14 +23,27 @@ type how struct {
 	method      contactassignment.Method
 	explanation string
 	reason      string       // that somebody gave; an assignment shows it in the place of the explanation
-	considered  []considered // in order, by a method that chose
+	considered  []considered // in order; nil when somebody chose by hand
 }
 
-// considered is an agent who came into question, and what became of it: CHOSEN, or why not.
+// considered is what became of somebody who was looked at for a contact.
 type considered struct {
 	userID  int64
 	outcome string
 }
+
+// The outcomes.
+const (
+	chosen       = "CHOSEN"
+	asked        = "ASKED" // an offer was made
+	unavailable  = "UNAVAILABLE"
+	paused       = "PAUSED"
+	full         = "FULL"
+	outsideHours = "OUTSIDE_HOURS"
+	covered      = "COVERED"
+	notServing   = "NOT_SERVING"
+	leftOut      = "LEFT_OUT" // somebody waited longer
+)
 
 // give makes the agent serve the contact, which moves to the agent's home group.
 func (j *job) give(ctx context.Context, h *held, agent *ent.User, by how) (*ent.ContactAssignment, error) {
@@ -116,7 +129,7 @@ func (j *job) openOf(ctx context.Context, h *held) (*ent.Conversation, error) {
 // end closes a conversation.
 func (j *job) end(ctx context.Context, c *ent.Conversation) error {
 	return j.tx.Conversation.Update().Where(conversation.ID(c.ID), conversation.AccountID(c.AccountID)).
-		SetClosedAt(j.now).SetNillableClosedByID(orNil(j.viewer.UserID)).Exec(authz.Trusted(ctx))
+		SetClosedAt(j.now).SetNillableClosedByID(j.author()).Exec(authz.Trusted(ctx))
 }
 
 // begin inserts the next conversation of the contact. The agent is 0 while it waits, the opener 0 when the contact
@@ -184,7 +197,7 @@ func (j *job) assign(ctx context.Context, h *held, userID int64, by how) (*ent.C
 
 func (j *job) assignment(contactID, userID int64, by how) *ent.ContactAssignmentCreate {
 	return j.tx.ContactAssignment.Create().SetAccountID(j.viewer.AccountID).SetContactID(contactID).SetUserID(userID).
-		SetNillableAssignedByID(orNil(j.viewer.UserID)).SetMethod(by.method).SetExplanation(cmp.Or(by.reason, by.explanation)).SetStartedAt(j.now)
+		SetNillableAssignedByID(j.author()).SetMethod(by.method).SetExplanation(cmp.Or(by.reason, by.explanation)).SetStartedAt(j.now)
 }
 
 // unassign ends the present assignment, if there is one.

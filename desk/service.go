@@ -10,6 +10,8 @@ import (
 	"canopy/refusal"
 	"canopy/relay"
 	"canopy/store"
+	"canopy/timers"
+	"canopy/tree"
 )
 
 // Service runs the use-cases. Every method takes its viewer from the context (authz.FromContext).
@@ -32,6 +34,22 @@ type job struct {
 	hears bool
 	// reserved is a conversation number that was taken ahead, 0 for none.
 	reserved int64
+	// scheduled is what finish writes: when a timer is due, nil for one that is cleared.
+	scheduled map[timerKey]*time.Time
+	running   *timers.Pending // the timer that this is, nil for none
+	inForce   map[int64]tree.Settings
+}
+
+func (s *Service) begins(tx *ent.Tx, v *authz.Viewer) *job {
+	return &job{desk: s, tx: tx, viewer: v, now: s.now(), scheduled: map[timerKey]*time.Time{}, inForce: map[int64]tree.Settings{}}
+}
+
+// author is the user who does it, nil when Canopy does it by itself.
+func (j *job) author() *int64 {
+	if j.viewer.UserID == 0 {
+		return nil
+	}
+	return &j.viewer.UserID
 }
 
 // attempts is how often a use-case is tried that lost a race for a unique index.
@@ -47,7 +65,11 @@ func (s *Service) write(ctx context.Context, fn func(ctx context.Context, j *job
 	}
 	for attempt := 1; ; attempt++ {
 		err := s.DB.Write(ctx, func(ctx context.Context, tx *ent.Tx) error {
-			return fn(ctx, &job{desk: s, tx: tx, viewer: v, now: s.now()})
+			j := s.begins(tx, v)
+			if err := fn(ctx, j); err != nil {
+				return err
+			}
+			return j.finish(ctx)
 		})
 		if err == nil || attempt == attempts || !lostRace(err) {
 			return err

@@ -141,6 +141,9 @@ func (b *builder) people() {
 	if b.err == nil {
 		_, b.err = b.tx.ExecContext(b.ctx, "INSERT INTO allowances (key, spent_until) VALUES ($1, 1)", []byte(fmt.Sprint("log-in ", w.account)))
 	}
+	if b.err == nil {
+		_, b.err = b.tx.ExecContext(b.ctx, "INSERT INTO timers (kind, subject_id, account_id, due_at) VALUES ('DISTRIBUTE', $1, $2, 1)", w.child, w.account)
+	}
 }
 
 // execute runs one statement in a transaction of its own.

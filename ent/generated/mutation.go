@@ -21,6 +21,7 @@ import (
 	"canopy/ent/generated/rolegrant"
 	"canopy/ent/generated/session"
 	"canopy/ent/generated/user"
+	"canopy/ent/schema"
 	"context"
 	"encoding/json"
 	"errors"
@@ -2001,6 +2002,13 @@ type ContactMutation struct {
 	addsort_key          *int64
 	last_activity_at     *time.Time
 	waiting_since        *time.Time
+	offered_to_id        *int64
+	addoffered_to_id     *int64
+	offer_ends_at        *time.Time
+	asked                *[]int64
+	appendasked          []int64
+	escalated_to_id      *int64
+	addescalated_to_id   *int64
 	created_at           *time.Time
 	clearedFields        map[string]struct{}
 	account              *int64
@@ -2742,6 +2750,260 @@ func (m *ContactMutation) ResetWaitingSince() {
 	delete(m.clearedFields, contact.FieldWaitingSince)
 }
 
+// SetOfferedToID sets the "offered_to_id" field.
+func (m *ContactMutation) SetOfferedToID(i int64) {
+	m.offered_to_id = &i
+	m.addoffered_to_id = nil
+}
+
+// OfferedToID returns the value of the "offered_to_id" field in the mutation.
+func (m *ContactMutation) OfferedToID() (r int64, exists bool) {
+	v := m.offered_to_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOfferedToID returns the old "offered_to_id" field's value of the Contact entity.
+// If the Contact object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContactMutation) OldOfferedToID(ctx context.Context) (v *int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOfferedToID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOfferedToID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOfferedToID: %w", err)
+	}
+	return oldValue.OfferedToID, nil
+}
+
+// AddOfferedToID adds i to the "offered_to_id" field.
+func (m *ContactMutation) AddOfferedToID(i int64) {
+	if m.addoffered_to_id != nil {
+		*m.addoffered_to_id += i
+	} else {
+		m.addoffered_to_id = &i
+	}
+}
+
+// AddedOfferedToID returns the value that was added to the "offered_to_id" field in this mutation.
+func (m *ContactMutation) AddedOfferedToID() (r int64, exists bool) {
+	v := m.addoffered_to_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearOfferedToID clears the value of the "offered_to_id" field.
+func (m *ContactMutation) ClearOfferedToID() {
+	m.offered_to_id = nil
+	m.addoffered_to_id = nil
+	m.clearedFields[contact.FieldOfferedToID] = struct{}{}
+}
+
+// OfferedToIDCleared returns if the "offered_to_id" field was cleared in this mutation.
+func (m *ContactMutation) OfferedToIDCleared() bool {
+	_, ok := m.clearedFields[contact.FieldOfferedToID]
+	return ok
+}
+
+// ResetOfferedToID resets all changes to the "offered_to_id" field.
+func (m *ContactMutation) ResetOfferedToID() {
+	m.offered_to_id = nil
+	m.addoffered_to_id = nil
+	delete(m.clearedFields, contact.FieldOfferedToID)
+}
+
+// SetOfferEndsAt sets the "offer_ends_at" field.
+func (m *ContactMutation) SetOfferEndsAt(t time.Time) {
+	m.offer_ends_at = &t
+}
+
+// OfferEndsAt returns the value of the "offer_ends_at" field in the mutation.
+func (m *ContactMutation) OfferEndsAt() (r time.Time, exists bool) {
+	v := m.offer_ends_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOfferEndsAt returns the old "offer_ends_at" field's value of the Contact entity.
+// If the Contact object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContactMutation) OldOfferEndsAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOfferEndsAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOfferEndsAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOfferEndsAt: %w", err)
+	}
+	return oldValue.OfferEndsAt, nil
+}
+
+// ClearOfferEndsAt clears the value of the "offer_ends_at" field.
+func (m *ContactMutation) ClearOfferEndsAt() {
+	m.offer_ends_at = nil
+	m.clearedFields[contact.FieldOfferEndsAt] = struct{}{}
+}
+
+// OfferEndsAtCleared returns if the "offer_ends_at" field was cleared in this mutation.
+func (m *ContactMutation) OfferEndsAtCleared() bool {
+	_, ok := m.clearedFields[contact.FieldOfferEndsAt]
+	return ok
+}
+
+// ResetOfferEndsAt resets all changes to the "offer_ends_at" field.
+func (m *ContactMutation) ResetOfferEndsAt() {
+	m.offer_ends_at = nil
+	delete(m.clearedFields, contact.FieldOfferEndsAt)
+}
+
+// SetAsked sets the "asked" field.
+func (m *ContactMutation) SetAsked(i []int64) {
+	m.asked = &i
+	m.appendasked = nil
+}
+
+// Asked returns the value of the "asked" field in the mutation.
+func (m *ContactMutation) Asked() (r []int64, exists bool) {
+	v := m.asked
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAsked returns the old "asked" field's value of the Contact entity.
+// If the Contact object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContactMutation) OldAsked(ctx context.Context) (v []int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAsked is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAsked requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAsked: %w", err)
+	}
+	return oldValue.Asked, nil
+}
+
+// AppendAsked adds i to the "asked" field.
+func (m *ContactMutation) AppendAsked(i []int64) {
+	m.appendasked = append(m.appendasked, i...)
+}
+
+// AppendedAsked returns the list of values that were appended to the "asked" field in this mutation.
+func (m *ContactMutation) AppendedAsked() ([]int64, bool) {
+	if len(m.appendasked) == 0 {
+		return nil, false
+	}
+	return m.appendasked, true
+}
+
+// ClearAsked clears the value of the "asked" field.
+func (m *ContactMutation) ClearAsked() {
+	m.asked = nil
+	m.appendasked = nil
+	m.clearedFields[contact.FieldAsked] = struct{}{}
+}
+
+// AskedCleared returns if the "asked" field was cleared in this mutation.
+func (m *ContactMutation) AskedCleared() bool {
+	_, ok := m.clearedFields[contact.FieldAsked]
+	return ok
+}
+
+// ResetAsked resets all changes to the "asked" field.
+func (m *ContactMutation) ResetAsked() {
+	m.asked = nil
+	m.appendasked = nil
+	delete(m.clearedFields, contact.FieldAsked)
+}
+
+// SetEscalatedToID sets the "escalated_to_id" field.
+func (m *ContactMutation) SetEscalatedToID(i int64) {
+	m.escalated_to_id = &i
+	m.addescalated_to_id = nil
+}
+
+// EscalatedToID returns the value of the "escalated_to_id" field in the mutation.
+func (m *ContactMutation) EscalatedToID() (r int64, exists bool) {
+	v := m.escalated_to_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEscalatedToID returns the old "escalated_to_id" field's value of the Contact entity.
+// If the Contact object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContactMutation) OldEscalatedToID(ctx context.Context) (v *int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEscalatedToID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEscalatedToID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEscalatedToID: %w", err)
+	}
+	return oldValue.EscalatedToID, nil
+}
+
+// AddEscalatedToID adds i to the "escalated_to_id" field.
+func (m *ContactMutation) AddEscalatedToID(i int64) {
+	if m.addescalated_to_id != nil {
+		*m.addescalated_to_id += i
+	} else {
+		m.addescalated_to_id = &i
+	}
+}
+
+// AddedEscalatedToID returns the value that was added to the "escalated_to_id" field in this mutation.
+func (m *ContactMutation) AddedEscalatedToID() (r int64, exists bool) {
+	v := m.addescalated_to_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearEscalatedToID clears the value of the "escalated_to_id" field.
+func (m *ContactMutation) ClearEscalatedToID() {
+	m.escalated_to_id = nil
+	m.addescalated_to_id = nil
+	m.clearedFields[contact.FieldEscalatedToID] = struct{}{}
+}
+
+// EscalatedToIDCleared returns if the "escalated_to_id" field was cleared in this mutation.
+func (m *ContactMutation) EscalatedToIDCleared() bool {
+	_, ok := m.clearedFields[contact.FieldEscalatedToID]
+	return ok
+}
+
+// ResetEscalatedToID resets all changes to the "escalated_to_id" field.
+func (m *ContactMutation) ResetEscalatedToID() {
+	m.escalated_to_id = nil
+	m.addescalated_to_id = nil
+	delete(m.clearedFields, contact.FieldEscalatedToID)
+}
+
 // SetCreatedAt sets the "created_at" field.
 func (m *ContactMutation) SetCreatedAt(t time.Time) {
 	m.created_at = &t
@@ -2920,7 +3182,7 @@ func (m *ContactMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ContactMutation) Fields() []string {
-	fields := make([]string, 0, 15)
+	fields := make([]string, 0, 19)
 	if m.account != nil {
 		fields = append(fields, contact.FieldAccountID)
 	}
@@ -2963,6 +3225,18 @@ func (m *ContactMutation) Fields() []string {
 	if m.waiting_since != nil {
 		fields = append(fields, contact.FieldWaitingSince)
 	}
+	if m.offered_to_id != nil {
+		fields = append(fields, contact.FieldOfferedToID)
+	}
+	if m.offer_ends_at != nil {
+		fields = append(fields, contact.FieldOfferEndsAt)
+	}
+	if m.asked != nil {
+		fields = append(fields, contact.FieldAsked)
+	}
+	if m.escalated_to_id != nil {
+		fields = append(fields, contact.FieldEscalatedToID)
+	}
 	if m.created_at != nil {
 		fields = append(fields, contact.FieldCreatedAt)
 	}
@@ -3002,6 +3276,14 @@ func (m *ContactMutation) Field(name string) (ent.Value, bool) {
 		return m.LastActivityAt()
 	case contact.FieldWaitingSince:
 		return m.WaitingSince()
+	case contact.FieldOfferedToID:
+		return m.OfferedToID()
+	case contact.FieldOfferEndsAt:
+		return m.OfferEndsAt()
+	case contact.FieldAsked:
+		return m.Asked()
+	case contact.FieldEscalatedToID:
+		return m.EscalatedToID()
 	case contact.FieldCreatedAt:
 		return m.CreatedAt()
 	}
@@ -3041,6 +3323,14 @@ func (m *ContactMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldLastActivityAt(ctx)
 	case contact.FieldWaitingSince:
 		return m.OldWaitingSince(ctx)
+	case contact.FieldOfferedToID:
+		return m.OldOfferedToID(ctx)
+	case contact.FieldOfferEndsAt:
+		return m.OldOfferEndsAt(ctx)
+	case contact.FieldAsked:
+		return m.OldAsked(ctx)
+	case contact.FieldEscalatedToID:
+		return m.OldEscalatedToID(ctx)
 	case contact.FieldCreatedAt:
 		return m.OldCreatedAt(ctx)
 	}
@@ -3150,6 +3440,34 @@ func (m *ContactMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetWaitingSince(v)
 		return nil
+	case contact.FieldOfferedToID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOfferedToID(v)
+		return nil
+	case contact.FieldOfferEndsAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOfferEndsAt(v)
+		return nil
+	case contact.FieldAsked:
+		v, ok := value.([]int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAsked(v)
+		return nil
+	case contact.FieldEscalatedToID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEscalatedToID(v)
+		return nil
 	case contact.FieldCreatedAt:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -3171,6 +3489,12 @@ func (m *ContactMutation) AddedFields() []string {
 	if m.addsort_key != nil {
 		fields = append(fields, contact.FieldSortKey)
 	}
+	if m.addoffered_to_id != nil {
+		fields = append(fields, contact.FieldOfferedToID)
+	}
+	if m.addescalated_to_id != nil {
+		fields = append(fields, contact.FieldEscalatedToID)
+	}
 	return fields
 }
 
@@ -3183,6 +3507,10 @@ func (m *ContactMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedBox()
 	case contact.FieldSortKey:
 		return m.AddedSortKey()
+	case contact.FieldOfferedToID:
+		return m.AddedOfferedToID()
+	case contact.FieldEscalatedToID:
+		return m.AddedEscalatedToID()
 	}
 	return nil, false
 }
@@ -3205,6 +3533,20 @@ func (m *ContactMutation) AddField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddSortKey(v)
+		return nil
+	case contact.FieldOfferedToID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddOfferedToID(v)
+		return nil
+	case contact.FieldEscalatedToID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddEscalatedToID(v)
 		return nil
 	}
 	return fmt.Errorf("unknown Contact numeric field %s", name)
@@ -3231,6 +3573,18 @@ func (m *ContactMutation) ClearedFields() []string {
 	}
 	if m.FieldCleared(contact.FieldWaitingSince) {
 		fields = append(fields, contact.FieldWaitingSince)
+	}
+	if m.FieldCleared(contact.FieldOfferedToID) {
+		fields = append(fields, contact.FieldOfferedToID)
+	}
+	if m.FieldCleared(contact.FieldOfferEndsAt) {
+		fields = append(fields, contact.FieldOfferEndsAt)
+	}
+	if m.FieldCleared(contact.FieldAsked) {
+		fields = append(fields, contact.FieldAsked)
+	}
+	if m.FieldCleared(contact.FieldEscalatedToID) {
+		fields = append(fields, contact.FieldEscalatedToID)
 	}
 	return fields
 }
@@ -3263,6 +3617,18 @@ func (m *ContactMutation) ClearField(name string) error {
 		return nil
 	case contact.FieldWaitingSince:
 		m.ClearWaitingSince()
+		return nil
+	case contact.FieldOfferedToID:
+		m.ClearOfferedToID()
+		return nil
+	case contact.FieldOfferEndsAt:
+		m.ClearOfferEndsAt()
+		return nil
+	case contact.FieldAsked:
+		m.ClearAsked()
+		return nil
+	case contact.FieldEscalatedToID:
+		m.ClearEscalatedToID()
 		return nil
 	}
 	return fmt.Errorf("unknown Contact nullable field %s", name)
@@ -3313,6 +3679,18 @@ func (m *ContactMutation) ResetField(name string) error {
 		return nil
 	case contact.FieldWaitingSince:
 		m.ResetWaitingSince()
+		return nil
+	case contact.FieldOfferedToID:
+		m.ResetOfferedToID()
+		return nil
+	case contact.FieldOfferEndsAt:
+		m.ResetOfferEndsAt()
+		return nil
+	case contact.FieldAsked:
+		m.ResetAsked()
+		return nil
+	case contact.FieldEscalatedToID:
+		m.ResetEscalatedToID()
 		return nil
 	case contact.FieldCreatedAt:
 		m.ResetCreatedAt()
@@ -3457,6 +3835,10 @@ type ContactAssignmentMutation struct {
 	id                      *int64
 	method                  *contactassignment.Method
 	explanation             *string
+	escalated_to_id         *int64
+	addescalated_to_id      *int64
+	offered_to_id           *int64
+	addoffered_to_id        *int64
 	started_at              *time.Time
 	ended_at                *time.Time
 	clearedFields           map[string]struct{}
@@ -3857,6 +4239,146 @@ func (m *ContactAssignmentMutation) ResetTakenFromGroupID() {
 	delete(m.clearedFields, contactassignment.FieldTakenFromGroupID)
 }
 
+// SetEscalatedToID sets the "escalated_to_id" field.
+func (m *ContactAssignmentMutation) SetEscalatedToID(i int64) {
+	m.escalated_to_id = &i
+	m.addescalated_to_id = nil
+}
+
+// EscalatedToID returns the value of the "escalated_to_id" field in the mutation.
+func (m *ContactAssignmentMutation) EscalatedToID() (r int64, exists bool) {
+	v := m.escalated_to_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEscalatedToID returns the old "escalated_to_id" field's value of the ContactAssignment entity.
+// If the ContactAssignment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContactAssignmentMutation) OldEscalatedToID(ctx context.Context) (v *int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEscalatedToID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEscalatedToID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEscalatedToID: %w", err)
+	}
+	return oldValue.EscalatedToID, nil
+}
+
+// AddEscalatedToID adds i to the "escalated_to_id" field.
+func (m *ContactAssignmentMutation) AddEscalatedToID(i int64) {
+	if m.addescalated_to_id != nil {
+		*m.addescalated_to_id += i
+	} else {
+		m.addescalated_to_id = &i
+	}
+}
+
+// AddedEscalatedToID returns the value that was added to the "escalated_to_id" field in this mutation.
+func (m *ContactAssignmentMutation) AddedEscalatedToID() (r int64, exists bool) {
+	v := m.addescalated_to_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearEscalatedToID clears the value of the "escalated_to_id" field.
+func (m *ContactAssignmentMutation) ClearEscalatedToID() {
+	m.escalated_to_id = nil
+	m.addescalated_to_id = nil
+	m.clearedFields[contactassignment.FieldEscalatedToID] = struct{}{}
+}
+
+// EscalatedToIDCleared returns if the "escalated_to_id" field was cleared in this mutation.
+func (m *ContactAssignmentMutation) EscalatedToIDCleared() bool {
+	_, ok := m.clearedFields[contactassignment.FieldEscalatedToID]
+	return ok
+}
+
+// ResetEscalatedToID resets all changes to the "escalated_to_id" field.
+func (m *ContactAssignmentMutation) ResetEscalatedToID() {
+	m.escalated_to_id = nil
+	m.addescalated_to_id = nil
+	delete(m.clearedFields, contactassignment.FieldEscalatedToID)
+}
+
+// SetOfferedToID sets the "offered_to_id" field.
+func (m *ContactAssignmentMutation) SetOfferedToID(i int64) {
+	m.offered_to_id = &i
+	m.addoffered_to_id = nil
+}
+
+// OfferedToID returns the value of the "offered_to_id" field in the mutation.
+func (m *ContactAssignmentMutation) OfferedToID() (r int64, exists bool) {
+	v := m.offered_to_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOfferedToID returns the old "offered_to_id" field's value of the ContactAssignment entity.
+// If the ContactAssignment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContactAssignmentMutation) OldOfferedToID(ctx context.Context) (v *int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOfferedToID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOfferedToID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOfferedToID: %w", err)
+	}
+	return oldValue.OfferedToID, nil
+}
+
+// AddOfferedToID adds i to the "offered_to_id" field.
+func (m *ContactAssignmentMutation) AddOfferedToID(i int64) {
+	if m.addoffered_to_id != nil {
+		*m.addoffered_to_id += i
+	} else {
+		m.addoffered_to_id = &i
+	}
+}
+
+// AddedOfferedToID returns the value that was added to the "offered_to_id" field in this mutation.
+func (m *ContactAssignmentMutation) AddedOfferedToID() (r int64, exists bool) {
+	v := m.addoffered_to_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearOfferedToID clears the value of the "offered_to_id" field.
+func (m *ContactAssignmentMutation) ClearOfferedToID() {
+	m.offered_to_id = nil
+	m.addoffered_to_id = nil
+	m.clearedFields[contactassignment.FieldOfferedToID] = struct{}{}
+}
+
+// OfferedToIDCleared returns if the "offered_to_id" field was cleared in this mutation.
+func (m *ContactAssignmentMutation) OfferedToIDCleared() bool {
+	_, ok := m.clearedFields[contactassignment.FieldOfferedToID]
+	return ok
+}
+
+// ResetOfferedToID resets all changes to the "offered_to_id" field.
+func (m *ContactAssignmentMutation) ResetOfferedToID() {
+	m.offered_to_id = nil
+	m.addoffered_to_id = nil
+	delete(m.clearedFields, contactassignment.FieldOfferedToID)
+}
+
 // SetStartedAt sets the "started_at" field.
 func (m *ContactAssignmentMutation) SetStartedAt(t time.Time) {
 	m.started_at = &t
@@ -4111,7 +4633,7 @@ func (m *ContactAssignmentMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ContactAssignmentMutation) Fields() []string {
-	fields := make([]string, 0, 9)
+	fields := make([]string, 0, 11)
 	if m.account != nil {
 		fields = append(fields, contactassignment.FieldAccountID)
 	}
@@ -4132,6 +4654,12 @@ func (m *ContactAssignmentMutation) Fields() []string {
 	}
 	if m.taken_from_group != nil {
 		fields = append(fields, contactassignment.FieldTakenFromGroupID)
+	}
+	if m.escalated_to_id != nil {
+		fields = append(fields, contactassignment.FieldEscalatedToID)
+	}
+	if m.offered_to_id != nil {
+		fields = append(fields, contactassignment.FieldOfferedToID)
 	}
 	if m.started_at != nil {
 		fields = append(fields, contactassignment.FieldStartedAt)
@@ -4161,6 +4689,10 @@ func (m *ContactAssignmentMutation) Field(name string) (ent.Value, bool) {
 		return m.Explanation()
 	case contactassignment.FieldTakenFromGroupID:
 		return m.TakenFromGroupID()
+	case contactassignment.FieldEscalatedToID:
+		return m.EscalatedToID()
+	case contactassignment.FieldOfferedToID:
+		return m.OfferedToID()
 	case contactassignment.FieldStartedAt:
 		return m.StartedAt()
 	case contactassignment.FieldEndedAt:
@@ -4188,6 +4720,10 @@ func (m *ContactAssignmentMutation) OldField(ctx context.Context, name string) (
 		return m.OldExplanation(ctx)
 	case contactassignment.FieldTakenFromGroupID:
 		return m.OldTakenFromGroupID(ctx)
+	case contactassignment.FieldEscalatedToID:
+		return m.OldEscalatedToID(ctx)
+	case contactassignment.FieldOfferedToID:
+		return m.OldOfferedToID(ctx)
 	case contactassignment.FieldStartedAt:
 		return m.OldStartedAt(ctx)
 	case contactassignment.FieldEndedAt:
@@ -4250,6 +4786,20 @@ func (m *ContactAssignmentMutation) SetField(name string, value ent.Value) error
 		}
 		m.SetTakenFromGroupID(v)
 		return nil
+	case contactassignment.FieldEscalatedToID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEscalatedToID(v)
+		return nil
+	case contactassignment.FieldOfferedToID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOfferedToID(v)
+		return nil
 	case contactassignment.FieldStartedAt:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -4272,6 +4822,12 @@ func (m *ContactAssignmentMutation) SetField(name string, value ent.Value) error
 // this mutation.
 func (m *ContactAssignmentMutation) AddedFields() []string {
 	var fields []string
+	if m.addescalated_to_id != nil {
+		fields = append(fields, contactassignment.FieldEscalatedToID)
+	}
+	if m.addoffered_to_id != nil {
+		fields = append(fields, contactassignment.FieldOfferedToID)
+	}
 	return fields
 }
 
@@ -4280,6 +4836,10 @@ func (m *ContactAssignmentMutation) AddedFields() []string {
 // was not set, or was not defined in the schema.
 func (m *ContactAssignmentMutation) AddedField(name string) (ent.Value, bool) {
 	switch name {
+	case contactassignment.FieldEscalatedToID:
+		return m.AddedEscalatedToID()
+	case contactassignment.FieldOfferedToID:
+		return m.AddedOfferedToID()
 	}
 	return nil, false
 }
@@ -4289,6 +4849,20 @@ func (m *ContactAssignmentMutation) AddedField(name string) (ent.Value, bool) {
 // type.
 func (m *ContactAssignmentMutation) AddField(name string, value ent.Value) error {
 	switch name {
+	case contactassignment.FieldEscalatedToID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddEscalatedToID(v)
+		return nil
+	case contactassignment.FieldOfferedToID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddOfferedToID(v)
+		return nil
 	}
 	return fmt.Errorf("unknown ContactAssignment numeric field %s", name)
 }
@@ -4302,6 +4876,12 @@ func (m *ContactAssignmentMutation) ClearedFields() []string {
 	}
 	if m.FieldCleared(contactassignment.FieldTakenFromGroupID) {
 		fields = append(fields, contactassignment.FieldTakenFromGroupID)
+	}
+	if m.FieldCleared(contactassignment.FieldEscalatedToID) {
+		fields = append(fields, contactassignment.FieldEscalatedToID)
+	}
+	if m.FieldCleared(contactassignment.FieldOfferedToID) {
+		fields = append(fields, contactassignment.FieldOfferedToID)
 	}
 	if m.FieldCleared(contactassignment.FieldEndedAt) {
 		fields = append(fields, contactassignment.FieldEndedAt)
@@ -4325,6 +4905,12 @@ func (m *ContactAssignmentMutation) ClearField(name string) error {
 		return nil
 	case contactassignment.FieldTakenFromGroupID:
 		m.ClearTakenFromGroupID()
+		return nil
+	case contactassignment.FieldEscalatedToID:
+		m.ClearEscalatedToID()
+		return nil
+	case contactassignment.FieldOfferedToID:
+		m.ClearOfferedToID()
 		return nil
 	case contactassignment.FieldEndedAt:
 		m.ClearEndedAt()
@@ -4357,6 +4943,12 @@ func (m *ContactAssignmentMutation) ResetField(name string) error {
 		return nil
 	case contactassignment.FieldTakenFromGroupID:
 		m.ResetTakenFromGroupID()
+		return nil
+	case contactassignment.FieldEscalatedToID:
+		m.ResetEscalatedToID()
+		return nil
+	case contactassignment.FieldOfferedToID:
+		m.ResetOfferedToID()
 		return nil
 	case contactassignment.FieldStartedAt:
 		m.ResetStartedAt()
@@ -17240,6 +17832,9 @@ type UserMutation struct {
 	availability      *user.Availability
 	capacity          *int
 	addcapacity       *int
+	working_hours     **schema.WorkingHours
+	turn              *int64
+	addturn           *int64
 	access_paused_at  *time.Time
 	deactivated_at    *time.Time
 	created_at        *time.Time
@@ -17862,6 +18457,111 @@ func (m *UserMutation) ResetCapacity() {
 	delete(m.clearedFields, user.FieldCapacity)
 }
 
+// SetWorkingHours sets the "working_hours" field.
+func (m *UserMutation) SetWorkingHours(sh *schema.WorkingHours) {
+	m.working_hours = &sh
+}
+
+// WorkingHours returns the value of the "working_hours" field in the mutation.
+func (m *UserMutation) WorkingHours() (r *schema.WorkingHours, exists bool) {
+	v := m.working_hours
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldWorkingHours returns the old "working_hours" field's value of the User entity.
+// If the User object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *UserMutation) OldWorkingHours(ctx context.Context) (v *schema.WorkingHours, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldWorkingHours is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldWorkingHours requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldWorkingHours: %w", err)
+	}
+	return oldValue.WorkingHours, nil
+}
+
+// ClearWorkingHours clears the value of the "working_hours" field.
+func (m *UserMutation) ClearWorkingHours() {
+	m.working_hours = nil
+	m.clearedFields[user.FieldWorkingHours] = struct{}{}
+}
+
+// WorkingHoursCleared returns if the "working_hours" field was cleared in this mutation.
+func (m *UserMutation) WorkingHoursCleared() bool {
+	_, ok := m.clearedFields[user.FieldWorkingHours]
+	return ok
+}
+
+// ResetWorkingHours resets all changes to the "working_hours" field.
+func (m *UserMutation) ResetWorkingHours() {
+	m.working_hours = nil
+	delete(m.clearedFields, user.FieldWorkingHours)
+}
+
+// SetTurn sets the "turn" field.
+func (m *UserMutation) SetTurn(i int64) {
+	m.turn = &i
+	m.addturn = nil
+}
+
+// Turn returns the value of the "turn" field in the mutation.
+func (m *UserMutation) Turn() (r int64, exists bool) {
+	v := m.turn
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTurn returns the old "turn" field's value of the User entity.
+// If the User object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *UserMutation) OldTurn(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTurn is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTurn requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTurn: %w", err)
+	}
+	return oldValue.Turn, nil
+}
+
+// AddTurn adds i to the "turn" field.
+func (m *UserMutation) AddTurn(i int64) {
+	if m.addturn != nil {
+		*m.addturn += i
+	} else {
+		m.addturn = &i
+	}
+}
+
+// AddedTurn returns the value that was added to the "turn" field in this mutation.
+func (m *UserMutation) AddedTurn() (r int64, exists bool) {
+	v := m.addturn
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetTurn resets all changes to the "turn" field.
+func (m *UserMutation) ResetTurn() {
+	m.turn = nil
+	m.addturn = nil
+}
+
 // SetAccessPausedAt sets the "access_paused_at" field.
 func (m *UserMutation) SetAccessPausedAt(t time.Time) {
 	m.access_paused_at = &t
@@ -18084,7 +18784,7 @@ func (m *UserMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *UserMutation) Fields() []string {
-	fields := make([]string, 0, 15)
+	fields := make([]string, 0, 17)
 	if m.account != nil {
 		fields = append(fields, user.FieldAccountID)
 	}
@@ -18120,6 +18820,12 @@ func (m *UserMutation) Fields() []string {
 	}
 	if m.capacity != nil {
 		fields = append(fields, user.FieldCapacity)
+	}
+	if m.working_hours != nil {
+		fields = append(fields, user.FieldWorkingHours)
+	}
+	if m.turn != nil {
+		fields = append(fields, user.FieldTurn)
 	}
 	if m.access_paused_at != nil {
 		fields = append(fields, user.FieldAccessPausedAt)
@@ -18162,6 +18868,10 @@ func (m *UserMutation) Field(name string) (ent.Value, bool) {
 		return m.Availability()
 	case user.FieldCapacity:
 		return m.Capacity()
+	case user.FieldWorkingHours:
+		return m.WorkingHours()
+	case user.FieldTurn:
+		return m.Turn()
 	case user.FieldAccessPausedAt:
 		return m.AccessPausedAt()
 	case user.FieldDeactivatedAt:
@@ -18201,6 +18911,10 @@ func (m *UserMutation) OldField(ctx context.Context, name string) (ent.Value, er
 		return m.OldAvailability(ctx)
 	case user.FieldCapacity:
 		return m.OldCapacity(ctx)
+	case user.FieldWorkingHours:
+		return m.OldWorkingHours(ctx)
+	case user.FieldTurn:
+		return m.OldTurn(ctx)
 	case user.FieldAccessPausedAt:
 		return m.OldAccessPausedAt(ctx)
 	case user.FieldDeactivatedAt:
@@ -18300,6 +19014,20 @@ func (m *UserMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetCapacity(v)
 		return nil
+	case user.FieldWorkingHours:
+		v, ok := value.(*schema.WorkingHours)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetWorkingHours(v)
+		return nil
+	case user.FieldTurn:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTurn(v)
+		return nil
 	case user.FieldAccessPausedAt:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -18332,6 +19060,9 @@ func (m *UserMutation) AddedFields() []string {
 	if m.addcapacity != nil {
 		fields = append(fields, user.FieldCapacity)
 	}
+	if m.addturn != nil {
+		fields = append(fields, user.FieldTurn)
+	}
 	return fields
 }
 
@@ -18342,6 +19073,8 @@ func (m *UserMutation) AddedField(name string) (ent.Value, bool) {
 	switch name {
 	case user.FieldCapacity:
 		return m.AddedCapacity()
+	case user.FieldTurn:
+		return m.AddedTurn()
 	}
 	return nil, false
 }
@@ -18357,6 +19090,13 @@ func (m *UserMutation) AddField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddCapacity(v)
+		return nil
+	case user.FieldTurn:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddTurn(v)
 		return nil
 	}
 	return fmt.Errorf("unknown User numeric field %s", name)
@@ -18377,6 +19117,9 @@ func (m *UserMutation) ClearedFields() []string {
 	}
 	if m.FieldCleared(user.FieldCapacity) {
 		fields = append(fields, user.FieldCapacity)
+	}
+	if m.FieldCleared(user.FieldWorkingHours) {
+		fields = append(fields, user.FieldWorkingHours)
 	}
 	if m.FieldCleared(user.FieldAccessPausedAt) {
 		fields = append(fields, user.FieldAccessPausedAt)
@@ -18409,6 +19152,9 @@ func (m *UserMutation) ClearField(name string) error {
 		return nil
 	case user.FieldCapacity:
 		m.ClearCapacity()
+		return nil
+	case user.FieldWorkingHours:
+		m.ClearWorkingHours()
 		return nil
 	case user.FieldAccessPausedAt:
 		m.ClearAccessPausedAt()
@@ -18459,6 +19205,12 @@ func (m *UserMutation) ResetField(name string) error {
 		return nil
 	case user.FieldCapacity:
 		m.ResetCapacity()
+		return nil
+	case user.FieldWorkingHours:
+		m.ResetWorkingHours()
+		return nil
+	case user.FieldTurn:
+		m.ResetTurn()
 		return nil
 	case user.FieldAccessPausedAt:
 		m.ResetAccessPausedAt()

@@ -352,4 +352,8 @@ func init() {
 	userDescEmailKey := userFields[4].Descriptor()
 	// user.EmailKeyValidator is a validator for the "email_key" field. It is called by the builders before save.
 	user.EmailKeyValidator = userDescEmailKey.Validators[0].(func(string) error)
+	// userDescTurn is the schema descriptor for turn field.
+	userDescTurn := userFields[12].Descriptor()
+	// user.DefaultTurn holds the default value on creation for the turn field.
+	user.DefaultTurn = userDescTurn.Default.(int64)
 }

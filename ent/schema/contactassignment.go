@@ -26,6 +26,8 @@ func (ContactAssignment) Fields() []ent.Field {
 		field.String("explanation").MaxRuneLen(1000).Comment("why it went there, in words"),
 		field.Int64("taken_from_group_id").Optional().Nillable().
 			Comment("the group in whose queue the contact waited; empty when it did not wait"),
+		field.Int64("escalated_to_id").Optional().Nillable().Immutable().Comment("the group above in whose queue it waited too"),
+		field.Int64("offered_to_id").Optional().Nillable().Immutable().Comment("the user to whom it was on offer"),
 		field.Time("started_at").Immutable(),
 		field.Time("ended_at").Optional().Nillable(),
 	}

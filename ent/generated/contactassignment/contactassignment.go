@@ -28,6 +28,10 @@ const (
 	FieldExplanation = "explanation"
 	// FieldTakenFromGroupID holds the string denoting the taken_from_group_id field in the database.
 	FieldTakenFromGroupID = "taken_from_group_id"
+	// FieldEscalatedToID holds the string denoting the escalated_to_id field in the database.
+	FieldEscalatedToID = "escalated_to_id"
+	// FieldOfferedToID holds the string denoting the offered_to_id field in the database.
+	FieldOfferedToID = "offered_to_id"
 	// FieldStartedAt holds the string denoting the started_at field in the database.
 	FieldStartedAt = "started_at"
 	// FieldEndedAt holds the string denoting the ended_at field in the database.
@@ -91,6 +95,8 @@ var Columns = []string{
 	FieldMethod,
 	FieldExplanation,
 	FieldTakenFromGroupID,
+	FieldEscalatedToID,
+	FieldOfferedToID,
 	FieldStartedAt,
 	FieldEndedAt,
 }
@@ -181,6 +187,16 @@ func ByExplanation(opts ...sql.OrderTermOption) OrderOption {
 // ByTakenFromGroupID orders the results by the taken_from_group_id field.
 func ByTakenFromGroupID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldTakenFromGroupID, opts...).ToFunc()
+}
+
+// ByEscalatedToID orders the results by the escalated_to_id field.
+func ByEscalatedToID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldEscalatedToID, opts...).ToFunc()
+}
+
+// ByOfferedToID orders the results by the offered_to_id field.
+func ByOfferedToID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldOfferedToID, opts...).ToFunc()
 }
 
 // ByStartedAt orders the results by the started_at field.

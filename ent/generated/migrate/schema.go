@@ -105,6 +105,10 @@ var (
 		{Name: "sort_key", Type: field.TypeInt64},
 		{Name: "last_activity_at", Type: field.TypeTime},
 		{Name: "waiting_since", Type: field.TypeTime, Nullable: true},
+		{Name: "offered_to_id", Type: field.TypeInt64, Nullable: true},
+		{Name: "offer_ends_at", Type: field.TypeTime, Nullable: true},
+		{Name: "asked", Type: field.TypeJSON, Nullable: true},
+		{Name: "escalated_to_id", Type: field.TypeInt64, Nullable: true},
 		{Name: "created_at", Type: field.TypeTime},
 		{Name: "account_id", Type: field.TypeInt64},
 		{Name: "group_id", Type: field.TypeInt64},
@@ -119,25 +123,25 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "contacts_accounts_account",
-				Columns:    []*schema.Column{ContactsColumns[12]},
+				Columns:    []*schema.Column{ContactsColumns[16]},
 				RefColumns: []*schema.Column{AccountsColumns[0]},
 				OnDelete:   schema.Cascade,
 			},
 			{
 				Symbol:     "contacts_groups_group",
-				Columns:    []*schema.Column{ContactsColumns[13]},
+				Columns:    []*schema.Column{ContactsColumns[17]},
 				RefColumns: []*schema.Column{GroupsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "contacts_groups_arrival_group",
-				Columns:    []*schema.Column{ContactsColumns[14]},
+				Columns:    []*schema.Column{ContactsColumns[18]},
 				RefColumns: []*schema.Column{GroupsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "contacts_users_assigned_user",
-				Columns:    []*schema.Column{ContactsColumns[15]},
+				Columns:    []*schema.Column{ContactsColumns[19]},
 				RefColumns: []*schema.Column{UsersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -146,32 +150,48 @@ var (
 			{
 				Name:    "contact_account_id_id",
 				Unique:  true,
-				Columns: []*schema.Column{ContactsColumns[12], ContactsColumns[0]},
+				Columns: []*schema.Column{ContactsColumns[16], ContactsColumns[0]},
 			},
 			{
 				Name:    "contact_group_id_box_sort_key",
 				Unique:  false,
-				Columns: []*schema.Column{ContactsColumns[13], ContactsColumns[7], ContactsColumns[8]},
+				Columns: []*schema.Column{ContactsColumns[17], ContactsColumns[7], ContactsColumns[8]},
 			},
 			{
 				Name:    "contact_assigned_user_id_box_sort_key",
 				Unique:  false,
-				Columns: []*schema.Column{ContactsColumns[15], ContactsColumns[7], ContactsColumns[8]},
+				Columns: []*schema.Column{ContactsColumns[19], ContactsColumns[7], ContactsColumns[8]},
 			},
 			{
 				Name:    "contact_arrival_group_id",
 				Unique:  false,
-				Columns: []*schema.Column{ContactsColumns[14]},
+				Columns: []*schema.Column{ContactsColumns[18]},
+			},
+			{
+				Name:    "contact_offered_to_id_box_sort_key",
+				Unique:  false,
+				Columns: []*schema.Column{ContactsColumns[11], ContactsColumns[7], ContactsColumns[8]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "offered_to_id IS NOT NULL",
+				},
+			},
+			{
+				Name:    "contact_escalated_to_id_box_sort_key",
+				Unique:  false,
+				Columns: []*schema.Column{ContactsColumns[14], ContactsColumns[7], ContactsColumns[8]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "escalated_to_id IS NOT NULL",
+				},
 			},
 			{
 				Name:    "contact_account_id_phone",
 				Unique:  false,
-				Columns: []*schema.Column{ContactsColumns[12], ContactsColumns[3]},
+				Columns: []*schema.Column{ContactsColumns[16], ContactsColumns[3]},
 			},
 			{
 				Name:    "contact_address",
 				Unique:  true,
-				Columns: []*schema.Column{ContactsColumns[12], ContactsColumns[5], ContactsColumns[6]},
+				Columns: []*schema.Column{ContactsColumns[16], ContactsColumns[5], ContactsColumns[6]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "channel IS NOT NULL",
 				},
@@ -183,6 +203,8 @@ var (
 		{Name: "id", Type: field.TypeInt64, Increment: true},
 		{Name: "method", Type: field.TypeEnum, Enums: []string{"CLAIM", "OPENED", "ASSIGNED", "TRANSFERRED", "HANDED_OVER", "ROUND_ROBIN", "RADAR", "COVERED", "BROUGHT_BACK"}},
 		{Name: "explanation", Type: field.TypeString, Size: 1000},
+		{Name: "escalated_to_id", Type: field.TypeInt64, Nullable: true},
+		{Name: "offered_to_id", Type: field.TypeInt64, Nullable: true},
 		{Name: "started_at", Type: field.TypeTime},
 		{Name: "ended_at", Type: field.TypeTime, Nullable: true},
 		{Name: "account_id", Type: field.TypeInt64},
@@ -199,31 +221,31 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "contact_assignments_accounts_account",
-				Columns:    []*schema.Column{ContactAssignmentsColumns[5]},
+				Columns:    []*schema.Column{ContactAssignmentsColumns[7]},
 				RefColumns: []*schema.Column{AccountsColumns[0]},
 				OnDelete:   schema.Cascade,
 			},
 			{
 				Symbol:     "contact_assignments_contacts_contact",
-				Columns:    []*schema.Column{ContactAssignmentsColumns[6]},
+				Columns:    []*schema.Column{ContactAssignmentsColumns[8]},
 				RefColumns: []*schema.Column{ContactsColumns[0]},
 				OnDelete:   schema.Cascade,
 			},
 			{
 				Symbol:     "contact_assignments_users_user",
-				Columns:    []*schema.Column{ContactAssignmentsColumns[7]},
+				Columns:    []*schema.Column{ContactAssignmentsColumns[9]},
 				RefColumns: []*schema.Column{UsersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "contact_assignments_users_assigned_by",
-				Columns:    []*schema.Column{ContactAssignmentsColumns[8]},
+				Columns:    []*schema.Column{ContactAssignmentsColumns[10]},
 				RefColumns: []*schema.Column{UsersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "contact_assignments_groups_taken_from_group",
-				Columns:    []*schema.Column{ContactAssignmentsColumns[9]},
+				Columns:    []*schema.Column{ContactAssignmentsColumns[11]},
 				RefColumns: []*schema.Column{GroupsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -232,12 +254,12 @@ var (
 			{
 				Name:    "contactassignment_account_id_id",
 				Unique:  true,
-				Columns: []*schema.Column{ContactAssignmentsColumns[5], ContactAssignmentsColumns[0]},
+				Columns: []*schema.Column{ContactAssignmentsColumns[7], ContactAssignmentsColumns[0]},
 			},
 			{
 				Name:    "assignment_one_current",
 				Unique:  true,
-				Columns: []*schema.Column{ContactAssignmentsColumns[6]},
+				Columns: []*schema.Column{ContactAssignmentsColumns[8]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "ended_at IS NULL",
 				},
@@ -245,17 +267,17 @@ var (
 			{
 				Name:    "contactassignment_contact_id_started_at",
 				Unique:  false,
-				Columns: []*schema.Column{ContactAssignmentsColumns[6], ContactAssignmentsColumns[3]},
+				Columns: []*schema.Column{ContactAssignmentsColumns[8], ContactAssignmentsColumns[5]},
 			},
 			{
 				Name:    "contactassignment_user_id_started_at",
 				Unique:  false,
-				Columns: []*schema.Column{ContactAssignmentsColumns[7], ContactAssignmentsColumns[3]},
+				Columns: []*schema.Column{ContactAssignmentsColumns[9], ContactAssignmentsColumns[5]},
 			},
 			{
 				Name:    "contactassignment_taken_from_group_id",
 				Unique:  false,
-				Columns: []*schema.Column{ContactAssignmentsColumns[9]},
+				Columns: []*schema.Column{ContactAssignmentsColumns[11]},
 			},
 		},
 	}
@@ -1004,6 +1026,8 @@ var (
 		{Name: "status", Type: field.TypeEnum, Enums: []string{"INVITED", "ACTIVE", "DEACTIVATED", "DELETED"}, Default: "INVITED"},
 		{Name: "availability", Type: field.TypeEnum, Enums: []string{"AVAILABLE", "AWAY"}, Default: "AWAY"},
 		{Name: "capacity", Type: field.TypeInt, Nullable: true},
+		{Name: "working_hours", Type: field.TypeJSON, Nullable: true},
+		{Name: "turn", Type: field.TypeInt64, Default: 0},
 		{Name: "access_paused_at", Type: field.TypeTime, Nullable: true},
 		{Name: "deactivated_at", Type: field.TypeTime, Nullable: true},
 		{Name: "created_at", Type: field.TypeTime},
@@ -1018,13 +1042,13 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "users_accounts_account",
-				Columns:    []*schema.Column{UsersColumns[14]},
+				Columns:    []*schema.Column{UsersColumns[16]},
 				RefColumns: []*schema.Column{AccountsColumns[0]},
 				OnDelete:   schema.Cascade,
 			},
 			{
 				Symbol:     "users_groups_home_group",
-				Columns:    []*schema.Column{UsersColumns[15]},
+				Columns:    []*schema.Column{UsersColumns[17]},
 				RefColumns: []*schema.Column{GroupsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -1033,12 +1057,12 @@ var (
 			{
 				Name:    "user_account_id_id",
 				Unique:  true,
-				Columns: []*schema.Column{UsersColumns[14], UsersColumns[0]},
+				Columns: []*schema.Column{UsersColumns[16], UsersColumns[0]},
 			},
 			{
 				Name:    "user_email",
 				Unique:  true,
-				Columns: []*schema.Column{UsersColumns[14], UsersColumns[4]},
+				Columns: []*schema.Column{UsersColumns[16], UsersColumns[4]},
 			},
 			{
 				Name:    "user_login",
@@ -1048,7 +1072,7 @@ var (
 			{
 				Name:    "user_home_group_id_name_key",
 				Unique:  false,
-				Columns: []*schema.Column{UsersColumns[15], UsersColumns[2]},
+				Columns: []*schema.Column{UsersColumns[17], UsersColumns[2]},
 			},
 			{
 				Name:    "user_setup_token_hash",
