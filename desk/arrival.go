@@ -219,7 +219,7 @@ func (j *job) sender(ctx context.Context, from person, groupID int64) (*held, er
 		return j.arrive(ctx, at, from)
 	}
 	if c.AssignedUserID != nil {
-		if _, err := j.holdUser(ctx, *c.AssignedUserID); err != nil {
+		if err := j.holdServing(ctx, *c.AssignedUserID); err != nil {
 			return nil, err
 		}
 	}

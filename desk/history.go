@@ -23,7 +23,6 @@ type told struct {
 	group      int64 // where it is afterwards
 	talk       talk
 	assignment *ent.ContactAssignment // that began by it, or nil
-	cover      int64                  // by which it was passed on or brought back, or 0
 }
 
 // talk is what a change does to the conversations of a contact, 0 for none.
@@ -47,10 +46,7 @@ var kinds = map[contactassignment.Method]historyentry.Kind{
 
 // tell writes an entry of the contact's history. It comes before settle, which changes counters that are everybody's.
 func (j *job) tell(ctx context.Context, h *held, t told) error {
-	entry := j.entry(h.ID, t)
-	if !h.arriving {
-		entry.SetFromGroupID(h.GroupID)
-	}
+	entry := j.entry(h.ID, t).SetFromGroupID(h.GroupID)
 	if h.agent() != 0 {
 		entry.SetFromAgentID(h.agent())
 	}
@@ -64,7 +60,7 @@ func (j *job) tell(ctx context.Context, h *held, t told) error {
 func (j *job) entry(contactID int64, t told) *ent.HistoryEntryCreate {
 	entry := j.tx.HistoryEntry.Create().SetAccountID(j.viewer.AccountID).SetContactID(contactID).SetKind(t.kind).SetAt(j.now).
 		SetExplanation(t.how.explanation).SetReason(t.how.reason).SetToGroupID(t.group).
-		SetNillableDoneByID(orNil(j.doneBy(t.kind))).SetNillableToAgentID(orNil(t.agent)).SetNillableCoverID(orNil(t.cover)).
+		SetNillableDoneByID(orNil(j.doneBy(t.kind))).SetNillableToAgentID(orNil(t.agent)).SetNillableCoverID(orNil(t.how.cover)).
 		SetNillableConversationID(orNil(t.talk.open)).SetNillablePreviousConversationID(orNil(t.talk.ended))
 	if t.assignment != nil {
 		entry.SetAssignmentID(t.assignment.ID).SetMethod(historyentry.Method(t.assignment.Method))

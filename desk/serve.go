@@ -24,6 +24,7 @@ type how struct {
 	explanation string
 	reason      string       // that somebody gave; an assignment shows it in the place of the explanation
 	considered  []considered // in order; nil when somebody chose by hand
+	cover       int64        // by which it is passed on or brought back, or 0
 }
 
 // considered is what became of somebody who was looked at for a contact.
@@ -210,7 +211,7 @@ func (j *job) unassign(ctx context.Context, h *held) error {
 }
 
 // open opens a conversation on a contact that has none open. It goes to whoever serves the contact, as long as they
-// do serve; else to the opener, if they serve; else the contact waits in its group. The opener is nil when the
+// do serve, or to whoever covers them, unless they open it themselves; else to the opener, if they serve; else the contact waits in its group. The opener is nil when the
 // contact itself wrote.
 func (j *job) open(ctx context.Context, h *held, opener *ent.User, subject string) (*ent.Conversation, error) {
 	to := h.stand()
@@ -218,6 +219,14 @@ func (j *job) open(ctx context.Context, h *held, opener *ent.User, subject strin
 	stays, err := j.staysWithAgent(ctx, h)
 	if err != nil {
 		return nil, err
+	}
+	var covering *ent.User
+	var covered *ent.Cover
+	if stays && (opener == nil || opener.ID != h.agent()) {
+		if covering, covered, err = j.standIn(ctx, h.agent()); err != nil {
+			return nil, err
+		}
+		stays = covered == nil
 	}
 	openedBy := int64(0)
 	if opener != nil {
@@ -227,6 +236,11 @@ func (j *job) open(ctx context.Context, h *held, opener *ent.User, subject strin
 	switch {
 	case stays:
 		news.how = how{explanation: "A conversation began, and went to the agent who serves the contact already."}
+	case covering != nil:
+		to.group, to.agent = covering.HomeGroupID, covering.ID
+		news.kind, news.how = historyentry.KindCOVERED, how{method: contactassignment.MethodCOVERED, cover: covered.ID,
+			explanation: "The contact came back to an agent who is covered for a time: whoever covers them serves it."}
+		news.assignment, err = j.assign(ctx, h, covering.ID, news.how)
 	case opener != nil && j.viewer.Permissions().Has(authz.ConversationsReply):
 		to.group, to.agent = opener.HomeGroupID, opener.ID
 		news.how = how{method: contactassignment.MethodOPENED, explanation: "The agent opened a conversation with the contact, which nobody served."}
