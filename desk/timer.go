@@ -20,6 +20,7 @@ type handler func(ctx context.Context, j *job, subjectID int64) error
 func handlers() map[timers.Kind]handler {
 	return map[timers.Kind]handler{
 		timers.CloseSilent: closeSilent,
+		timers.CoverEnds:   coverEnds,
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"canopy/authz"
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/group"
+	"canopy/ent/generated/historyentry"
 	"canopy/refusal"
 	"canopy/relay"
 	"canopy/timers"
@@ -82,6 +83,11 @@ func closeSilent(ctx context.Context, j *job, contactID int64) error {
 	}
 	to := h.stand()
 	to.state, to.activity = tree.Closed, j.now
+	err = j.tell(ctx, h, told{kind: historyentry.KindCLOSED, how: how{explanation: "The conversation was closed because nobody had written for " + inWords(after) + "."},
+		agent: to.agent, group: to.group, talk: talk{open: c.ID}})
+	if err != nil {
+		return err
+	}
 	if err := j.settle(ctx, h, to); err != nil {
 		return err
 	}

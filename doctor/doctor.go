@@ -76,7 +76,7 @@ var words = map[relay.Kind]string{
 	relay.KindRoleGrant: "grant", relay.KindSession: "session", relay.KindContact: "contact",
 	relay.KindContactAssignment: "assignment", relay.KindConversation: "conversation", relay.KindMessage: "message",
 	relay.KindAuditEvent: "audit event", relay.KindGroupRequest: "group request",
-	relay.KindGroupMove: "move of a group",
+	relay.KindGroupMove: "move of a group", relay.KindHistoryEntry: "history entry", relay.KindCover: "cover",
 }
 
 // name is how a line names a thing: as clients and as the database know it.

@@ -8,9 +8,11 @@ import (
 	"canopy/ent/generated/contact"
 	"canopy/ent/generated/contactassignment"
 	"canopy/ent/generated/conversation"
+	"canopy/ent/generated/cover"
 	"canopy/ent/generated/group"
 	"canopy/ent/generated/groupmove"
 	"canopy/ent/generated/grouprequest"
+	"canopy/ent/generated/historyentry"
 	"canopy/ent/generated/importrun"
 	"canopy/ent/generated/message"
 	"canopy/ent/generated/role"
@@ -91,9 +93,11 @@ func checkColumn(t, c string) error {
 			contact.Table:           contact.ValidColumn,
 			contactassignment.Table: contactassignment.ValidColumn,
 			conversation.Table:      conversation.ValidColumn,
+			cover.Table:             cover.ValidColumn,
 			group.Table:             group.ValidColumn,
 			groupmove.Table:         groupmove.ValidColumn,
 			grouprequest.Table:      grouprequest.ValidColumn,
+			historyentry.Table:      historyentry.ValidColumn,
 			importrun.Table:         importrun.ValidColumn,
 			message.Table:           message.ValidColumn,
 			role.Table:              role.ValidColumn,

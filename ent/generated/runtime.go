@@ -8,9 +8,11 @@ import (
 	"canopy/ent/generated/contact"
 	"canopy/ent/generated/contactassignment"
 	"canopy/ent/generated/conversation"
+	"canopy/ent/generated/cover"
 	"canopy/ent/generated/group"
 	"canopy/ent/generated/groupmove"
 	"canopy/ent/generated/grouprequest"
+	"canopy/ent/generated/historyentry"
 	"canopy/ent/generated/importrun"
 	"canopy/ent/generated/message"
 	"canopy/ent/generated/role"
@@ -140,6 +142,14 @@ func init() {
 	conversation.DefaultSubject = conversationDescSubject.Default.(string)
 	// conversation.SubjectValidator is a validator for the "subject" field. It is called by the builders before save.
 	conversation.SubjectValidator = conversationDescSubject.Validators[0].(func(string) error)
+	coverFields := schema.Cover{}.Fields()
+	_ = coverFields
+	// coverDescReason is the schema descriptor for reason field.
+	coverDescReason := coverFields[2].Descriptor()
+	// cover.DefaultReason holds the default value on creation for the reason field.
+	cover.DefaultReason = coverDescReason.Default.(string)
+	// cover.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
+	cover.ReasonValidator = coverDescReason.Validators[0].(func(string) error)
 	groupFields := schema.Group{}.Fields()
 	_ = groupFields
 	// groupDescName is the schema descriptor for name field.
@@ -216,6 +226,18 @@ func init() {
 	grouprequest.DefaultDecisionNote = grouprequestDescDecisionNote.Default.(string)
 	// grouprequest.DecisionNoteValidator is a validator for the "decision_note" field. It is called by the builders before save.
 	grouprequest.DecisionNoteValidator = grouprequestDescDecisionNote.Validators[0].(func(string) error)
+	historyentryFields := schema.HistoryEntry{}.Fields()
+	_ = historyentryFields
+	// historyentryDescExplanation is the schema descriptor for explanation field.
+	historyentryDescExplanation := historyentryFields[13].Descriptor()
+	// historyentry.ExplanationValidator is a validator for the "explanation" field. It is called by the builders before save.
+	historyentry.ExplanationValidator = historyentryDescExplanation.Validators[0].(func(string) error)
+	// historyentryDescReason is the schema descriptor for reason field.
+	historyentryDescReason := historyentryFields[14].Descriptor()
+	// historyentry.DefaultReason holds the default value on creation for the reason field.
+	historyentry.DefaultReason = historyentryDescReason.Default.(string)
+	// historyentry.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
+	historyentry.ReasonValidator = historyentryDescReason.Validators[0].(func(string) error)
 	importrunFields := schema.ImportRun{}.Fields()
 	_ = importrunFields
 	// importrunDescFingerprint is the schema descriptor for fingerprint field.

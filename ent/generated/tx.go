@@ -24,12 +24,16 @@ type Tx struct {
 	ContactAssignment *ContactAssignmentClient
 	// Conversation is the client for interacting with the Conversation builders.
 	Conversation *ConversationClient
+	// Cover is the client for interacting with the Cover builders.
+	Cover *CoverClient
 	// Group is the client for interacting with the Group builders.
 	Group *GroupClient
 	// GroupMove is the client for interacting with the GroupMove builders.
 	GroupMove *GroupMoveClient
 	// GroupRequest is the client for interacting with the GroupRequest builders.
 	GroupRequest *GroupRequestClient
+	// HistoryEntry is the client for interacting with the HistoryEntry builders.
+	HistoryEntry *HistoryEntryClient
 	// ImportRun is the client for interacting with the ImportRun builders.
 	ImportRun *ImportRunClient
 	// Message is the client for interacting with the Message builders.
@@ -178,9 +182,11 @@ func (tx *Tx) init() {
 	tx.Contact = NewContactClient(tx.config)
 	tx.ContactAssignment = NewContactAssignmentClient(tx.config)
 	tx.Conversation = NewConversationClient(tx.config)
+	tx.Cover = NewCoverClient(tx.config)
 	tx.Group = NewGroupClient(tx.config)
 	tx.GroupMove = NewGroupMoveClient(tx.config)
 	tx.GroupRequest = NewGroupRequestClient(tx.config)
+	tx.HistoryEntry = NewHistoryEntryClient(tx.config)
 	tx.ImportRun = NewImportRunClient(tx.config)
 	tx.Message = NewMessageClient(tx.config)
 	tx.Role = NewRoleClient(tx.config)

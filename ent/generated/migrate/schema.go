@@ -201,7 +201,7 @@ var (
 	// ContactAssignmentsColumns holds the columns for the "contact_assignments" table.
 	ContactAssignmentsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeInt64, Increment: true},
-		{Name: "method", Type: field.TypeEnum, Enums: []string{"CLAIM", "OPENED", "ASSIGNED", "TRANSFERRED", "HANDED_OVER", "ROUND_ROBIN", "RADAR"}},
+		{Name: "method", Type: field.TypeEnum, Enums: []string{"CLAIM", "OPENED", "ASSIGNED", "TRANSFERRED", "HANDED_OVER", "ROUND_ROBIN", "RADAR", "COVERED", "BROUGHT_BACK"}},
 		{Name: "explanation", Type: field.TypeString, Size: 1000},
 		{Name: "escalated_to_id", Type: field.TypeInt64, Nullable: true},
 		{Name: "offered_to_id", Type: field.TypeInt64, Nullable: true},
@@ -354,6 +354,73 @@ var (
 				Name:    "conversation_number",
 				Unique:  true,
 				Columns: []*schema.Column{ConversationsColumns[5], ConversationsColumns[1]},
+			},
+		},
+	}
+	// CoversColumns holds the columns for the "covers" table.
+	CoversColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "reason", Type: field.TypeString, Size: 1000, Default: ""},
+		{Name: "started_at", Type: field.TypeTime},
+		{Name: "ends_at", Type: field.TypeTime},
+		{Name: "ended_at", Type: field.TypeTime, Nullable: true},
+		{Name: "account_id", Type: field.TypeInt64},
+		{Name: "user_id", Type: field.TypeInt64},
+		{Name: "to_id", Type: field.TypeInt64},
+		{Name: "started_by_id", Type: field.TypeInt64},
+	}
+	// CoversTable holds the schema information for the "covers" table.
+	CoversTable = &schema.Table{
+		Name:       "covers",
+		Columns:    CoversColumns,
+		PrimaryKey: []*schema.Column{CoversColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "covers_accounts_account",
+				Columns:    []*schema.Column{CoversColumns[5]},
+				RefColumns: []*schema.Column{AccountsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+			{
+				Symbol:     "covers_users_user",
+				Columns:    []*schema.Column{CoversColumns[6]},
+				RefColumns: []*schema.Column{UsersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "covers_users_to",
+				Columns:    []*schema.Column{CoversColumns[7]},
+				RefColumns: []*schema.Column{UsersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "covers_users_started_by",
+				Columns:    []*schema.Column{CoversColumns[8]},
+				RefColumns: []*schema.Column{UsersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "cover_account_id_id",
+				Unique:  true,
+				Columns: []*schema.Column{CoversColumns[5], CoversColumns[0]},
+			},
+			{
+				Name:    "cover_one_current",
+				Unique:  true,
+				Columns: []*schema.Column{CoversColumns[6]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "ended_at IS NULL",
+				},
+			},
+			{
+				Name:    "cover_to_id",
+				Unique:  false,
+				Columns: []*schema.Column{CoversColumns[7]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "ended_at IS NULL",
+				},
 			},
 		},
 	}
@@ -545,6 +612,124 @@ var (
 				Name:    "grouprequest_group_id",
 				Unique:  false,
 				Columns: []*schema.Column{GroupRequestsColumns[10]},
+			},
+		},
+	}
+	// HistoryEntriesColumns holds the columns for the "history_entries" table.
+	HistoryEntriesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "kind", Type: field.TypeEnum, Enums: []string{"ARRIVED", "CLAIMED", "OPENED", "ASSIGNED", "TRANSFERRED", "DISTRIBUTED", "OFFERED", "OFFER_DECLINED", "OFFER_ENDED", "ESCALATED", "QUEUED", "HANDED_OVER", "COVERED", "BROUGHT_BACK", "CLOSED"}},
+		{Name: "at", Type: field.TypeTime},
+		{Name: "from_agent_id", Type: field.TypeInt64, Nullable: true},
+		{Name: "from_group_id", Type: field.TypeInt64, Nullable: true},
+		{Name: "to_group_id", Type: field.TypeInt64, Nullable: true},
+		{Name: "method", Type: field.TypeEnum, Nullable: true, Enums: []string{"CLAIM", "OPENED", "ASSIGNED", "TRANSFERRED", "HANDED_OVER", "ROUND_ROBIN", "RADAR", "COVERED", "BROUGHT_BACK"}},
+		{Name: "explanation", Type: field.TypeString, Size: 1000},
+		{Name: "reason", Type: field.TypeString, Size: 1000, Default: ""},
+		{Name: "considered", Type: field.TypeJSON, Nullable: true},
+		{Name: "account_id", Type: field.TypeInt64},
+		{Name: "contact_id", Type: field.TypeInt64},
+		{Name: "conversation_id", Type: field.TypeInt64, Nullable: true},
+		{Name: "previous_conversation_id", Type: field.TypeInt64, Nullable: true},
+		{Name: "assignment_id", Type: field.TypeInt64, Nullable: true},
+		{Name: "done_by_id", Type: field.TypeInt64, Nullable: true},
+		{Name: "to_agent_id", Type: field.TypeInt64, Nullable: true},
+		{Name: "cover_id", Type: field.TypeInt64, Nullable: true},
+	}
+	// HistoryEntriesTable holds the schema information for the "history_entries" table.
+	HistoryEntriesTable = &schema.Table{
+		Name:       "history_entries",
+		Columns:    HistoryEntriesColumns,
+		PrimaryKey: []*schema.Column{HistoryEntriesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "history_entries_accounts_account",
+				Columns:    []*schema.Column{HistoryEntriesColumns[10]},
+				RefColumns: []*schema.Column{AccountsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+			{
+				Symbol:     "history_entries_contacts_contact",
+				Columns:    []*schema.Column{HistoryEntriesColumns[11]},
+				RefColumns: []*schema.Column{ContactsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+			{
+				Symbol:     "history_entries_conversations_conversation",
+				Columns:    []*schema.Column{HistoryEntriesColumns[12]},
+				RefColumns: []*schema.Column{ConversationsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+			{
+				Symbol:     "history_entries_conversations_previous_conversation",
+				Columns:    []*schema.Column{HistoryEntriesColumns[13]},
+				RefColumns: []*schema.Column{ConversationsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+			{
+				Symbol:     "history_entries_contact_assignments_assignment",
+				Columns:    []*schema.Column{HistoryEntriesColumns[14]},
+				RefColumns: []*schema.Column{ContactAssignmentsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+			{
+				Symbol:     "history_entries_users_done_by",
+				Columns:    []*schema.Column{HistoryEntriesColumns[15]},
+				RefColumns: []*schema.Column{UsersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "history_entries_users_to_agent",
+				Columns:    []*schema.Column{HistoryEntriesColumns[16]},
+				RefColumns: []*schema.Column{UsersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "history_entries_covers_cover",
+				Columns:    []*schema.Column{HistoryEntriesColumns[17]},
+				RefColumns: []*schema.Column{CoversColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "historyentry_account_id_id",
+				Unique:  true,
+				Columns: []*schema.Column{HistoryEntriesColumns[10], HistoryEntriesColumns[0]},
+			},
+			{
+				Name:    "historyentry_contact_id",
+				Unique:  false,
+				Columns: []*schema.Column{HistoryEntriesColumns[11]},
+			},
+			{
+				Name:    "historyentry_conversation_id",
+				Unique:  false,
+				Columns: []*schema.Column{HistoryEntriesColumns[12]},
+			},
+			{
+				Name:    "historyentry_previous_conversation_id",
+				Unique:  false,
+				Columns: []*schema.Column{HistoryEntriesColumns[13]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "previous_conversation_id IS NOT NULL",
+				},
+			},
+			{
+				Name:    "historyentry_assignment_id",
+				Unique:  false,
+				Columns: []*schema.Column{HistoryEntriesColumns[14]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "assignment_id IS NOT NULL",
+				},
+			},
+			{
+				Name:    "historyentry_cover_id",
+				Unique:  false,
+				Columns: []*schema.Column{HistoryEntriesColumns[17]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "cover_id IS NOT NULL",
+				},
 			},
 		},
 	}
@@ -928,9 +1113,11 @@ var (
 		ContactsTable,
 		ContactAssignmentsTable,
 		ConversationsTable,
+		CoversTable,
 		GroupsTable,
 		GroupMovesTable,
 		GroupRequestsTable,
+		HistoryEntriesTable,
 		ImportRunsTable,
 		MessagesTable,
 		RolesTable,
@@ -959,6 +1146,10 @@ func init() {
 	ConversationsTable.ForeignKeys[2].RefTable = UsersTable
 	ConversationsTable.ForeignKeys[3].RefTable = UsersTable
 	ConversationsTable.ForeignKeys[4].RefTable = UsersTable
+	CoversTable.ForeignKeys[0].RefTable = AccountsTable
+	CoversTable.ForeignKeys[1].RefTable = UsersTable
+	CoversTable.ForeignKeys[2].RefTable = UsersTable
+	CoversTable.ForeignKeys[3].RefTable = UsersTable
 	GroupsTable.ForeignKeys[0].RefTable = AccountsTable
 	GroupsTable.ForeignKeys[1].RefTable = GroupsTable
 	GroupsTable.Annotation = &entsql.Annotation{}
@@ -972,6 +1163,14 @@ func init() {
 	GroupRequestsTable.ForeignKeys[1].RefTable = GroupsTable
 	GroupRequestsTable.ForeignKeys[2].RefTable = UsersTable
 	GroupRequestsTable.ForeignKeys[3].RefTable = GroupsTable
+	HistoryEntriesTable.ForeignKeys[0].RefTable = AccountsTable
+	HistoryEntriesTable.ForeignKeys[1].RefTable = ContactsTable
+	HistoryEntriesTable.ForeignKeys[2].RefTable = ConversationsTable
+	HistoryEntriesTable.ForeignKeys[3].RefTable = ConversationsTable
+	HistoryEntriesTable.ForeignKeys[4].RefTable = ContactAssignmentsTable
+	HistoryEntriesTable.ForeignKeys[5].RefTable = UsersTable
+	HistoryEntriesTable.ForeignKeys[6].RefTable = UsersTable
+	HistoryEntriesTable.ForeignKeys[7].RefTable = CoversTable
 	ImportRunsTable.ForeignKeys[0].RefTable = AccountsTable
 	ImportRunsTable.ForeignKeys[1].RefTable = UsersTable
 	MessagesTable.ForeignKeys[0].RefTable = AccountsTable

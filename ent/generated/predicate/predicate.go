@@ -21,6 +21,9 @@ type ContactAssignment func(*sql.Selector)
 // Conversation is the predicate function for conversation builders.
 type Conversation func(*sql.Selector)
 
+// Cover is the predicate function for cover builders.
+type Cover func(*sql.Selector)
+
 // Group is the predicate function for group builders.
 type Group func(*sql.Selector)
 
@@ -29,6 +32,9 @@ type GroupMove func(*sql.Selector)
 
 // GroupRequest is the predicate function for grouprequest builders.
 type GroupRequest func(*sql.Selector)
+
+// HistoryEntry is the predicate function for historyentry builders.
+type HistoryEntry func(*sql.Selector)
 
 // ImportRun is the predicate function for importrun builders.
 type ImportRun func(*sql.Selector)
