@@ -10,6 +10,7 @@ import (
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/contact"
 	"canopy/ent/generated/conversation"
+	"canopy/ent/generated/historyentry"
 	"canopy/refusal"
 	"canopy/relay"
 	"canopy/tree"
@@ -194,6 +195,10 @@ func (s *Service) CloseConversation(ctx context.Context, in CloseConversation) (
 		}
 		to := h.stand()
 		to.state, to.activity = tree.Closed, j.now
+		if err := j.tell(ctx, h, told{kind: historyentry.KindCLOSED, how: how{explanation: "The conversation was closed. Its agent keeps the contact."},
+			agent: to.agent, group: to.group, talk: talk{open: c.ID}}); err != nil {
+			return err
+		}
 		if err := j.settle(ctx, h, to); err != nil {
 			return err
 		}

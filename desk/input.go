@@ -119,10 +119,8 @@ func (j *job) checkReason(ctx context.Context, reason string) error {
 		Message: "This account wants a reason for every such change. Say why."}
 }
 
-// because puts the reason, if there is one, in the place of the explanation.
+// because adds the reason that was given, if there is one.
 func (h how) because(reason string) how {
-	if reason = strings.TrimSpace(reason); reason != "" {
-		h.explanation = reason
-	}
+	h.reason = strings.TrimSpace(reason)
 	return h
 }

@@ -11,6 +11,7 @@ import (
 	ent "canopy/ent/generated"
 	"canopy/refusal"
 	"canopy/relay"
+	"canopy/timers"
 )
 
 // SnoozeConversation puts a conversation aside until a moment, or, when that is nil, takes it up again.
@@ -74,6 +75,7 @@ func (j *job) snooze(ctx context.Context, c *ent.Conversation, until time.Time) 
 	if err := c.Update().SetSnoozedUntil(until).Exec(ctx); err != nil {
 		return fmt.Errorf("desk: snoozing conversation %d: %w", c.ID, err)
 	}
+	j.schedule(timers.SnoozeEnds, c.ID, until)
 	return j.record(ctx, "CONVERSATION_SNOOZED", relay.KindConversation, c.ID,
 		audit.Fields{"snoozedUntil": c.SnoozedUntil}, audit.Fields{"snoozedUntil": until}, "")
 }
@@ -86,6 +88,7 @@ func (j *job) wake(ctx context.Context, c *ent.Conversation, why string) error {
 	if err := c.Update().ClearSnoozedUntil().Exec(authz.Trusted(ctx)); err != nil {
 		return fmt.Errorf("desk: waking conversation %d: %w", c.ID, err)
 	}
+	j.unschedule(timers.SnoozeEnds, c.ID)
 	return j.record(ctx, "CONVERSATION_WOKEN", relay.KindConversation, c.ID,
 		audit.Fields{"snoozedUntil": c.SnoozedUntil}, audit.Fields{"snoozedUntil": nil}, why)
 }
@@ -93,7 +96,6 @@ func (j *job) wake(ctx context.Context, c *ent.Conversation, why string) error {
 // snoozeEnds brings a conversation back to the top of its box when its time has come. Whether it is snoozed is judged
 // by the moment, with or without this.
 func snoozeEnds(ctx context.Context, j *job, conversationID int64) error {
-	ctx = authz.Trusted(ctx) // it is Canopy that looks
 	h, c, err := j.holdConversation(ctx, conversationID)
 	if errors.Is(err, refusal.NotFound("")) {
 		return nil // deleted meanwhile

@@ -339,6 +339,74 @@ func TestSnoozing(t *testing.T) {
 	})
 }
 
+func TestASnoozedConversationComesBackToTheTop(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		c, other := w.served("kim", "ana"), w.served("lee", "ana")
+		v := w.openOf(c).ID
+		top := func() int64 {
+			t.Helper()
+			page, err := w.desk.Inbox(w.as("ana"), desk.Query{Box: desk.BoxYou, First: 1})
+			ok(t, err)
+			return page.Entries[0].Contact.ID
+		}
+		run := func(want int) {
+			t.Helper()
+			n, err := w.desk.RunDue(context.Background())
+			ok(t, err)
+			if n != want {
+				t.Errorf("%d timers ran, want %d", n, want)
+			}
+		}
+		w.snoozes("ana", v, time.Minute)
+		w.snoozes("ana", v, time.Hour) // instead
+		w.clock.seconds.Add(61)
+		run(0)
+		if top() != other {
+			t.Error("it came back too early")
+		}
+		w.clock.seconds.Add(3600)
+		run(1)
+		if woken := w.openOf(c); woken.SnoozedUntil != nil || top() != c {
+			t.Errorf("the conversation is %v", woken)
+		}
+		if e := w.lastEvent(); e.Action != "CONVERSATION_WOKEN" || e.UserID != nil || e.Reason == "" {
+			t.Errorf("recorded: %v", e)
+		}
+		// What is over by the time, or gone, is left alone.
+		w.snoozes("ana", v, time.Minute)
+		w.closes(c)
+		w.snoozes("ana", w.openOf(other).ID, time.Minute)
+		ok(t, w.desk.DeleteContact(w.as("olga"), desk.DeleteContact{ContactID: other}))
+		w.clock.seconds.Add(120)
+		run(2)
+		if w.openOf(c) != nil || w.lastEvent().Action != "CONTACT_DELETED" {
+			t.Errorf("the last event is %v", w.lastEvent())
+		}
+	})
+}
+
+func TestASnoozedConversationIsSilentOnPurpose(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.set("north", func(u *ent.GroupUpdateOne) { u.SetCloseAfter(600) })
+		c := w.served("kim", "ana")
+		w.snoozes("ana", w.openOf(c).ID, time.Hour)
+		for _, step := range []struct {
+			minutes int64
+			open    bool
+		}{{30, true}, {31, true}, {5, true}, {11, false}} {
+			w.clock.seconds.Add(60 * step.minutes)
+			_, err := w.desk.RunDue(context.Background())
+			ok(t, err)
+			if open := w.openOf(c) != nil; open != step.open {
+				t.Errorf("after %d minutes more it is open: %t", step.minutes, open)
+			}
+		}
+		if closed := w.conversations(c); *closed[len(closed)-1].CloseReason != conversation.CloseReasonSILENT {
+			t.Errorf("the conversations are %v", closed)
+		}
+	})
+}
+
 // boxes checks that the contact is in the box, and by which filter.
 func (w *world) boxes(c int64, who string, box desk.Box, snoozed bool) {
 	w.t.Helper()

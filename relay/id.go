@@ -34,6 +34,8 @@ const (
 	KindTag               Kind = 'L' // as in label
 	KindConversationTag   Kind = 'K'
 	KindNote              Kind = 'D'
+	KindHistoryEntry      Kind = 'H'
+	KindCover             Kind = 'O'
 )
 
 // ID is an id as clients see it: base64url of the kind and the number as a varint. It is opaque but not secret.

@@ -30,6 +30,9 @@ func (n *Conversation) GlobalID() relay.ID { return relay.NewID(relay.KindConver
 // GlobalID returns the id of the ConversationTag as clients see it.
 func (n *ConversationTag) GlobalID() relay.ID { return relay.NewID(relay.KindConversationTag, n.ID) }
 
+// GlobalID returns the id of the Cover as clients see it.
+func (n *Cover) GlobalID() relay.ID { return relay.NewID(relay.KindCover, n.ID) }
+
 // GlobalID returns the id of the Group as clients see it.
 func (n *Group) GlobalID() relay.ID { return relay.NewID(relay.KindGroup, n.ID) }
 
@@ -38,6 +41,9 @@ func (n *GroupMove) GlobalID() relay.ID { return relay.NewID(relay.KindGroupMove
 
 // GlobalID returns the id of the GroupRequest as clients see it.
 func (n *GroupRequest) GlobalID() relay.ID { return relay.NewID(relay.KindGroupRequest, n.ID) }
+
+// GlobalID returns the id of the HistoryEntry as clients see it.
+func (n *HistoryEntry) GlobalID() relay.ID { return relay.NewID(relay.KindHistoryEntry, n.ID) }
 
 // GlobalID returns the id of the ImportRun as clients see it.
 func (n *ImportRun) GlobalID() relay.ID { return relay.NewID(relay.KindImportRun, n.ID) }

@@ -17,9 +17,11 @@ import (
 	"canopy/ent/generated/contactassignment"
 	"canopy/ent/generated/conversation"
 	"canopy/ent/generated/conversationtag"
+	"canopy/ent/generated/cover"
 	"canopy/ent/generated/group"
 	"canopy/ent/generated/groupmove"
 	"canopy/ent/generated/grouprequest"
+	"canopy/ent/generated/historyentry"
 	"canopy/ent/generated/importrun"
 	"canopy/ent/generated/message"
 	"canopy/ent/generated/note"
@@ -54,12 +56,16 @@ type Client struct {
 	Conversation *ConversationClient
 	// ConversationTag is the client for interacting with the ConversationTag builders.
 	ConversationTag *ConversationTagClient
+	// Cover is the client for interacting with the Cover builders.
+	Cover *CoverClient
 	// Group is the client for interacting with the Group builders.
 	Group *GroupClient
 	// GroupMove is the client for interacting with the GroupMove builders.
 	GroupMove *GroupMoveClient
 	// GroupRequest is the client for interacting with the GroupRequest builders.
 	GroupRequest *GroupRequestClient
+	// HistoryEntry is the client for interacting with the HistoryEntry builders.
+	HistoryEntry *HistoryEntryClient
 	// ImportRun is the client for interacting with the ImportRun builders.
 	ImportRun *ImportRunClient
 	// Message is the client for interacting with the Message builders.
@@ -93,9 +99,11 @@ func (c *Client) init() {
 	c.ContactAssignment = NewContactAssignmentClient(c.config)
 	c.Conversation = NewConversationClient(c.config)
 	c.ConversationTag = NewConversationTagClient(c.config)
+	c.Cover = NewCoverClient(c.config)
 	c.Group = NewGroupClient(c.config)
 	c.GroupMove = NewGroupMoveClient(c.config)
 	c.GroupRequest = NewGroupRequestClient(c.config)
+	c.HistoryEntry = NewHistoryEntryClient(c.config)
 	c.ImportRun = NewImportRunClient(c.config)
 	c.Message = NewMessageClient(c.config)
 	c.Note = NewNoteClient(c.config)
@@ -202,9 +210,11 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		ContactAssignment: NewContactAssignmentClient(cfg),
 		Conversation:      NewConversationClient(cfg),
 		ConversationTag:   NewConversationTagClient(cfg),
+		Cover:             NewCoverClient(cfg),
 		Group:             NewGroupClient(cfg),
 		GroupMove:         NewGroupMoveClient(cfg),
 		GroupRequest:      NewGroupRequestClient(cfg),
+		HistoryEntry:      NewHistoryEntryClient(cfg),
 		ImportRun:         NewImportRunClient(cfg),
 		Message:           NewMessageClient(cfg),
 		Note:              NewNoteClient(cfg),
@@ -238,9 +248,11 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		ContactAssignment: NewContactAssignmentClient(cfg),
 		Conversation:      NewConversationClient(cfg),
 		ConversationTag:   NewConversationTagClient(cfg),
+		Cover:             NewCoverClient(cfg),
 		Group:             NewGroupClient(cfg),
 		GroupMove:         NewGroupMoveClient(cfg),
 		GroupRequest:      NewGroupRequestClient(cfg),
+		HistoryEntry:      NewHistoryEntryClient(cfg),
 		ImportRun:         NewImportRunClient(cfg),
 		Message:           NewMessageClient(cfg),
 		Note:              NewNoteClient(cfg),
@@ -279,8 +291,9 @@ func (c *Client) Close() error {
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
 		c.Account, c.AuditEvent, c.Contact, c.ContactAssignment, c.Conversation,
-		c.ConversationTag, c.Group, c.GroupMove, c.GroupRequest, c.ImportRun,
-		c.Message, c.Note, c.Role, c.RoleGrant, c.Session, c.Tag, c.User,
+		c.ConversationTag, c.Cover, c.Group, c.GroupMove, c.GroupRequest,
+		c.HistoryEntry, c.ImportRun, c.Message, c.Note, c.Role, c.RoleGrant, c.Session,
+		c.Tag, c.User,
 	} {
 		n.Use(hooks...)
 	}
@@ -291,8 +304,9 @@ func (c *Client) Use(hooks ...Hook) {
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
 		c.Account, c.AuditEvent, c.Contact, c.ContactAssignment, c.Conversation,
-		c.ConversationTag, c.Group, c.GroupMove, c.GroupRequest, c.ImportRun,
-		c.Message, c.Note, c.Role, c.RoleGrant, c.Session, c.Tag, c.User,
+		c.ConversationTag, c.Cover, c.Group, c.GroupMove, c.GroupRequest,
+		c.HistoryEntry, c.ImportRun, c.Message, c.Note, c.Role, c.RoleGrant, c.Session,
+		c.Tag, c.User,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -313,12 +327,16 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Conversation.mutate(ctx, m)
 	case *ConversationTagMutation:
 		return c.ConversationTag.mutate(ctx, m)
+	case *CoverMutation:
+		return c.Cover.mutate(ctx, m)
 	case *GroupMutation:
 		return c.Group.mutate(ctx, m)
 	case *GroupMoveMutation:
 		return c.GroupMove.mutate(ctx, m)
 	case *GroupRequestMutation:
 		return c.GroupRequest.mutate(ctx, m)
+	case *HistoryEntryMutation:
+		return c.HistoryEntry.mutate(ctx, m)
 	case *ImportRunMutation:
 		return c.ImportRun.mutate(ctx, m)
 	case *MessageMutation:
@@ -1458,6 +1476,203 @@ func (c *ConversationTagClient) mutate(ctx context.Context, m *ConversationTagMu
 	}
 }
 
+// CoverClient is a client for the Cover schema.
+type CoverClient struct {
+	config
+}
+
+// NewCoverClient returns a client for the Cover from the given config.
+func NewCoverClient(c config) *CoverClient {
+	return &CoverClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `cover.Hooks(f(g(h())))`.
+func (c *CoverClient) Use(hooks ...Hook) {
+	c.hooks.Cover = append(c.hooks.Cover, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `cover.Intercept(f(g(h())))`.
+func (c *CoverClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Cover = append(c.inters.Cover, interceptors...)
+}
+
+// Create returns a builder for creating a Cover entity.
+func (c *CoverClient) Create() *CoverCreate {
+	mutation := newCoverMutation(c.config, OpCreate)
+	return &CoverCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Cover entities.
+func (c *CoverClient) CreateBulk(builders ...*CoverCreate) *CoverCreateBulk {
+	return &CoverCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *CoverClient) MapCreateBulk(slice any, setFunc func(*CoverCreate, int)) *CoverCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &CoverCreateBulk{err: fmt.Errorf("calling to CoverClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*CoverCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &CoverCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Cover.
+func (c *CoverClient) Update() *CoverUpdate {
+	mutation := newCoverMutation(c.config, OpUpdate)
+	return &CoverUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *CoverClient) UpdateOne(_m *Cover) *CoverUpdateOne {
+	mutation := newCoverMutation(c.config, OpUpdateOne, withCover(_m))
+	return &CoverUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *CoverClient) UpdateOneID(id int64) *CoverUpdateOne {
+	mutation := newCoverMutation(c.config, OpUpdateOne, withCoverID(id))
+	return &CoverUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Cover.
+func (c *CoverClient) Delete() *CoverDelete {
+	mutation := newCoverMutation(c.config, OpDelete)
+	return &CoverDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *CoverClient) DeleteOne(_m *Cover) *CoverDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *CoverClient) DeleteOneID(id int64) *CoverDeleteOne {
+	builder := c.Delete().Where(cover.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &CoverDeleteOne{builder}
+}
+
+// Query returns a query builder for Cover.
+func (c *CoverClient) Query() *CoverQuery {
+	return &CoverQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeCover},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Cover entity by its id.
+func (c *CoverClient) Get(ctx context.Context, id int64) (*Cover, error) {
+	return c.Query().Where(cover.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *CoverClient) GetX(ctx context.Context, id int64) *Cover {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryAccount queries the account edge of a Cover.
+func (c *CoverClient) QueryAccount(_m *Cover) *AccountQuery {
+	query := (&AccountClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(cover.Table, cover.FieldID, id),
+			sqlgraph.To(account.Table, account.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, cover.AccountTable, cover.AccountColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryUser queries the user edge of a Cover.
+func (c *CoverClient) QueryUser(_m *Cover) *UserQuery {
+	query := (&UserClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(cover.Table, cover.FieldID, id),
+			sqlgraph.To(user.Table, user.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, cover.UserTable, cover.UserColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryTo queries the to edge of a Cover.
+func (c *CoverClient) QueryTo(_m *Cover) *UserQuery {
+	query := (&UserClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(cover.Table, cover.FieldID, id),
+			sqlgraph.To(user.Table, user.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, cover.ToTable, cover.ToColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryStartedBy queries the started_by edge of a Cover.
+func (c *CoverClient) QueryStartedBy(_m *Cover) *UserQuery {
+	query := (&UserClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(cover.Table, cover.FieldID, id),
+			sqlgraph.To(user.Table, user.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, cover.StartedByTable, cover.StartedByColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *CoverClient) Hooks() []Hook {
+	return c.hooks.Cover
+}
+
+// Interceptors returns the client interceptors.
+func (c *CoverClient) Interceptors() []Interceptor {
+	return c.inters.Cover
+}
+
+func (c *CoverClient) mutate(ctx context.Context, m *CoverMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&CoverCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&CoverUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&CoverUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&CoverDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("generated: unknown Cover mutation op: %q", m.Op())
+	}
+}
+
 // GroupClient is a client for the Group schema.
 type GroupClient struct {
 	config
@@ -1998,6 +2213,267 @@ func (c *GroupRequestClient) mutate(ctx context.Context, m *GroupRequestMutation
 		return (&GroupRequestDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("generated: unknown GroupRequest mutation op: %q", m.Op())
+	}
+}
+
+// HistoryEntryClient is a client for the HistoryEntry schema.
+type HistoryEntryClient struct {
+	config
+}
+
+// NewHistoryEntryClient returns a client for the HistoryEntry from the given config.
+func NewHistoryEntryClient(c config) *HistoryEntryClient {
+	return &HistoryEntryClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `historyentry.Hooks(f(g(h())))`.
+func (c *HistoryEntryClient) Use(hooks ...Hook) {
+	c.hooks.HistoryEntry = append(c.hooks.HistoryEntry, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `historyentry.Intercept(f(g(h())))`.
+func (c *HistoryEntryClient) Intercept(interceptors ...Interceptor) {
+	c.inters.HistoryEntry = append(c.inters.HistoryEntry, interceptors...)
+}
+
+// Create returns a builder for creating a HistoryEntry entity.
+func (c *HistoryEntryClient) Create() *HistoryEntryCreate {
+	mutation := newHistoryEntryMutation(c.config, OpCreate)
+	return &HistoryEntryCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of HistoryEntry entities.
+func (c *HistoryEntryClient) CreateBulk(builders ...*HistoryEntryCreate) *HistoryEntryCreateBulk {
+	return &HistoryEntryCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *HistoryEntryClient) MapCreateBulk(slice any, setFunc func(*HistoryEntryCreate, int)) *HistoryEntryCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &HistoryEntryCreateBulk{err: fmt.Errorf("calling to HistoryEntryClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*HistoryEntryCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &HistoryEntryCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for HistoryEntry.
+func (c *HistoryEntryClient) Update() *HistoryEntryUpdate {
+	mutation := newHistoryEntryMutation(c.config, OpUpdate)
+	return &HistoryEntryUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *HistoryEntryClient) UpdateOne(_m *HistoryEntry) *HistoryEntryUpdateOne {
+	mutation := newHistoryEntryMutation(c.config, OpUpdateOne, withHistoryEntry(_m))
+	return &HistoryEntryUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *HistoryEntryClient) UpdateOneID(id int64) *HistoryEntryUpdateOne {
+	mutation := newHistoryEntryMutation(c.config, OpUpdateOne, withHistoryEntryID(id))
+	return &HistoryEntryUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for HistoryEntry.
+func (c *HistoryEntryClient) Delete() *HistoryEntryDelete {
+	mutation := newHistoryEntryMutation(c.config, OpDelete)
+	return &HistoryEntryDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *HistoryEntryClient) DeleteOne(_m *HistoryEntry) *HistoryEntryDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *HistoryEntryClient) DeleteOneID(id int64) *HistoryEntryDeleteOne {
+	builder := c.Delete().Where(historyentry.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &HistoryEntryDeleteOne{builder}
+}
+
+// Query returns a query builder for HistoryEntry.
+func (c *HistoryEntryClient) Query() *HistoryEntryQuery {
+	return &HistoryEntryQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeHistoryEntry},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a HistoryEntry entity by its id.
+func (c *HistoryEntryClient) Get(ctx context.Context, id int64) (*HistoryEntry, error) {
+	return c.Query().Where(historyentry.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *HistoryEntryClient) GetX(ctx context.Context, id int64) *HistoryEntry {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryAccount queries the account edge of a HistoryEntry.
+func (c *HistoryEntryClient) QueryAccount(_m *HistoryEntry) *AccountQuery {
+	query := (&AccountClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(historyentry.Table, historyentry.FieldID, id),
+			sqlgraph.To(account.Table, account.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, historyentry.AccountTable, historyentry.AccountColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryContact queries the contact edge of a HistoryEntry.
+func (c *HistoryEntryClient) QueryContact(_m *HistoryEntry) *ContactQuery {
+	query := (&ContactClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(historyentry.Table, historyentry.FieldID, id),
+			sqlgraph.To(contact.Table, contact.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, historyentry.ContactTable, historyentry.ContactColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryConversation queries the conversation edge of a HistoryEntry.
+func (c *HistoryEntryClient) QueryConversation(_m *HistoryEntry) *ConversationQuery {
+	query := (&ConversationClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(historyentry.Table, historyentry.FieldID, id),
+			sqlgraph.To(conversation.Table, conversation.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, historyentry.ConversationTable, historyentry.ConversationColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryPreviousConversation queries the previous_conversation edge of a HistoryEntry.
+func (c *HistoryEntryClient) QueryPreviousConversation(_m *HistoryEntry) *ConversationQuery {
+	query := (&ConversationClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(historyentry.Table, historyentry.FieldID, id),
+			sqlgraph.To(conversation.Table, conversation.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, historyentry.PreviousConversationTable, historyentry.PreviousConversationColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryAssignment queries the assignment edge of a HistoryEntry.
+func (c *HistoryEntryClient) QueryAssignment(_m *HistoryEntry) *ContactAssignmentQuery {
+	query := (&ContactAssignmentClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(historyentry.Table, historyentry.FieldID, id),
+			sqlgraph.To(contactassignment.Table, contactassignment.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, historyentry.AssignmentTable, historyentry.AssignmentColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryDoneBy queries the done_by edge of a HistoryEntry.
+func (c *HistoryEntryClient) QueryDoneBy(_m *HistoryEntry) *UserQuery {
+	query := (&UserClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(historyentry.Table, historyentry.FieldID, id),
+			sqlgraph.To(user.Table, user.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, historyentry.DoneByTable, historyentry.DoneByColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryToAgent queries the to_agent edge of a HistoryEntry.
+func (c *HistoryEntryClient) QueryToAgent(_m *HistoryEntry) *UserQuery {
+	query := (&UserClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(historyentry.Table, historyentry.FieldID, id),
+			sqlgraph.To(user.Table, user.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, historyentry.ToAgentTable, historyentry.ToAgentColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryCover queries the cover edge of a HistoryEntry.
+func (c *HistoryEntryClient) QueryCover(_m *HistoryEntry) *CoverQuery {
+	query := (&CoverClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(historyentry.Table, historyentry.FieldID, id),
+			sqlgraph.To(cover.Table, cover.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, historyentry.CoverTable, historyentry.CoverColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *HistoryEntryClient) Hooks() []Hook {
+	return c.hooks.HistoryEntry
+}
+
+// Interceptors returns the client interceptors.
+func (c *HistoryEntryClient) Interceptors() []Interceptor {
+	return c.inters.HistoryEntry
+}
+
+func (c *HistoryEntryClient) mutate(ctx context.Context, m *HistoryEntryMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&HistoryEntryCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&HistoryEntryUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&HistoryEntryUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&HistoryEntryDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("generated: unknown HistoryEntry mutation op: %q", m.Op())
 	}
 }
 
@@ -3421,13 +3897,13 @@ func (c *UserClient) mutate(ctx context.Context, m *UserMutation) (Value, error)
 type (
 	hooks struct {
 		Account, AuditEvent, Contact, ContactAssignment, Conversation, ConversationTag,
-		Group, GroupMove, GroupRequest, ImportRun, Message, Note, Role, RoleGrant,
-		Session, Tag, User []ent.Hook
+		Cover, Group, GroupMove, GroupRequest, HistoryEntry, ImportRun, Message, Note,
+		Role, RoleGrant, Session, Tag, User []ent.Hook
 	}
 	inters struct {
 		Account, AuditEvent, Contact, ContactAssignment, Conversation, ConversationTag,
-		Group, GroupMove, GroupRequest, ImportRun, Message, Note, Role, RoleGrant,
-		Session, Tag, User []ent.Interceptor
+		Cover, Group, GroupMove, GroupRequest, HistoryEntry, ImportRun, Message, Note,
+		Role, RoleGrant, Session, Tag, User []ent.Interceptor
 	}
 )
 

@@ -9,9 +9,11 @@ import (
 	"canopy/ent/generated/contactassignment"
 	"canopy/ent/generated/conversation"
 	"canopy/ent/generated/conversationtag"
+	"canopy/ent/generated/cover"
 	"canopy/ent/generated/group"
 	"canopy/ent/generated/groupmove"
 	"canopy/ent/generated/grouprequest"
+	"canopy/ent/generated/historyentry"
 	"canopy/ent/generated/importrun"
 	"canopy/ent/generated/message"
 	"canopy/ent/generated/note"
@@ -95,9 +97,11 @@ func checkColumn(t, c string) error {
 			contactassignment.Table: contactassignment.ValidColumn,
 			conversation.Table:      conversation.ValidColumn,
 			conversationtag.Table:   conversationtag.ValidColumn,
+			cover.Table:             cover.ValidColumn,
 			group.Table:             group.ValidColumn,
 			groupmove.Table:         groupmove.ValidColumn,
 			grouprequest.Table:      grouprequest.ValidColumn,
+			historyentry.Table:      historyentry.ValidColumn,
 			importrun.Table:         importrun.ValidColumn,
 			message.Table:           message.ValidColumn,
 			note.Table:              note.ValidColumn,

@@ -8,9 +8,11 @@ import (
 	"canopy/ent/generated/contact"
 	"canopy/ent/generated/contactassignment"
 	"canopy/ent/generated/conversation"
+	"canopy/ent/generated/cover"
 	"canopy/ent/generated/group"
 	"canopy/ent/generated/groupmove"
 	"canopy/ent/generated/grouprequest"
+	"canopy/ent/generated/historyentry"
 	"canopy/ent/generated/importrun"
 	"canopy/ent/generated/message"
 	"canopy/ent/generated/note"
@@ -148,6 +150,14 @@ func init() {
 	conversation.DefaultCloseNote = conversationDescCloseNote.Default.(string)
 	// conversation.CloseNoteValidator is a validator for the "close_note" field. It is called by the builders before save.
 	conversation.CloseNoteValidator = conversationDescCloseNote.Validators[0].(func(string) error)
+	coverFields := schema.Cover{}.Fields()
+	_ = coverFields
+	// coverDescReason is the schema descriptor for reason field.
+	coverDescReason := coverFields[2].Descriptor()
+	// cover.DefaultReason holds the default value on creation for the reason field.
+	cover.DefaultReason = coverDescReason.Default.(string)
+	// cover.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
+	cover.ReasonValidator = coverDescReason.Validators[0].(func(string) error)
 	groupFields := schema.Group{}.Fields()
 	_ = groupFields
 	// groupDescName is the schema descriptor for name field.
@@ -224,6 +234,18 @@ func init() {
 	grouprequest.DefaultDecisionNote = grouprequestDescDecisionNote.Default.(string)
 	// grouprequest.DecisionNoteValidator is a validator for the "decision_note" field. It is called by the builders before save.
 	grouprequest.DecisionNoteValidator = grouprequestDescDecisionNote.Validators[0].(func(string) error)
+	historyentryFields := schema.HistoryEntry{}.Fields()
+	_ = historyentryFields
+	// historyentryDescExplanation is the schema descriptor for explanation field.
+	historyentryDescExplanation := historyentryFields[13].Descriptor()
+	// historyentry.ExplanationValidator is a validator for the "explanation" field. It is called by the builders before save.
+	historyentry.ExplanationValidator = historyentryDescExplanation.Validators[0].(func(string) error)
+	// historyentryDescReason is the schema descriptor for reason field.
+	historyentryDescReason := historyentryFields[14].Descriptor()
+	// historyentry.DefaultReason holds the default value on creation for the reason field.
+	historyentry.DefaultReason = historyentryDescReason.Default.(string)
+	// historyentry.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
+	historyentry.ReasonValidator = historyentryDescReason.Validators[0].(func(string) error)
 	importrunFields := schema.ImportRun{}.Fields()
 	_ = importrunFields
 	// importrunDescFingerprint is the schema descriptor for fingerprint field.
@@ -368,4 +390,8 @@ func init() {
 	userDescEmailKey := userFields[4].Descriptor()
 	// user.EmailKeyValidator is a validator for the "email_key" field. It is called by the builders before save.
 	user.EmailKeyValidator = userDescEmailKey.Validators[0].(func(string) error)
+	// userDescTurn is the schema descriptor for turn field.
+	userDescTurn := userFields[12].Descriptor()
+	// user.DefaultTurn holds the default value on creation for the turn field.
+	user.DefaultTurn = userDescTurn.Default.(int64)
 }

@@ -26,12 +26,16 @@ type Tx struct {
 	Conversation *ConversationClient
 	// ConversationTag is the client for interacting with the ConversationTag builders.
 	ConversationTag *ConversationTagClient
+	// Cover is the client for interacting with the Cover builders.
+	Cover *CoverClient
 	// Group is the client for interacting with the Group builders.
 	Group *GroupClient
 	// GroupMove is the client for interacting with the GroupMove builders.
 	GroupMove *GroupMoveClient
 	// GroupRequest is the client for interacting with the GroupRequest builders.
 	GroupRequest *GroupRequestClient
+	// HistoryEntry is the client for interacting with the HistoryEntry builders.
+	HistoryEntry *HistoryEntryClient
 	// ImportRun is the client for interacting with the ImportRun builders.
 	ImportRun *ImportRunClient
 	// Message is the client for interacting with the Message builders.
@@ -185,9 +189,11 @@ func (tx *Tx) init() {
 	tx.ContactAssignment = NewContactAssignmentClient(tx.config)
 	tx.Conversation = NewConversationClient(tx.config)
 	tx.ConversationTag = NewConversationTagClient(tx.config)
+	tx.Cover = NewCoverClient(tx.config)
 	tx.Group = NewGroupClient(tx.config)
 	tx.GroupMove = NewGroupMoveClient(tx.config)
 	tx.GroupRequest = NewGroupRequestClient(tx.config)
+	tx.HistoryEntry = NewHistoryEntryClient(tx.config)
 	tx.ImportRun = NewImportRunClient(tx.config)
 	tx.Message = NewMessageClient(tx.config)
 	tx.Note = NewNoteClient(tx.config)

@@ -130,6 +130,10 @@ func find(ctx context.Context, c *ent.Client, entity string, id int64) (err erro
 		_, err = c.Contact.Get(ctx, id)
 	case ent.TypeContactAssignment:
 		_, err = c.ContactAssignment.Get(ctx, id)
+	case ent.TypeHistoryEntry:
+		_, err = c.HistoryEntry.Get(ctx, id)
+	case ent.TypeCover:
+		_, err = c.Cover.Get(ctx, id)
 	case ent.TypeConversation:
 		_, err = c.Conversation.Get(ctx, id)
 	case ent.TypeMessage:

@@ -56,14 +56,22 @@ func Users(ctx context.Context) Predicate {
 
 // Cards are the users who serve and whose agent card the viewer sees (ruling 6): their own, those of the same home
 // group, those that AGENT_PANEL_VIEW reaches, and that of whoever serves a contact that the viewer sees.
-func Cards(ctx context.Context) Predicate {
-	return limited(ctx, func(v *authz.Viewer, user row) clause {
-		return allOf(owned(v, user), serves(user, v.At), anyOf(
-			text("? = ?", column(user("id")), v.UserID),
-			text("? = ?", column(user("home_group_id")), v.Home.GroupID),
-			at(user("home_group_id"), v.Reach(authz.AgentPanelView)),
-			text("EXISTS (SELECT 1 FROM contacts AS rule_contact WHERE rule_contact.assigned_user_id = ? AND ?)",
-				column(user("id")), reachedContact(v, aliased("rule_contact")))))
+func Cards(ctx context.Context) Predicate { return limited(ctx, visibleCard) }
+
+func visibleCard(v *authz.Viewer, user row) clause {
+	return allOf(owned(v, user), serves(user, v.At), anyOf(
+		text("? = ?", column(user("id")), v.UserID),
+		text("? = ?", column(user("home_group_id")), v.Home.GroupID),
+		at(user("home_group_id"), v.Reach(authz.AgentPanelView)),
+		text("EXISTS (SELECT 1 FROM contacts AS rule_contact WHERE rule_contact.assigned_user_id = ? AND ?)",
+			column(user("id")), reachedContact(v, aliased("rule_contact")))))
+}
+
+// Covers are those of users whose agent card the viewer sees.
+func Covers(ctx context.Context) Predicate {
+	return limited(ctx, func(v *authz.Viewer, cover row) clause {
+		return allOf(owned(v, cover), text("EXISTS (SELECT 1 FROM users AS rule_covered WHERE rule_covered.id = ? AND ?)",
+			column(cover("user_id")), visibleCard(v, aliased("rule_covered"))))
 	})
 }
 
@@ -180,6 +188,13 @@ func reachedContact(v *authz.Viewer, c row) clause {
 func ContactAssignments(ctx context.Context) Predicate {
 	return limited(ctx, func(v *authz.Viewer, assignment row) clause {
 		return allOf(owned(v, assignment), ofContact(v, assignment("contact_id")))
+	})
+}
+
+// HistoryEntries are those of contacts whose conversations the viewer sees.
+func HistoryEntries(ctx context.Context) Predicate {
+	return limited(ctx, func(v *authz.Viewer, entry row) clause {
+		return allOf(owned(v, entry), ofContact(v, entry("contact_id")))
 	})
 }
 

@@ -64,6 +64,10 @@ func of(ctx context.Context, entity string) Predicate {
 		return Contacts(ctx)
 	case ent.TypeContactAssignment:
 		return ContactAssignments(ctx)
+	case ent.TypeHistoryEntry:
+		return HistoryEntries(ctx)
+	case ent.TypeCover:
+		return Covers(ctx)
 	case ent.TypeConversation:
 		return Conversations(ctx)
 	case ent.TypeMessage:

@@ -80,6 +80,18 @@ func (f ConversationTagFunc) Mutate(ctx context.Context, m generated.Mutation) (
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *generated.ConversationTagMutation", m)
 }
 
+// The CoverFunc type is an adapter to allow the use of ordinary
+// function as Cover mutator.
+type CoverFunc func(context.Context, *generated.CoverMutation) (generated.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f CoverFunc) Mutate(ctx context.Context, m generated.Mutation) (generated.Value, error) {
+	if mv, ok := m.(*generated.CoverMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *generated.CoverMutation", m)
+}
+
 // The GroupFunc type is an adapter to allow the use of ordinary
 // function as Group mutator.
 type GroupFunc func(context.Context, *generated.GroupMutation) (generated.Value, error)
@@ -114,6 +126,18 @@ func (f GroupRequestFunc) Mutate(ctx context.Context, m generated.Mutation) (gen
 		return f(ctx, mv)
 	}
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *generated.GroupRequestMutation", m)
+}
+
+// The HistoryEntryFunc type is an adapter to allow the use of ordinary
+// function as HistoryEntry mutator.
+type HistoryEntryFunc func(context.Context, *generated.HistoryEntryMutation) (generated.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f HistoryEntryFunc) Mutate(ctx context.Context, m generated.Mutation) (generated.Value, error) {
+	if mv, ok := m.(*generated.HistoryEntryMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *generated.HistoryEntryMutation", m)
 }
 
 // The ImportRunFunc type is an adapter to allow the use of ordinary

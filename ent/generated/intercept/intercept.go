@@ -13,9 +13,11 @@ import (
 	"canopy/ent/generated/contactassignment"
 	"canopy/ent/generated/conversation"
 	"canopy/ent/generated/conversationtag"
+	"canopy/ent/generated/cover"
 	"canopy/ent/generated/group"
 	"canopy/ent/generated/groupmove"
 	"canopy/ent/generated/grouprequest"
+	"canopy/ent/generated/historyentry"
 	"canopy/ent/generated/importrun"
 	"canopy/ent/generated/message"
 	"canopy/ent/generated/note"
@@ -247,6 +249,33 @@ func (f TraverseConversationTag) Traverse(ctx context.Context, q generated.Query
 	return fmt.Errorf("unexpected query type %T. expect *generated.ConversationTagQuery", q)
 }
 
+// The CoverFunc type is an adapter to allow the use of ordinary function as a Querier.
+type CoverFunc func(context.Context, *generated.CoverQuery) (generated.Value, error)
+
+// Query calls f(ctx, q).
+func (f CoverFunc) Query(ctx context.Context, q generated.Query) (generated.Value, error) {
+	if q, ok := q.(*generated.CoverQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *generated.CoverQuery", q)
+}
+
+// The TraverseCover type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseCover func(context.Context, *generated.CoverQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseCover) Intercept(next generated.Querier) generated.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseCover) Traverse(ctx context.Context, q generated.Query) error {
+	if q, ok := q.(*generated.CoverQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *generated.CoverQuery", q)
+}
+
 // The GroupFunc type is an adapter to allow the use of ordinary function as a Querier.
 type GroupFunc func(context.Context, *generated.GroupQuery) (generated.Value, error)
 
@@ -326,6 +355,33 @@ func (f TraverseGroupRequest) Traverse(ctx context.Context, q generated.Query) e
 		return f(ctx, q)
 	}
 	return fmt.Errorf("unexpected query type %T. expect *generated.GroupRequestQuery", q)
+}
+
+// The HistoryEntryFunc type is an adapter to allow the use of ordinary function as a Querier.
+type HistoryEntryFunc func(context.Context, *generated.HistoryEntryQuery) (generated.Value, error)
+
+// Query calls f(ctx, q).
+func (f HistoryEntryFunc) Query(ctx context.Context, q generated.Query) (generated.Value, error) {
+	if q, ok := q.(*generated.HistoryEntryQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *generated.HistoryEntryQuery", q)
+}
+
+// The TraverseHistoryEntry type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseHistoryEntry func(context.Context, *generated.HistoryEntryQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseHistoryEntry) Intercept(next generated.Querier) generated.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseHistoryEntry) Traverse(ctx context.Context, q generated.Query) error {
+	if q, ok := q.(*generated.HistoryEntryQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *generated.HistoryEntryQuery", q)
 }
 
 // The ImportRunFunc type is an adapter to allow the use of ordinary function as a Querier.
@@ -559,12 +615,16 @@ func NewQuery(q generated.Query) (Query, error) {
 		return &query[*generated.ConversationQuery, predicate.Conversation, conversation.OrderOption]{typ: generated.TypeConversation, tq: q}, nil
 	case *generated.ConversationTagQuery:
 		return &query[*generated.ConversationTagQuery, predicate.ConversationTag, conversationtag.OrderOption]{typ: generated.TypeConversationTag, tq: q}, nil
+	case *generated.CoverQuery:
+		return &query[*generated.CoverQuery, predicate.Cover, cover.OrderOption]{typ: generated.TypeCover, tq: q}, nil
 	case *generated.GroupQuery:
 		return &query[*generated.GroupQuery, predicate.Group, group.OrderOption]{typ: generated.TypeGroup, tq: q}, nil
 	case *generated.GroupMoveQuery:
 		return &query[*generated.GroupMoveQuery, predicate.GroupMove, groupmove.OrderOption]{typ: generated.TypeGroupMove, tq: q}, nil
 	case *generated.GroupRequestQuery:
 		return &query[*generated.GroupRequestQuery, predicate.GroupRequest, grouprequest.OrderOption]{typ: generated.TypeGroupRequest, tq: q}, nil
+	case *generated.HistoryEntryQuery:
+		return &query[*generated.HistoryEntryQuery, predicate.HistoryEntry, historyentry.OrderOption]{typ: generated.TypeHistoryEntry, tq: q}, nil
 	case *generated.ImportRunQuery:
 		return &query[*generated.ImportRunQuery, predicate.ImportRun, importrun.OrderOption]{typ: generated.TypeImportRun, tq: q}, nil
 	case *generated.MessageQuery:

@@ -105,6 +105,10 @@ var (
 		{Name: "sort_key", Type: field.TypeInt64},
 		{Name: "last_activity_at", Type: field.TypeTime},
 		{Name: "waiting_since", Type: field.TypeTime, Nullable: true},
+		{Name: "offered_to_id", Type: field.TypeInt64, Nullable: true},
+		{Name: "offer_ends_at", Type: field.TypeTime, Nullable: true},
+		{Name: "asked", Type: field.TypeJSON, Nullable: true},
+		{Name: "escalated_to_id", Type: field.TypeInt64, Nullable: true},
 		{Name: "created_at", Type: field.TypeTime},
 		{Name: "account_id", Type: field.TypeInt64},
 		{Name: "group_id", Type: field.TypeInt64},
@@ -119,25 +123,25 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "contacts_accounts_account",
-				Columns:    []*schema.Column{ContactsColumns[12]},
+				Columns:    []*schema.Column{ContactsColumns[16]},
 				RefColumns: []*schema.Column{AccountsColumns[0]},
 				OnDelete:   schema.Cascade,
 			},
 			{
 				Symbol:     "contacts_groups_group",
-				Columns:    []*schema.Column{ContactsColumns[13]},
+				Columns:    []*schema.Column{ContactsColumns[17]},
 				RefColumns: []*schema.Column{GroupsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "contacts_groups_arrival_group",
-				Columns:    []*schema.Column{ContactsColumns[14]},
+				Columns:    []*schema.Column{ContactsColumns[18]},
 				RefColumns: []*schema.Column{GroupsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "contacts_users_assigned_user",
-				Columns:    []*schema.Column{ContactsColumns[15]},
+				Columns:    []*schema.Column{ContactsColumns[19]},
 				RefColumns: []*schema.Column{UsersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -146,32 +150,48 @@ var (
 			{
 				Name:    "contact_account_id_id",
 				Unique:  true,
-				Columns: []*schema.Column{ContactsColumns[12], ContactsColumns[0]},
+				Columns: []*schema.Column{ContactsColumns[16], ContactsColumns[0]},
 			},
 			{
 				Name:    "contact_group_id_box_sort_key",
 				Unique:  false,
-				Columns: []*schema.Column{ContactsColumns[13], ContactsColumns[7], ContactsColumns[8]},
+				Columns: []*schema.Column{ContactsColumns[17], ContactsColumns[7], ContactsColumns[8]},
 			},
 			{
 				Name:    "contact_assigned_user_id_box_sort_key",
 				Unique:  false,
-				Columns: []*schema.Column{ContactsColumns[15], ContactsColumns[7], ContactsColumns[8]},
+				Columns: []*schema.Column{ContactsColumns[19], ContactsColumns[7], ContactsColumns[8]},
 			},
 			{
 				Name:    "contact_arrival_group_id",
 				Unique:  false,
-				Columns: []*schema.Column{ContactsColumns[14]},
+				Columns: []*schema.Column{ContactsColumns[18]},
+			},
+			{
+				Name:    "contact_offered_to_id_box_sort_key",
+				Unique:  false,
+				Columns: []*schema.Column{ContactsColumns[11], ContactsColumns[7], ContactsColumns[8]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "offered_to_id IS NOT NULL",
+				},
+			},
+			{
+				Name:    "contact_escalated_to_id_box_sort_key",
+				Unique:  false,
+				Columns: []*schema.Column{ContactsColumns[14], ContactsColumns[7], ContactsColumns[8]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "escalated_to_id IS NOT NULL",
+				},
 			},
 			{
 				Name:    "contact_account_id_phone",
 				Unique:  false,
-				Columns: []*schema.Column{ContactsColumns[12], ContactsColumns[3]},
+				Columns: []*schema.Column{ContactsColumns[16], ContactsColumns[3]},
 			},
 			{
 				Name:    "contact_address",
 				Unique:  true,
-				Columns: []*schema.Column{ContactsColumns[12], ContactsColumns[5], ContactsColumns[6]},
+				Columns: []*schema.Column{ContactsColumns[16], ContactsColumns[5], ContactsColumns[6]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "channel IS NOT NULL",
 				},
@@ -181,8 +201,10 @@ var (
 	// ContactAssignmentsColumns holds the columns for the "contact_assignments" table.
 	ContactAssignmentsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeInt64, Increment: true},
-		{Name: "method", Type: field.TypeEnum, Enums: []string{"CLAIM", "OPENED", "ASSIGNED", "TRANSFERRED", "HANDED_OVER", "ROUND_ROBIN", "RADAR"}},
+		{Name: "method", Type: field.TypeEnum, Enums: []string{"CLAIM", "OPENED", "ASSIGNED", "TRANSFERRED", "HANDED_OVER", "ROUND_ROBIN", "RADAR", "COVERED", "BROUGHT_BACK"}},
 		{Name: "explanation", Type: field.TypeString, Size: 1000},
+		{Name: "escalated_to_id", Type: field.TypeInt64, Nullable: true},
+		{Name: "offered_to_id", Type: field.TypeInt64, Nullable: true},
 		{Name: "started_at", Type: field.TypeTime},
 		{Name: "ended_at", Type: field.TypeTime, Nullable: true},
 		{Name: "account_id", Type: field.TypeInt64},
@@ -199,31 +221,31 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "contact_assignments_accounts_account",
-				Columns:    []*schema.Column{ContactAssignmentsColumns[5]},
+				Columns:    []*schema.Column{ContactAssignmentsColumns[7]},
 				RefColumns: []*schema.Column{AccountsColumns[0]},
 				OnDelete:   schema.Cascade,
 			},
 			{
 				Symbol:     "contact_assignments_contacts_contact",
-				Columns:    []*schema.Column{ContactAssignmentsColumns[6]},
+				Columns:    []*schema.Column{ContactAssignmentsColumns[8]},
 				RefColumns: []*schema.Column{ContactsColumns[0]},
 				OnDelete:   schema.Cascade,
 			},
 			{
 				Symbol:     "contact_assignments_users_user",
-				Columns:    []*schema.Column{ContactAssignmentsColumns[7]},
+				Columns:    []*schema.Column{ContactAssignmentsColumns[9]},
 				RefColumns: []*schema.Column{UsersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "contact_assignments_users_assigned_by",
-				Columns:    []*schema.Column{ContactAssignmentsColumns[8]},
+				Columns:    []*schema.Column{ContactAssignmentsColumns[10]},
 				RefColumns: []*schema.Column{UsersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "contact_assignments_groups_taken_from_group",
-				Columns:    []*schema.Column{ContactAssignmentsColumns[9]},
+				Columns:    []*schema.Column{ContactAssignmentsColumns[11]},
 				RefColumns: []*schema.Column{GroupsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -232,12 +254,12 @@ var (
 			{
 				Name:    "contactassignment_account_id_id",
 				Unique:  true,
-				Columns: []*schema.Column{ContactAssignmentsColumns[5], ContactAssignmentsColumns[0]},
+				Columns: []*schema.Column{ContactAssignmentsColumns[7], ContactAssignmentsColumns[0]},
 			},
 			{
 				Name:    "assignment_one_current",
 				Unique:  true,
-				Columns: []*schema.Column{ContactAssignmentsColumns[6]},
+				Columns: []*schema.Column{ContactAssignmentsColumns[8]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "ended_at IS NULL",
 				},
@@ -245,17 +267,17 @@ var (
 			{
 				Name:    "contactassignment_contact_id_started_at",
 				Unique:  false,
-				Columns: []*schema.Column{ContactAssignmentsColumns[6], ContactAssignmentsColumns[3]},
+				Columns: []*schema.Column{ContactAssignmentsColumns[8], ContactAssignmentsColumns[5]},
 			},
 			{
 				Name:    "contactassignment_user_id_started_at",
 				Unique:  false,
-				Columns: []*schema.Column{ContactAssignmentsColumns[7], ContactAssignmentsColumns[3]},
+				Columns: []*schema.Column{ContactAssignmentsColumns[9], ContactAssignmentsColumns[5]},
 			},
 			{
 				Name:    "contactassignment_taken_from_group_id",
 				Unique:  false,
-				Columns: []*schema.Column{ContactAssignmentsColumns[9]},
+				Columns: []*schema.Column{ContactAssignmentsColumns[11]},
 			},
 		},
 	}
@@ -386,6 +408,73 @@ var (
 				Name:    "conversationtag_tag_id",
 				Unique:  false,
 				Columns: []*schema.Column{ConversationTagsColumns[3]},
+			},
+		},
+	}
+	// CoversColumns holds the columns for the "covers" table.
+	CoversColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "reason", Type: field.TypeString, Size: 1000, Default: ""},
+		{Name: "started_at", Type: field.TypeTime},
+		{Name: "ends_at", Type: field.TypeTime},
+		{Name: "ended_at", Type: field.TypeTime, Nullable: true},
+		{Name: "account_id", Type: field.TypeInt64},
+		{Name: "user_id", Type: field.TypeInt64},
+		{Name: "to_id", Type: field.TypeInt64},
+		{Name: "started_by_id", Type: field.TypeInt64},
+	}
+	// CoversTable holds the schema information for the "covers" table.
+	CoversTable = &schema.Table{
+		Name:       "covers",
+		Columns:    CoversColumns,
+		PrimaryKey: []*schema.Column{CoversColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "covers_accounts_account",
+				Columns:    []*schema.Column{CoversColumns[5]},
+				RefColumns: []*schema.Column{AccountsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+			{
+				Symbol:     "covers_users_user",
+				Columns:    []*schema.Column{CoversColumns[6]},
+				RefColumns: []*schema.Column{UsersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "covers_users_to",
+				Columns:    []*schema.Column{CoversColumns[7]},
+				RefColumns: []*schema.Column{UsersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "covers_users_started_by",
+				Columns:    []*schema.Column{CoversColumns[8]},
+				RefColumns: []*schema.Column{UsersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "cover_account_id_id",
+				Unique:  true,
+				Columns: []*schema.Column{CoversColumns[5], CoversColumns[0]},
+			},
+			{
+				Name:    "cover_one_current",
+				Unique:  true,
+				Columns: []*schema.Column{CoversColumns[6]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "ended_at IS NULL",
+				},
+			},
+			{
+				Name:    "cover_to_id",
+				Unique:  false,
+				Columns: []*schema.Column{CoversColumns[7]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "ended_at IS NULL",
+				},
 			},
 		},
 	}
@@ -577,6 +666,124 @@ var (
 				Name:    "grouprequest_group_id",
 				Unique:  false,
 				Columns: []*schema.Column{GroupRequestsColumns[10]},
+			},
+		},
+	}
+	// HistoryEntriesColumns holds the columns for the "history_entries" table.
+	HistoryEntriesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "kind", Type: field.TypeEnum, Enums: []string{"ARRIVED", "CLAIMED", "OPENED", "ASSIGNED", "TRANSFERRED", "DISTRIBUTED", "OFFERED", "OFFER_DECLINED", "OFFER_ENDED", "ESCALATED", "QUEUED", "HANDED_OVER", "COVERED", "BROUGHT_BACK", "CLOSED"}},
+		{Name: "at", Type: field.TypeTime},
+		{Name: "from_agent_id", Type: field.TypeInt64, Nullable: true},
+		{Name: "from_group_id", Type: field.TypeInt64, Nullable: true},
+		{Name: "to_group_id", Type: field.TypeInt64, Nullable: true},
+		{Name: "method", Type: field.TypeEnum, Nullable: true, Enums: []string{"CLAIM", "OPENED", "ASSIGNED", "TRANSFERRED", "HANDED_OVER", "ROUND_ROBIN", "RADAR", "COVERED", "BROUGHT_BACK"}},
+		{Name: "explanation", Type: field.TypeString, Size: 1000},
+		{Name: "reason", Type: field.TypeString, Size: 1000, Default: ""},
+		{Name: "considered", Type: field.TypeJSON, Nullable: true},
+		{Name: "account_id", Type: field.TypeInt64},
+		{Name: "contact_id", Type: field.TypeInt64},
+		{Name: "conversation_id", Type: field.TypeInt64, Nullable: true},
+		{Name: "previous_conversation_id", Type: field.TypeInt64, Nullable: true},
+		{Name: "assignment_id", Type: field.TypeInt64, Nullable: true},
+		{Name: "done_by_id", Type: field.TypeInt64, Nullable: true},
+		{Name: "to_agent_id", Type: field.TypeInt64, Nullable: true},
+		{Name: "cover_id", Type: field.TypeInt64, Nullable: true},
+	}
+	// HistoryEntriesTable holds the schema information for the "history_entries" table.
+	HistoryEntriesTable = &schema.Table{
+		Name:       "history_entries",
+		Columns:    HistoryEntriesColumns,
+		PrimaryKey: []*schema.Column{HistoryEntriesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "history_entries_accounts_account",
+				Columns:    []*schema.Column{HistoryEntriesColumns[10]},
+				RefColumns: []*schema.Column{AccountsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+			{
+				Symbol:     "history_entries_contacts_contact",
+				Columns:    []*schema.Column{HistoryEntriesColumns[11]},
+				RefColumns: []*schema.Column{ContactsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+			{
+				Symbol:     "history_entries_conversations_conversation",
+				Columns:    []*schema.Column{HistoryEntriesColumns[12]},
+				RefColumns: []*schema.Column{ConversationsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+			{
+				Symbol:     "history_entries_conversations_previous_conversation",
+				Columns:    []*schema.Column{HistoryEntriesColumns[13]},
+				RefColumns: []*schema.Column{ConversationsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+			{
+				Symbol:     "history_entries_contact_assignments_assignment",
+				Columns:    []*schema.Column{HistoryEntriesColumns[14]},
+				RefColumns: []*schema.Column{ContactAssignmentsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+			{
+				Symbol:     "history_entries_users_done_by",
+				Columns:    []*schema.Column{HistoryEntriesColumns[15]},
+				RefColumns: []*schema.Column{UsersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "history_entries_users_to_agent",
+				Columns:    []*schema.Column{HistoryEntriesColumns[16]},
+				RefColumns: []*schema.Column{UsersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "history_entries_covers_cover",
+				Columns:    []*schema.Column{HistoryEntriesColumns[17]},
+				RefColumns: []*schema.Column{CoversColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "historyentry_account_id_id",
+				Unique:  true,
+				Columns: []*schema.Column{HistoryEntriesColumns[10], HistoryEntriesColumns[0]},
+			},
+			{
+				Name:    "historyentry_contact_id",
+				Unique:  false,
+				Columns: []*schema.Column{HistoryEntriesColumns[11]},
+			},
+			{
+				Name:    "historyentry_conversation_id",
+				Unique:  false,
+				Columns: []*schema.Column{HistoryEntriesColumns[12]},
+			},
+			{
+				Name:    "historyentry_previous_conversation_id",
+				Unique:  false,
+				Columns: []*schema.Column{HistoryEntriesColumns[13]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "previous_conversation_id IS NOT NULL",
+				},
+			},
+			{
+				Name:    "historyentry_assignment_id",
+				Unique:  false,
+				Columns: []*schema.Column{HistoryEntriesColumns[14]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "assignment_id IS NOT NULL",
+				},
+			},
+			{
+				Name:    "historyentry_cover_id",
+				Unique:  false,
+				Columns: []*schema.Column{HistoryEntriesColumns[17]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "cover_id IS NOT NULL",
+				},
 			},
 		},
 	}
@@ -955,6 +1162,8 @@ var (
 		{Name: "status", Type: field.TypeEnum, Enums: []string{"INVITED", "ACTIVE", "DEACTIVATED", "DELETED"}, Default: "INVITED"},
 		{Name: "availability", Type: field.TypeEnum, Enums: []string{"AVAILABLE", "AWAY"}, Default: "AWAY"},
 		{Name: "capacity", Type: field.TypeInt, Nullable: true},
+		{Name: "working_hours", Type: field.TypeJSON, Nullable: true},
+		{Name: "turn", Type: field.TypeInt64, Default: 0},
 		{Name: "access_paused_at", Type: field.TypeTime, Nullable: true},
 		{Name: "deactivated_at", Type: field.TypeTime, Nullable: true},
 		{Name: "created_at", Type: field.TypeTime},
@@ -969,13 +1178,13 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "users_accounts_account",
-				Columns:    []*schema.Column{UsersColumns[14]},
+				Columns:    []*schema.Column{UsersColumns[16]},
 				RefColumns: []*schema.Column{AccountsColumns[0]},
 				OnDelete:   schema.Cascade,
 			},
 			{
 				Symbol:     "users_groups_home_group",
-				Columns:    []*schema.Column{UsersColumns[15]},
+				Columns:    []*schema.Column{UsersColumns[17]},
 				RefColumns: []*schema.Column{GroupsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -984,12 +1193,12 @@ var (
 			{
 				Name:    "user_account_id_id",
 				Unique:  true,
-				Columns: []*schema.Column{UsersColumns[14], UsersColumns[0]},
+				Columns: []*schema.Column{UsersColumns[16], UsersColumns[0]},
 			},
 			{
 				Name:    "user_email",
 				Unique:  true,
-				Columns: []*schema.Column{UsersColumns[14], UsersColumns[4]},
+				Columns: []*schema.Column{UsersColumns[16], UsersColumns[4]},
 			},
 			{
 				Name:    "user_login",
@@ -999,7 +1208,7 @@ var (
 			{
 				Name:    "user_home_group_id_name_key",
 				Unique:  false,
-				Columns: []*schema.Column{UsersColumns[15], UsersColumns[2]},
+				Columns: []*schema.Column{UsersColumns[17], UsersColumns[2]},
 			},
 			{
 				Name:    "user_setup_token_hash",
@@ -1041,9 +1250,11 @@ var (
 		ContactAssignmentsTable,
 		ConversationsTable,
 		ConversationTagsTable,
+		CoversTable,
 		GroupsTable,
 		GroupMovesTable,
 		GroupRequestsTable,
+		HistoryEntriesTable,
 		ImportRunsTable,
 		MessagesTable,
 		NotesTable,
@@ -1077,6 +1288,10 @@ func init() {
 	ConversationTagsTable.ForeignKeys[0].RefTable = AccountsTable
 	ConversationTagsTable.ForeignKeys[1].RefTable = ConversationsTable
 	ConversationTagsTable.ForeignKeys[2].RefTable = TagsTable
+	CoversTable.ForeignKeys[0].RefTable = AccountsTable
+	CoversTable.ForeignKeys[1].RefTable = UsersTable
+	CoversTable.ForeignKeys[2].RefTable = UsersTable
+	CoversTable.ForeignKeys[3].RefTable = UsersTable
 	GroupsTable.ForeignKeys[0].RefTable = AccountsTable
 	GroupsTable.ForeignKeys[1].RefTable = GroupsTable
 	GroupsTable.Annotation = &entsql.Annotation{}
@@ -1090,6 +1305,14 @@ func init() {
 	GroupRequestsTable.ForeignKeys[1].RefTable = GroupsTable
 	GroupRequestsTable.ForeignKeys[2].RefTable = UsersTable
 	GroupRequestsTable.ForeignKeys[3].RefTable = GroupsTable
+	HistoryEntriesTable.ForeignKeys[0].RefTable = AccountsTable
+	HistoryEntriesTable.ForeignKeys[1].RefTable = ContactsTable
+	HistoryEntriesTable.ForeignKeys[2].RefTable = ConversationsTable
+	HistoryEntriesTable.ForeignKeys[3].RefTable = ConversationsTable
+	HistoryEntriesTable.ForeignKeys[4].RefTable = ContactAssignmentsTable
+	HistoryEntriesTable.ForeignKeys[5].RefTable = UsersTable
+	HistoryEntriesTable.ForeignKeys[6].RefTable = UsersTable
+	HistoryEntriesTable.ForeignKeys[7].RefTable = CoversTable
 	ImportRunsTable.ForeignKeys[0].RefTable = AccountsTable
 	ImportRunsTable.ForeignKeys[1].RefTable = UsersTable
 	MessagesTable.ForeignKeys[0].RefTable = AccountsTable

@@ -24,6 +24,9 @@ type Conversation func(*sql.Selector)
 // ConversationTag is the predicate function for conversationtag builders.
 type ConversationTag func(*sql.Selector)
 
+// Cover is the predicate function for cover builders.
+type Cover func(*sql.Selector)
+
 // Group is the predicate function for group builders.
 type Group func(*sql.Selector)
 
@@ -32,6 +35,9 @@ type GroupMove func(*sql.Selector)
 
 // GroupRequest is the predicate function for grouprequest builders.
 type GroupRequest func(*sql.Selector)
+
+// HistoryEntry is the predicate function for historyentry builders.
+type HistoryEntry func(*sql.Selector)
 
 // ImportRun is the predicate function for importrun builders.
 type ImportRun func(*sql.Selector)
