@@ -43,7 +43,7 @@ func (s *Service) AssignContact(ctx context.Context, in AssignContact) (*Assigne
 func assigning() passing {
 	return passing{
 		permission: authz.ConversationsAssign, action: "CONTACT_ASSIGNED",
-		how: how{contactassignment.MethodASSIGNED, "Somebody who decides who serves the contact chose the agent."},
+		how: how{method: contactassignment.MethodASSIGNED, explanation: "It was decided by somebody who may say who serves the contact."},
 	}
 }
 
@@ -55,7 +55,7 @@ func (s *Service) TransferContact(ctx context.Context, in TransferContact) (*Ass
 func transferring() passing {
 	return passing{
 		permission: authz.ConversationsTransfer, action: "CONTACT_TRANSFERRED",
-		how: how{contactassignment.MethodTRANSFERRED, "It was passed on to the agent."},
+		how: how{method: contactassignment.MethodTRANSFERRED, explanation: "It was passed on."},
 	}
 }
 
@@ -142,7 +142,7 @@ func (j *job) passTo(ctx context.Context, h *held, to receiver, by how) (*ent.Co
 	if to.agent != nil {
 		return j.give(ctx, h, to.agent, by)
 	}
-	return nil, j.release(ctx, h, to.group)
+	return nil, j.release(ctx, h, to.group, by)
 }
 
 func (j *job) recordPass(ctx context.Context, action string, h *held, to receiver, reason string) error {

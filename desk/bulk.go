@@ -44,8 +44,12 @@ type TransferContacts struct {
 	Reason     string
 }
 
-// CloseConversations is CloseConversation for several conversations.
-type CloseConversations struct{ ConversationIDs []int64 }
+// CloseConversations is CloseConversation for several conversations and one reason.
+type CloseConversations struct {
+	ConversationIDs []int64
+	Reason          *conversation.CloseReason
+	Note            string
+}
 
 // PassedContact is what became of one contact of several that were assigned or transferred.
 type PassedContact struct {
@@ -204,6 +208,10 @@ func (s *Service) CloseConversations(ctx context.Context, in CloseConversations)
 		if err := checkMany("input.conversationIds", in.ConversationIDs); err != nil {
 			return err
 		}
+		note, err := CloseConversation{Reason: in.Reason, Note: in.Note}.check()
+		if err != nil {
+			return err
+		}
 		contacts, conversations, err := j.holdConversations(ctx, in.ConversationIDs)
 		if err != nil {
 			return err
@@ -216,16 +224,20 @@ func (s *Service) CloseConversations(ctx context.Context, in CloseConversations)
 				out[i].Refused = refusal.NotFound("conversation")
 				continue
 			}
-			if out[i].Refused, err = refusedBy(j.checkClose(contacts[c.ContactID], c)); err != nil {
+			if out[i].Refused, err = refusedBy(j.may(authz.ConversationsClose, contacts[c.ContactID])); err != nil {
 				return err
 			}
-			if out[i].Refused == nil {
+			switch {
+			case out[i].Refused != nil:
+			case c.ClosedAt != nil:
+				out[i].Refused = errNotOpen()
+			default:
 				closing = append(closing, i)
 			}
 		}
 		for _, i := range closing {
 			c := conversations[in.ConversationIDs[i]]
-			if out[i].Conversation, err = j.close(ctx, contacts[c.ContactID], c); err != nil {
+			if out[i].Conversation, err = j.close(ctx, contacts[c.ContactID], c, in.Reason, note); err != nil {
 				return err
 			}
 		}

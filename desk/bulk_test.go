@@ -30,8 +30,8 @@ func (w *world) outcomesOf(list []desk.PassedContact) string {
 	return strings.Join(out, ", ")
 }
 
-// events counts the recorded changes with that action.
-func (w *world) events(action string) int {
+// recorded counts the recorded changes with that action.
+func (w *world) recorded(action string) int {
 	w.t.Helper()
 	n, err := w.db.Read.AuditEvent.Query().Where(auditevent.AccountID(w.account), auditevent.Action(action)).Count(all())
 	ok(w.t, err)
@@ -42,7 +42,7 @@ func TestManyAreAssignedAndEachIsAnsweredInTheOrderOfTheCall(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		waits, theirs, elsewhere := w.writes("waits", "north"), w.served("theirs", "carla"), w.served("elsewhere", "dora")
 		already := w.served("already", "ana")
-		before := w.events("CONTACT_ASSIGNED")
+		before := w.recorded("CONTACT_ASSIGNED")
 		list, err := w.desk.AssignContacts(w.as("sue"), desk.AssignContacts{
 			ContactIDs: []int64{theirs, 1 << 40, already, elsewhere, waits, 0}, AgentID: w.id("ana"), Reason: "She knows them."})
 		ok(t, err)
@@ -53,7 +53,7 @@ func TestManyAreAssignedAndEachIsAnsweredInTheOrderOfTheCall(t *testing.T) {
 		w.isServedBy(theirs, "ana")
 		w.isServedBy(already, "ana")
 		w.isServedBy(elsewhere, "dora")
-		if n := w.events("CONTACT_ASSIGNED") - before; n != 2 {
+		if n := w.recorded("CONTACT_ASSIGNED") - before; n != 2 {
 			t.Errorf("%d changes were recorded", n)
 		}
 		if len(w.conversations(waits)) != 1 || len(w.conversations(theirs)) != 2 {
@@ -119,7 +119,7 @@ func TestManyConversationsAreClosed(t *testing.T) {
 		queued := w.writes("queued", "root")
 		past := w.openOf(done).ID
 		w.closes(done)
-		before := w.events("CONVERSATION_CLOSED")
+		before := w.recorded("CONVERSATION_CLOSED")
 		ids := []int64{w.openOf(two).ID, past, w.openOf(hidden).ID, w.openOf(queued).ID, w.openOf(one).ID}
 		list, err := w.desk.CloseConversations(w.as("ana"), desk.CloseConversations{ConversationIDs: ids})
 		ok(t, err)
@@ -136,7 +136,7 @@ func TestManyConversationsAreClosed(t *testing.T) {
 		if want := []string{"NOT_FOUND", "CONFLICTNOT_OPEN", "NOT_FOUND", "FORBIDDENCONVERSATIONS_CLOSE", "closed"}; !slices.Equal(codes, want) {
 			t.Errorf("got %v; want %v", codes, want)
 		}
-		if w.openOf(one) != nil || w.openOf(two) == nil || w.events("CONVERSATION_CLOSED")-before != 1 {
+		if w.openOf(one) != nil || w.openOf(two) == nil || w.recorded("CONVERSATION_CLOSED")-before != 1 {
 			t.Error("what was answered is not what was done")
 		}
 		w.isServedBy(one, "ana")

@@ -41,7 +41,7 @@ func (s *Service) InboxCounts(ctx context.Context, under *int64) (*Counts, error
 	upTo(b, s.ownStatement(ctx, v, place, true))
 	for _, box := range []Box{BoxQueue, BoxTeammates, BoxClosed} {
 		b.WriteString(", ")
-		boxList(v, place, box).total(b, box)
+		s.boxList(v, place, Query{Box: box}).total(b, box)
 	}
 	query, args := b.Query()
 	var n [5]int

@@ -67,7 +67,7 @@ func TestWhatOthersSayAfterTheMarkIsUnread(t *testing.T) {
 		_, err := w.desk.MarkUnread(w.as("ana"), desk.MarkUnread{ConversationID: w.openOf(c).ID})
 		ok(t, err)
 		w.isUnread("ana", c, "true 1")
-		if w.events("CONVERSATION_READ") != 0 || w.marks() != 1 {
+		if w.recorded("CONVERSATION_READ") != 0 || w.marks() != 1 {
 			t.Errorf("there are %d marks", w.marks())
 		}
 	})

@@ -45,7 +45,8 @@ func passedContacts(ids []*relay.ID, passed []desk.PassedContact) (items []*mode
 
 // CloseConversations closes several conversations.
 func (r *mutationResolver) CloseConversations(ctx context.Context, input model.CloseConversationsInput) (*model.CloseConversationsPayload, error) {
-	closed, err := r.Desk.CloseConversations(ctx, desk.CloseConversations{ConversationIDs: numbersOf(input.ConversationIds, relay.KindConversation)})
+	closed, err := r.Desk.CloseConversations(ctx, desk.CloseConversations{
+		ConversationIDs: numbersOf(input.ConversationIds, relay.KindConversation), Reason: input.CloseReason, Note: input.CloseNote})
 	if err != nil {
 		return nil, err
 	}
