@@ -172,6 +172,9 @@ func (s *Service) CloseConversation(ctx context.Context, in CloseConversation) (
 		if closed, err = c.Update().SetClosedAt(j.now).SetClosedByID(j.viewer.UserID).Save(ctx); err != nil {
 			return err
 		}
+		if err := j.publishConversation(ctx, closed); err != nil {
+			return err
+		}
 		to := h.stand()
 		to.state, to.activity = tree.Closed, j.now
 		if err := j.settle(ctx, h, to); err != nil {
