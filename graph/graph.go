@@ -32,8 +32,6 @@ type Config struct {
 	Directory *directory.Service
 	Desk      *desk.Service
 	Now       func() time.Time
-	// Live hands on what happens to those who have subscribed; nil: one of its own.
-	Live *live.Hub
 	// Log gets internal errors; nil is slog.Default().
 	Log *slog.Logger
 	// LogIns bounds how often somebody may try to log in; nil sets no bound.
@@ -71,7 +69,7 @@ func build(cfg Config) (*resolver, *executor.Executor, error) {
 	}
 	r := &resolver{DB: cfg.DB, Directory: cfg.Directory, Desk: cfg.Desk, Now: cfg.Now,
 		logIns: cfg.LogIns, log: cmp.Or(cfg.Log, slog.Default())}
-	r.live = cmp.Or(cfg.Live, &live.Hub{DB: cfg.DB, People: cfg.Directory, Now: cfg.Now, Log: r.log})
+	r.live = &live.Hub{DB: cfg.DB, People: cfg.Directory, Now: cfg.Now, Log: r.log}
 	r.loaders = r.allLoaders()
 	r.kinds = nodeKinds(cfg.DB.Read)
 	schema := generated.NewExecutableSchema(generated.Config{Resolvers: r, Directives: generated.DirectiveRoot{

@@ -24,8 +24,10 @@ const (
 	readAtOnce = 500
 	// maxCaughtUp is how many events somebody may have missed and still be told of each.
 	maxCaughtUp = 2000
-	// maxAhead is how many changes may wait for a reader who does not read them, before the stream ends.
+	// maxAhead is how many changes may wait for a reader. When there are more they become a gap; and when nothing was read
+	// for as long as patience, the stream ends.
 	maxAhead = 256
+	patience = 10 * time.Second
 )
 
 // People loads viewers; package directory does. A viewer whose session is over, or who may do nothing any more, is a refusal.
@@ -43,14 +45,13 @@ type Renewed struct {
 	Refused *refusal.Refusal
 }
 
-// Hub hands on what is published to the subscribers of one process. All fields but LookEvery must be set. It works while
-// there are subscribers, and needs no end when their contexts have ended.
+// Hub hands on what is published to the subscribers of one process. All fields must be set. It works while there are
+// subscribers, and rests when the contexts of all have ended.
 type Hub struct {
-	DB        *store.DB
-	People    People
-	Now       func() time.Time
-	Log       *slog.Logger
-	LookEvery time.Duration // lookEvery, if it is 0
+	DB     *store.DB
+	People People
+	Now    func() time.Time
+	Log    *slog.Logger
 
 	mu    sync.Mutex
 	feeds map[int64]*feed // by account
@@ -79,8 +80,8 @@ func (h *Hub) Subscribe(ctx context.Context, i Interest, since *string) (*Stream
 	if err != nil {
 		return nil, err
 	}
-	s := &Stream{hub: h, account: v.AccountID, interest: i, secret: secret, viewer: v, rights: printOf(v), number: last, goal: last,
-		ready: make(chan struct{}, 1)}
+	s := &Stream{hub: h, account: v.AccountID, interest: i, secret: secret, viewer: v, rights: printOf(v), number: last,
+		ready: make(chan struct{}, 1), behind: h.Now()}
 	if since != nil {
 		from, err := decode(secret, *since)
 		if err != nil {
@@ -150,11 +151,7 @@ func (h *Hub) run(ctx context.Context, woken chan struct{}) {
 	var listening sync.WaitGroup
 	listening.Go(func() { h.DB.Listen(ctx, wake) })
 	defer listening.Wait()
-	every := h.LookEvery
-	if every <= 0 {
-		every = lookEvery
-	}
-	tick := time.NewTicker(every)
+	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
 		select {

@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"sync"
+	"time"
 
 	"canopy/authz"
 	"canopy/refusal"
@@ -20,12 +21,13 @@ type Stream struct {
 	viewer  *authz.Viewer
 	rights  print
 	number  int64 // of the last event that was judged
-	goal    int64 // up to which the stream catches up with what happened before it began
 	missed  bool  // what happened before that cannot be told
 	started bool
 	ended   bool
 	err     error
 	queue   []queued
+	idle    bool      // the reader waits for something
+	behind  time.Time // otherwise: since when it has read nothing
 }
 
 // queued is a change that waits for the reader, and by what rights it was judged.
@@ -127,12 +129,16 @@ func (s *Stream) push(f found, e Event) {
 	if n := len(s.queue); f.change == Look && n > 0 && s.queue[n-1].change == Look {
 		return
 	}
-	if len(s.queue) >= maxAhead {
-		if s.number <= s.goal {
-			s.gap(s.goal)
-		} else {
-			s.over(refusal.SlowReader())
-		}
+	if s.idle {
+		s.idle, s.behind = false, s.hub.Now()
+	}
+	switch {
+	case len(s.queue) < maxAhead:
+	case s.hub.Now().Sub(s.behind) < patience: // more came at once than anybody could read
+		s.gap(s.number)
+		return
+	default:
+		s.over(refusal.SlowReader())
 		return
 	}
 	s.queue = append(s.queue, queued{found: f, event: e, number: s.number, rights: s.rights})
@@ -213,9 +219,9 @@ func (s *Stream) first() (q *queued, over bool, err error) {
 		err, s.err = s.err, nil
 		return nil, true, err
 	}
-	if len(s.queue) == 0 {
+	if s.idle = len(s.queue) == 0; s.idle {
 		return nil, false, nil
 	}
-	q, s.queue = &s.queue[0], s.queue[1:]
+	q, s.queue, s.behind = &s.queue[0], s.queue[1:], s.hub.Now()
 	return q, false, nil
 }
