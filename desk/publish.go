@@ -5,6 +5,7 @@ import (
 
 	ent "canopy/ent/generated"
 	"canopy/live"
+	"canopy/tree"
 )
 
 // shown is where a contact stands, as subscribers' rights are judged by it.
@@ -35,7 +36,9 @@ func (j *job) publishArrivals(ctx context.Context, arrivals []arrival) error {
 			continue
 		}
 		told[a.at.GroupID] = true
-		err := live.Publish(ctx, live.Event{AccountID: j.viewer.AccountID, Kind: live.Branch, GroupID: a.at.GroupID, Now: live.At(a.at), At: j.now})
+		at := live.At(a.at)
+		at.Held = tree.Counters{Contacts: 1, Waiting: 1}
+		err := live.Publish(ctx, live.Event{AccountID: j.viewer.AccountID, Kind: live.Branch, GroupID: a.at.GroupID, Now: at, At: j.now})
 		if err != nil {
 			return err
 		}

@@ -111,10 +111,11 @@ func inParts[T any](ids []int64, load func(part []int64) ([]T, error)) ([]T, err
 // publishBranch tells that what is in a group and below it is in other lists now, if there are contacts.
 func (d *doing) publishBranch(ctx context.Context, groupID int64, was, now *live.Stand) error {
 	counters, err := tree.CountersOf(ctx, d.tx, []int64{now.GroupID})
-	if err != nil || counters[now.GroupID].Contacts == 0 {
+	to := *now
+	if to.Held = counters[now.GroupID]; err != nil || to.Held.Contacts == 0 {
 		return err
 	}
-	return live.Publish(ctx, live.Event{AccountID: d.account.ID, Kind: live.Branch, GroupID: groupID, Was: was, Now: now, At: d.at})
+	return live.Publish(ctx, live.Event{AccountID: d.account.ID, Kind: live.Branch, GroupID: groupID, Was: was, Now: &to, At: d.at})
 }
 
 // publishHeir tells that a group has taken over what was in another one.

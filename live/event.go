@@ -64,6 +64,9 @@ type Stand struct {
 	// Path and Wall are those of a group at the time: it may be gone when they are looked at.
 	Path string `json:"path,omitempty"`
 	Wall string `json:"wall,omitempty"`
+
+	// Held counts the contacts of a branch.
+	Held tree.Counters `json:"held,omitzero"`
 }
 
 // At is the place of a group.

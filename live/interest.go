@@ -5,6 +5,7 @@ import (
 
 	"canopy/authz"
 	"canopy/refusal"
+	"canopy/tree"
 )
 
 // Change is what an event is to a subscriber.
@@ -80,15 +81,39 @@ func (i Inbox) judge(s *sight, e *Event) []found {
 	case Contact:
 		return change(i.has(s, e.Was), i.has(s, e.Now))
 	case Branch:
-		if e.Was == nil && i.has(s, e.Now) { // they have come to wait
-			return []found{{change: Gap}}
-		}
-		was, now := i.reaches(s, e.Was), i.reaches(s, e.Now)
-		if e.Was != nil && (was != now || was && i.Under != 0) {
-			return []found{{change: Gap}}
+		for _, like := range e.Now.contacts(s.viewer.UserID) {
+			was, now := i.had(s, e, e.Was, like), i.had(s, e, e.Now, like)
+			if was != now || was && e.Was.GroupID != e.Now.GroupID {
+				return []found{{change: Gap}}
+			}
 		}
 	}
 	return nil
+}
+
+// somebodyElse stands for a user who is not the viewer.
+const somebodyElse = -1
+
+// contacts are the ways in which contacts of a branch may stand.
+func (s *Stand) contacts(viewer int64) (like []Stand) {
+	held := s.Held
+	for state, n := range map[tree.State]int64{tree.None: held.Contacts - held.Open - held.Closed, tree.Open: held.Open, tree.Closed: held.Closed} {
+		if n > 0 && held.Waiting > 0 {
+			like = append(like, Stand{State: state})
+		}
+		if n > 0 && held.Contacts > held.Waiting {
+			like = append(like, Stand{State: state, AgentID: viewer}, Stand{State: state, AgentID: somebodyElse})
+		}
+	}
+	return like
+}
+
+// had says whether a contact like that was in the box where the branch was. What is looked at may have moved along with it.
+func (i Inbox) had(s *sight, e *Event, at *Stand, like Stand) bool {
+	if at == nil || !s.within(at.place(), i.Under) && !strings.HasPrefix(s.places[i.Under].Path, e.Now.Path) {
+		return false
+	}
+	return i.Holds(s.viewer, like, authz.AtContact(at.place(), like.AgentID))
 }
 
 func (i Inbox) has(s *sight, at *Stand) bool {
@@ -97,11 +122,6 @@ func (i Inbox) has(s *sight, at *Stand) bool {
 	}
 	place := s.places[at.GroupID]
 	return s.within(place, i.Under) && i.Holds(s.viewer, *at, authz.AtContact(place, at.AgentID))
-}
-
-// reaches says whether contacts of the group may be in a box of the viewer's.
-func (i Inbox) reaches(s *sight, at *Stand) bool {
-	return at != nil && s.viewer.Holding(at.place()).Waiting&authz.SetOf(authz.ConversationsView, authz.QueueView) != 0
 }
 
 func (Inbox) renewed() Change { return Gap }
