@@ -120,8 +120,9 @@ func (i Inbox) has(s *sight, at *Stand) bool {
 	if at == nil {
 		return false
 	}
-	place := s.places[at.GroupID]
-	return s.within(place, i.Under) && i.Holds(s.viewer, *at, authz.AtContact(place, at.AgentID))
+	target := authz.AtContact(s.places[at.GroupID], at.AgentID)
+	target.Offered = at.Offered
+	return s.within(target.Place, i.Under) && i.Holds(s.viewer, *at, target)
 }
 
 func (Inbox) renewed() Change { return Gap }
