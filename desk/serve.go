@@ -164,7 +164,7 @@ func (j *job) end(ctx context.Context, c *ent.Conversation, why *conversation.Cl
 	if err != nil {
 		return err
 	}
-	return j.unmark(ctx, c.ID)
+	return errors.Join(j.unmark(ctx, c.ID), j.publishConversation(ctx, c))
 }
 
 // begin inserts the next conversation of the contact. The agent is 0 while it waits, the opener 0 when the contact
@@ -182,7 +182,11 @@ func (j *job) begin(ctx context.Context, h *held, agent, opener int64, subject s
 	if opener != 0 {
 		create.SetOpenedByID(opener)
 	}
-	return create.Save(authz.Trusted(ctx))
+	c, err := create.Save(authz.Trusted(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return c, j.publishConversation(ctx, c)
 }
 
 // number takes the next conversation number of the account. Others wait for it until this transaction ends, so that
