@@ -45,6 +45,12 @@ var everything = []string{
 	`{ contacts { nodes { name conversations(first: 1) { totalCount nodes { number subject open openedAt closedAt contact { name } agent { name }
 		messages { totalCount nodes { direction author { name } text sentAt conversation { number } } } } } } } }`,
 	`{ contacts { nodes { name assignments { totalCount nodes { id contact { name } agent { name } assignedBy { name } method explanation startedAt endedAt } } } } }`,
+	`{ contacts { nodes { name conversation { unread unreadCount } conversations { nodes { unread unreadCount } } } } }`,
+	`{ inboxCounts { you { count more } unread { count more } queue { count more } teammates { count more } closed { count more } } }`,
+	fmt.Sprintf(`mutation { assignContacts(input: {contactIds: ["%s"], agentId: "%s"}) { done refused items { contactId contact { name } assignment { id } refusal { code } } } }`,
+		relay.NewID(relay.KindContact, 1<<40), relay.NewID(relay.KindUser, 2)),
+	fmt.Sprintf(`mutation { closeConversations(input: {conversationIds: ["%s"]}) { done refused items { conversationId conversation { number } refusal { code } } } }`,
+		relay.NewID(relay.KindConversation, 1<<40)),
 	`{ you: inbox(box: YOU) { totalCount nodes { name } } queue: inbox(box: QUEUE) { totalCount nodes { name } }
 		teammates: inbox(box: TEAMMATES) { totalCount nodes { name agent { name } } } closed: inbox(box: CLOSED) { totalCount nodes { name } } }`,
 	`{ tags { id name colour } conversationByNumber(number: 1) { id closeReason closeNote priority snoozedUntil tags { name } } }`,
