@@ -205,9 +205,11 @@ func (s *Service) CloseConversation(ctx context.Context, in CloseConversation) (
 		if err := j.settle(ctx, h, to); err != nil {
 			return err
 		}
-		// What the note says is about a person, and goes with the conversation.
-		return j.record(ctx, "CONVERSATION_CLOSED", relay.KindConversation, c.ID,
-			audit.Fields{"open": true}, audit.Fields{"open": false, "closeReason": in.Reason}, "")
+		after := audit.Fields{"open": false}
+		if in.Reason != nil { // what the note says is about a person, and goes with the conversation
+			after["closeReason"] = *in.Reason
+		}
+		return j.record(ctx, "CONVERSATION_CLOSED", relay.KindConversation, c.ID, audit.Fields{"open": true}, after, "")
 	})
 	return closed, err
 }

@@ -131,6 +131,11 @@ func (b *builder) people() {
 	}
 	save(b, b.tx.Message.Create().SetAccountID(w.account).SetConversationID(v.ID).SetAuthorID(u.ID).
 		SetDirection(message.DirectionOUTBOUND).SetText("Hello").SetExternalID("x1").SetSentAt(noon))
+	save(b, b.tx.Note.Create().SetAccountID(w.account).SetConversationID(v.ID).SetAuthorID(u.ID).SetText("Call back").SetWrittenAt(noon))
+	tag := save(b, b.tx.Tag.Create().SetAccountID(w.account).SetName("VIP").SetNameKey("vip").SetCreatedAt(noon))
+	if b.err == nil {
+		save(b, b.tx.ConversationTag.Create().SetAccountID(w.account).SetConversationID(v.ID).SetTagID(tag.ID))
+	}
 	if b.err == nil {
 		_, b.err = b.tx.ExecContext(b.ctx, "INSERT INTO scopes (scope_id, box, sort_key, contact_id) VALUES ($1, 3, 1, $2)", w.child, c.ID)
 	}
