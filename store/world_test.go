@@ -149,6 +149,13 @@ func (b *builder) people() {
 	if b.err == nil {
 		_, b.err = b.tx.ExecContext(b.ctx, "INSERT INTO timers (kind, subject_id, account_id, due_at) VALUES ('DISTRIBUTE', $1, $2, 1)", w.child, w.account)
 	}
+	if b.err == nil {
+		_, b.err = b.tx.ExecContext(b.ctx, "INSERT INTO event_counters (account_id, last, secret) VALUES ($1, 1, $2)", w.account, make([]byte, 16))
+	}
+	if b.err == nil {
+		_, b.err = b.tx.ExecContext(b.ctx, `INSERT INTO events (account_id, sequence, at, kind, contact_id, conversation_id, message_id, group_id, user_id)
+			VALUES ($1, 1, $2, 'CONTACT', $3, 0, 0, 0, 0)`, w.account, noon, c.ID)
+	}
 }
 
 // execute runs one statement in a transaction of its own.
