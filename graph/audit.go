@@ -149,7 +149,7 @@ func seesAll(v *authz.Viewer, kind relay.Kind) bool {
 		return v.CanAccount(authz.UsersView)
 	case relay.KindRole, relay.KindRoleGrant:
 		return v.CanAccount(authz.RolesView)
-	case relay.KindContact, relay.KindContactAssignment, relay.KindConversation, relay.KindMessage:
+	case relay.KindContact, relay.KindContactAssignment, relay.KindConversation, relay.KindMessage, relay.KindHistoryEntry:
 		return v.CanAccount(authz.ConversationsView) || v.CanAccount(authz.ContactsView)
 	}
 	return false

@@ -27,6 +27,7 @@ type oracle struct {
 	assignments   map[int64]*ent.ContactAssignment
 	conversations map[int64]*ent.Conversation
 	messages      map[int64]*ent.Message
+	entries       map[int64]*ent.HistoryEntry
 	events        map[int64]*ent.AuditEvent
 }
 
@@ -47,6 +48,7 @@ func (w *world) oracle() *oracle {
 		assignments:   rowsByID(c.ContactAssignment.Query().AllX(ctx), func(r *ent.ContactAssignment) int64 { return r.ID }),
 		conversations: rowsByID(c.Conversation.Query().AllX(ctx), func(r *ent.Conversation) int64 { return r.ID }),
 		messages:      rowsByID(c.Message.Query().AllX(ctx), func(r *ent.Message) int64 { return r.ID }),
+		entries:       rowsByID(c.HistoryEntry.Query().AllX(ctx), func(r *ent.HistoryEntry) int64 { return r.ID }),
 		events:        rowsByID(c.AuditEvent.Query().AllX(ctx), func(r *ent.AuditEvent) int64 { return r.ID }),
 	}
 }
@@ -99,6 +101,9 @@ func (o *oracle) ids() []relay.ID {
 	}
 	for id := range o.messages {
 		add(relay.KindMessage, id)
+	}
+	for id := range o.entries {
+		add(relay.KindHistoryEntry, id)
 	}
 	for id := range o.events {
 		add(relay.KindAuditEvent, id)
@@ -326,6 +331,8 @@ func (o *oracle) accountOf(id relay.ID) int64 {
 		return o.conversations[n].AccountID
 	case relay.KindMessage:
 		return o.messages[n].AccountID
+	case relay.KindHistoryEntry:
+		return o.entries[n].AccountID
 	case relay.KindAuditEvent:
 		return o.events[n].AccountID
 	}
@@ -365,6 +372,8 @@ func (o *oracle) sees(user int64, id relay.ID) bool {
 		return o.seesTalk(user, o.conversations[n].ContactID)
 	case relay.KindMessage:
 		return o.seesTalk(user, o.conversations[o.messages[n].ConversationID].ContactID)
+	case relay.KindHistoryEntry:
+		return o.seesTalk(user, o.entries[n].ContactID)
 	case relay.KindAuditEvent:
 		return o.holds(user, authz.AuditView, spot{})
 	}
@@ -416,7 +425,7 @@ func (o *oracle) seesKind(user int64, kind relay.Kind) bool {
 		any = []authz.Permission{authz.UsersView}
 	case relay.KindRole, relay.KindRoleGrant:
 		any = []authz.Permission{authz.RolesView}
-	case relay.KindContact, relay.KindContactAssignment, relay.KindConversation, relay.KindMessage:
+	case relay.KindContact, relay.KindContactAssignment, relay.KindConversation, relay.KindMessage, relay.KindHistoryEntry:
 		any = []authz.Permission{authz.ConversationsView, authz.ContactsView}
 	}
 	return slices.ContainsFunc(any, func(p authz.Permission) bool { return o.holds(user, p, spot{}) })

@@ -43,6 +43,9 @@ var everything = []string{
 	`{ contacts { nodes { name conversations(first: 1) { totalCount nodes { number subject open openedAt closedAt contact { name } agent { name }
 		messages { totalCount nodes { direction author { name } text sentAt conversation { number } } } } } } } }`,
 	`{ contacts { nodes { name assignments { totalCount nodes { id contact { name } agent { name } assignedBy { name } method explanation startedAt endedAt } } } } }`,
+	`{ contacts { nodes { assignments { nodes { origin { kind at sentence explanation reason doneBy { name } fromAgent { name } fromGroup { name } toAgent { name }
+		toGroup { name } method considered { agent { name } outcome words } } } }
+		history(first: 2) { totalCount nodes { kind sentence } } conversations(first: 2) { nodes { history { totalCount nodes { kind toAgent { name cover { until to { name } } } } } } } } } }`,
 	`{ you: inbox(box: YOU) { totalCount nodes { name } } queue: inbox(box: QUEUE) { totalCount nodes { name } }
 		teammates: inbox(box: TEAMMATES) { totalCount nodes { name agent { name } } } closed: inbox(box: CLOSED) { totalCount nodes { name } } }`,
 	`{ auditEvents { totalCount nodes { id at user { name } action targetId target { id ... on Group { name } ... on Contact { name agent { name } } } changes { field before after } reason requestId } } }`,
@@ -67,6 +70,8 @@ var everything = []string{
 		relay.NewID(relay.KindUser, 2), relay.NewID(relay.KindGroup, 2)),
 	fmt.Sprintf(`{ previewRoleChange(input: {roleId: "%s", name: "x"}) { token } previewGrant(input: {userId: "%s", roleId: "%s"}) { changes { nodes { highestGroups { name users { totalCount } } } } } }`,
 		relay.NewID(relay.KindRole, 7), relay.NewID(relay.KindUser, 2), relay.NewID(relay.KindRole, 3)),
+	fmt.Sprintf(`{ previewDeactivateUser(input: {userId: "%s"}) { token handedOver more contacts { waits contact { name agent { name } } agent { name } group { name } } } }`,
+		relay.NewID(relay.KindUser, 5)),
 	`{ permissionChart { modules { module permissions { permission description holders { roleKey roleName scope } } } } }`,
 }
 
@@ -87,7 +92,7 @@ func TestEveryFieldIsAskedSomewhere(t *testing.T) {
 func TestLookAheadChangesNoAnswer(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db *store.DB) {
 		var cfg graph.Config
-		w := company(t, db, func(c *graph.Config) { cfg = *c })
+		w := company(t, db, served, func(c *graph.Config) { cfg = *c })
 		w.eventful()
 		blind, err := graph.NewWithoutLookAhead(cfg)
 		if err != nil {
@@ -374,7 +379,7 @@ func TestAuditTrailGivesDetailsOfWhatTheReaderMaySee(t *testing.T) {
 			w.record(string(kind), kind, 1<<40, map[string]any{"text": "secret of " + string(kind)}, nil)
 		}
 		const query = `{ auditEvents(first: 200) { nodes { changes { before } reason target { id } } } }`
-		service := string([]relay.Kind{relay.KindContact, relay.KindContactAssignment, relay.KindConversation, relay.KindMessage})
+		service := string([]relay.Kind{relay.KindContact, relay.KindContactAssignment, relay.KindConversation, relay.KindMessage, relay.KindHistoryEntry})
 		for extra, want := range map[authz.Permission]string{
 			authz.AuditView:         "",
 			authz.GroupsView:        string([]relay.Kind{relay.KindGroup, relay.KindGroupRequest, relay.KindGroupMove}),
