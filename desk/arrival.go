@@ -198,6 +198,9 @@ func (j *job) hear(ctx context.Context, h *held) (*ent.Conversation, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := j.wake(ctx, c, "The contact wrote."); err != nil {
+		return nil, err
+	}
 	return c, j.touch(ctx, h)
 }
 

@@ -25,6 +25,8 @@ const (
 	maxAddress    = 254
 	maxExternalID = 200
 	maxSearch     = 100
+	maxTagName    = 50
+	maxCloseNote  = 200
 )
 
 // length is how long a text is for people.
@@ -91,9 +93,11 @@ func checkSubject(field, s string) (string, error) {
 }
 
 // checkText refuses a message that says nothing or too much. It is stored as it was written.
-func checkText(field, s string) error {
+func checkText(field, s string) error { return checkSaid("message", field, s) }
+
+func checkSaid(what, field, s string) error {
 	if length(s) > maxText || strings.TrimSpace(s) == "" || !writable(s) {
-		return refusal.BadInput(field, "A message has 1 to %d characters.", maxText)
+		return refusal.BadInput(field, "A %s has 1 to %d characters.", what, maxText)
 	}
 	return nil
 }

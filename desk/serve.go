@@ -50,7 +50,7 @@ const (
 func (j *job) give(ctx context.Context, h *held, agent *ent.User, by how) (*ent.ContactAssignment, error) {
 	to := h.stand()
 	to.group, to.agent = agent.HomeGroupID, agent.ID
-	talk, err := j.passOn(ctx, h, agent.ID)
+	talk, err := j.passOn(ctx, h, agent.ID, by.closing())
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +75,7 @@ func (j *job) release(ctx context.Context, h *held, groupID int64, by how) error
 	if h.agent() != 0 {
 		to.waiting = j.now
 	}
-	talk, err := j.passOn(ctx, h, 0)
+	talk, err := j.passOn(ctx, h, 0, by.closing())
 	if err != nil {
 		return err
 	}
@@ -92,8 +92,9 @@ func (j *job) release(ctx context.Context, h *held, groupID int64, by how) error
 }
 
 // passOn makes the open conversation, if there is one, that of the agent, 0 for nobody: a conversation that waits is
-// continued, one that had an agent is closed and the next one opened (ruling 8). It says which is open, and which ended.
-func (j *job) passOn(ctx context.Context, h *held, agent int64) (talk, error) {
+// continued, one that had an agent is closed for the reason and the next one opened (ruling 8), as urgent as it was and
+// with its subject and tags. It says which is open, and which ended.
+func (j *job) passOn(ctx context.Context, h *held, agent int64, why conversation.CloseReason) (talk, error) {
 	if h.state() != tree.Open {
 		return talk{}, nil
 	}
@@ -108,14 +109,42 @@ func (j *job) passOn(ctx context.Context, h *held, agent int64) (talk, error) {
 		return talk{open: open.ID}, j.tx.Conversation.Update().Where(conversation.ID(open.ID), conversation.AccountID(h.AccountID)).
 			SetAgentID(agent).Exec(authz.Trusted(ctx))
 	}
-	if err := j.end(ctx, open); err != nil {
+	if err := j.end(ctx, open, &why, ""); err != nil {
 		return talk{}, err
 	}
 	next, err := j.begin(ctx, h, agent, j.viewer.UserID, open.Subject)
 	if err != nil {
 		return talk{}, err
 	}
-	return talk{open: next.ID, ended: open.ID}, nil
+	return talk{open: next.ID, ended: open.ID}, j.inherit(ctx, open, next)
+}
+
+// closing is why a conversation is closed when its contact is passed on in this way.
+func (h how) closing() conversation.CloseReason {
+	if h.method == contactassignment.MethodHANDED_OVER {
+		return conversation.CloseReasonHANDED_OVER
+	}
+	return conversation.CloseReasonTRANSFERRED
+}
+
+// inherit gives the conversation that continues another one its priority and its tags. Snoozing was the choice of the
+// agent who has it no more.
+func (j *job) inherit(ctx context.Context, from, to *ent.Conversation) error {
+	trusted := authz.Trusted(ctx)
+	if from.Priority != to.Priority {
+		if err := to.Update().SetPriority(from.Priority).Exec(trusted); err != nil {
+			return err
+		}
+	}
+	had, err := j.tagsOf(trusted, from.ID)
+	if err != nil || len(had) == 0 {
+		return err
+	}
+	tags, err := j.holdTags(trusted, had)
+	if err != nil {
+		return err
+	}
+	return j.attach(trusted, to, tags)
 }
 
 // openOf returns the open conversation of a contact that has one.
@@ -127,10 +156,11 @@ func (j *job) openOf(ctx context.Context, h *held) (*ent.Conversation, error) {
 	return c, nil
 }
 
-// end closes a conversation.
-func (j *job) end(ctx context.Context, c *ent.Conversation) error {
+// end closes a conversation, for a reason or for none.
+func (j *job) end(ctx context.Context, c *ent.Conversation, why *conversation.CloseReason, note string) error {
 	return j.tx.Conversation.Update().Where(conversation.ID(c.ID), conversation.AccountID(c.AccountID)).
-		SetClosedAt(j.now).SetNillableClosedByID(j.author()).Exec(authz.Trusted(ctx))
+		SetClosedAt(j.now).SetNillableClosedByID(j.author()).SetNillableCloseReason(why).SetCloseNote(note).ClearSnoozedUntil().
+		Exec(authz.Trusted(ctx))
 }
 
 // begin inserts the next conversation of the contact. The agent is 0 while it waits, the opener 0 when the contact

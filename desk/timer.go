@@ -21,6 +21,7 @@ func handlers() map[timers.Kind]handler {
 	return map[timers.Kind]handler{
 		timers.CloseSilent: closeSilent,
 		timers.CoverEnds:   coverEnds,
+		timers.SnoozeEnds:  snoozeEnds,
 	}
 }
 

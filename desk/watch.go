@@ -9,6 +9,7 @@ import (
 	"canopy/audit"
 	"canopy/authz"
 	ent "canopy/ent/generated"
+	"canopy/ent/generated/conversation"
 	"canopy/ent/generated/group"
 	"canopy/ent/generated/historyentry"
 	"canopy/refusal"
@@ -78,7 +79,12 @@ func closeSilent(ctx context.Context, j *job, contactID int64) error {
 	if err != nil {
 		return err
 	}
-	if err := j.end(ctx, c); err != nil {
+	if c.SnoozedUntil != nil && c.SnoozedUntil.After(j.now) { // it is silent on purpose
+		j.schedule(timers.CloseSilent, h.ID, c.SnoozedUntil.Add(after))
+		return nil
+	}
+	silent := conversation.CloseReasonSILENT
+	if err := j.end(ctx, c, &silent, ""); err != nil {
 		return err
 	}
 	to := h.stand()
@@ -91,7 +97,7 @@ func closeSilent(ctx context.Context, j *job, contactID int64) error {
 	if err := j.settle(ctx, h, to); err != nil {
 		return err
 	}
-	return j.record(ctx, "CONVERSATION_CLOSED", relay.KindConversation, c.ID, audit.Fields{"open": true}, audit.Fields{"open": false},
+	return j.record(ctx, "CONVERSATION_CLOSED", relay.KindConversation, c.ID, audit.Fields{"open": true}, audit.Fields{"open": false, "closeReason": silent},
 		fmt.Sprintf("Nobody had written for %s.", inWords(after)))
 }
 

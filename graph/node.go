@@ -82,6 +82,8 @@ func nodeKinds(c *ent.Client) map[relay.Kind]nodesFunc {
 		relay.KindConversation:      nodesOf(c, conversationRows),
 		relay.KindHistoryEntry:      nodesOf(c, historyRows),
 		relay.KindMessage:           nodesOf(c, messageRows),
+		relay.KindTag:               nodesOf(c, tagRows),
+		relay.KindNote:              nodesOf(c, noteRows),
 		relay.KindAuditEvent:        nodesOf(c, eventRows),
 	}
 }

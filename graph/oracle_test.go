@@ -28,6 +28,8 @@ type oracle struct {
 	conversations map[int64]*ent.Conversation
 	messages      map[int64]*ent.Message
 	entries       map[int64]*ent.HistoryEntry
+	notes         map[int64]*ent.Note
+	tags          map[int64]*ent.Tag
 	events        map[int64]*ent.AuditEvent
 }
 
@@ -49,6 +51,8 @@ func (w *world) oracle() *oracle {
 		conversations: rowsByID(c.Conversation.Query().AllX(ctx), func(r *ent.Conversation) int64 { return r.ID }),
 		messages:      rowsByID(c.Message.Query().AllX(ctx), func(r *ent.Message) int64 { return r.ID }),
 		entries:       rowsByID(c.HistoryEntry.Query().AllX(ctx), func(r *ent.HistoryEntry) int64 { return r.ID }),
+		notes:         rowsByID(c.Note.Query().AllX(ctx), func(r *ent.Note) int64 { return r.ID }),
+		tags:          rowsByID(c.Tag.Query().AllX(ctx), func(r *ent.Tag) int64 { return r.ID }),
 		events:        rowsByID(c.AuditEvent.Query().AllX(ctx), func(r *ent.AuditEvent) int64 { return r.ID }),
 	}
 }
@@ -104,6 +108,12 @@ func (o *oracle) ids() []relay.ID {
 	}
 	for id := range o.entries {
 		add(relay.KindHistoryEntry, id)
+	}
+	for id := range o.notes {
+		add(relay.KindNote, id)
+	}
+	for id := range o.tags {
+		add(relay.KindTag, id)
 	}
 	for id := range o.events {
 		add(relay.KindAuditEvent, id)
@@ -333,6 +343,10 @@ func (o *oracle) accountOf(id relay.ID) int64 {
 		return o.messages[n].AccountID
 	case relay.KindHistoryEntry:
 		return o.entries[n].AccountID
+	case relay.KindNote:
+		return o.notes[n].AccountID
+	case relay.KindTag:
+		return o.tags[n].AccountID
 	case relay.KindAuditEvent:
 		return o.events[n].AccountID
 	}
@@ -374,10 +388,19 @@ func (o *oracle) sees(user int64, id relay.ID) bool {
 		return o.seesTalk(user, o.conversations[o.messages[n].ConversationID].ContactID)
 	case relay.KindHistoryEntry:
 		return o.seesTalk(user, o.entries[n].ContactID)
+	case relay.KindNote:
+		return o.seesTalk(user, o.conversations[o.notes[n].ConversationID].ContactID)
+	case relay.KindTag:
+		return o.seesTags(user)
 	case relay.KindAuditEvent:
 		return o.holds(user, authz.AuditView, spot{})
 	}
 	return false
+}
+
+// seesTags is for who sees conversations anywhere, and for who manages the account's tags.
+func (o *oracle) seesTags(user int64) bool {
+	return o.somewhere(user, authz.ConversationsView) || o.somewhere(user, authz.QueueView) || o.holds(user, authz.InboxSettingsEdit, spot{})
 }
 
 func (o *oracle) seesTalk(user, contact int64) bool {
@@ -419,13 +442,15 @@ func (o *oracle) seesKind(user int64, kind relay.Kind) bool {
 	switch kind {
 	case relay.KindAccount:
 		return true
+	case relay.KindTag:
+		return o.seesTags(user)
 	case relay.KindGroup, relay.KindGroupRequest, relay.KindGroupMove:
 		any = []authz.Permission{authz.GroupsView}
 	case relay.KindUser, relay.KindSession:
 		any = []authz.Permission{authz.UsersView}
 	case relay.KindRole, relay.KindRoleGrant:
 		any = []authz.Permission{authz.RolesView}
-	case relay.KindContact, relay.KindContactAssignment, relay.KindConversation, relay.KindMessage, relay.KindHistoryEntry:
+	case relay.KindContact, relay.KindContactAssignment, relay.KindConversation, relay.KindMessage, relay.KindHistoryEntry, relay.KindNote:
 		any = []authz.Permission{authz.ConversationsView, authz.ContactsView}
 	}
 	return slices.ContainsFunc(any, func(p authz.Permission) bool { return o.holds(user, p, spot{}) })

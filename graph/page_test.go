@@ -40,6 +40,7 @@ func (w *world) lists() map[string]string {
 		"Contact.history":       `contact(id: "` + w.id(relay.KindContact, "Kim") + `") { history(%s)`,
 		"Conversation.history":  `conversation(id: "` + w.id(relay.KindConversation, "Kim conversation") + `") { history(%s)`,
 		"Conversation.messages": `conversation(id: "` + w.id(relay.KindConversation, "Kim conversation") + `") { messages(%s)`,
+		"Conversation.notes":    `conversation(id: "` + w.id(relay.KindConversation, "Kim conversation") + `") { notes(%s)`,
 	}
 }
 

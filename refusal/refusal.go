@@ -66,6 +66,8 @@ const (
 	ReasonRequired     Reason = "REASON_REQUIRED"
 	RoleInUse          Reason = "ROLE_IN_USE"
 	RootGroup          Reason = "ROOT_GROUP"
+	TagLimit           Reason = "TAG_LIMIT"
+	Waiting            Reason = "WAITING"
 	WiderThanAuthor    Reason = "WIDER_THAN_AUTHOR"
 )
 

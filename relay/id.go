@@ -31,6 +31,9 @@ const (
 	KindGroupRequest      Kind = 'Q'
 	KindGroupMove         Kind = 'B'
 	KindImportRun         Kind = 'I'
+	KindTag               Kind = 'L' // as in label
+	KindConversationTag   Kind = 'K'
+	KindNote              Kind = 'D'
 	KindHistoryEntry      Kind = 'H'
 	KindCover             Kind = 'O'
 )

@@ -16,6 +16,7 @@ import (
 	"canopy/ent/generated/contact"
 	"canopy/ent/generated/contactassignment"
 	"canopy/ent/generated/conversation"
+	"canopy/ent/generated/conversationtag"
 	"canopy/ent/generated/cover"
 	"canopy/ent/generated/group"
 	"canopy/ent/generated/groupmove"
@@ -23,9 +24,11 @@ import (
 	"canopy/ent/generated/historyentry"
 	"canopy/ent/generated/importrun"
 	"canopy/ent/generated/message"
+	"canopy/ent/generated/note"
 	"canopy/ent/generated/role"
 	"canopy/ent/generated/rolegrant"
 	"canopy/ent/generated/session"
+	"canopy/ent/generated/tag"
 	"canopy/ent/generated/user"
 
 	"entgo.io/ent"
@@ -51,6 +54,8 @@ type Client struct {
 	ContactAssignment *ContactAssignmentClient
 	// Conversation is the client for interacting with the Conversation builders.
 	Conversation *ConversationClient
+	// ConversationTag is the client for interacting with the ConversationTag builders.
+	ConversationTag *ConversationTagClient
 	// Cover is the client for interacting with the Cover builders.
 	Cover *CoverClient
 	// Group is the client for interacting with the Group builders.
@@ -65,12 +70,16 @@ type Client struct {
 	ImportRun *ImportRunClient
 	// Message is the client for interacting with the Message builders.
 	Message *MessageClient
+	// Note is the client for interacting with the Note builders.
+	Note *NoteClient
 	// Role is the client for interacting with the Role builders.
 	Role *RoleClient
 	// RoleGrant is the client for interacting with the RoleGrant builders.
 	RoleGrant *RoleGrantClient
 	// Session is the client for interacting with the Session builders.
 	Session *SessionClient
+	// Tag is the client for interacting with the Tag builders.
+	Tag *TagClient
 	// User is the client for interacting with the User builders.
 	User *UserClient
 }
@@ -89,6 +98,7 @@ func (c *Client) init() {
 	c.Contact = NewContactClient(c.config)
 	c.ContactAssignment = NewContactAssignmentClient(c.config)
 	c.Conversation = NewConversationClient(c.config)
+	c.ConversationTag = NewConversationTagClient(c.config)
 	c.Cover = NewCoverClient(c.config)
 	c.Group = NewGroupClient(c.config)
 	c.GroupMove = NewGroupMoveClient(c.config)
@@ -96,9 +106,11 @@ func (c *Client) init() {
 	c.HistoryEntry = NewHistoryEntryClient(c.config)
 	c.ImportRun = NewImportRunClient(c.config)
 	c.Message = NewMessageClient(c.config)
+	c.Note = NewNoteClient(c.config)
 	c.Role = NewRoleClient(c.config)
 	c.RoleGrant = NewRoleGrantClient(c.config)
 	c.Session = NewSessionClient(c.config)
+	c.Tag = NewTagClient(c.config)
 	c.User = NewUserClient(c.config)
 }
 
@@ -197,6 +209,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		Contact:           NewContactClient(cfg),
 		ContactAssignment: NewContactAssignmentClient(cfg),
 		Conversation:      NewConversationClient(cfg),
+		ConversationTag:   NewConversationTagClient(cfg),
 		Cover:             NewCoverClient(cfg),
 		Group:             NewGroupClient(cfg),
 		GroupMove:         NewGroupMoveClient(cfg),
@@ -204,9 +217,11 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		HistoryEntry:      NewHistoryEntryClient(cfg),
 		ImportRun:         NewImportRunClient(cfg),
 		Message:           NewMessageClient(cfg),
+		Note:              NewNoteClient(cfg),
 		Role:              NewRoleClient(cfg),
 		RoleGrant:         NewRoleGrantClient(cfg),
 		Session:           NewSessionClient(cfg),
+		Tag:               NewTagClient(cfg),
 		User:              NewUserClient(cfg),
 	}, nil
 }
@@ -232,6 +247,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		Contact:           NewContactClient(cfg),
 		ContactAssignment: NewContactAssignmentClient(cfg),
 		Conversation:      NewConversationClient(cfg),
+		ConversationTag:   NewConversationTagClient(cfg),
 		Cover:             NewCoverClient(cfg),
 		Group:             NewGroupClient(cfg),
 		GroupMove:         NewGroupMoveClient(cfg),
@@ -239,9 +255,11 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		HistoryEntry:      NewHistoryEntryClient(cfg),
 		ImportRun:         NewImportRunClient(cfg),
 		Message:           NewMessageClient(cfg),
+		Note:              NewNoteClient(cfg),
 		Role:              NewRoleClient(cfg),
 		RoleGrant:         NewRoleGrantClient(cfg),
 		Session:           NewSessionClient(cfg),
+		Tag:               NewTagClient(cfg),
 		User:              NewUserClient(cfg),
 	}, nil
 }
@@ -273,8 +291,9 @@ func (c *Client) Close() error {
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
 		c.Account, c.AuditEvent, c.Contact, c.ContactAssignment, c.Conversation,
-		c.Cover, c.Group, c.GroupMove, c.GroupRequest, c.HistoryEntry, c.ImportRun,
-		c.Message, c.Role, c.RoleGrant, c.Session, c.User,
+		c.ConversationTag, c.Cover, c.Group, c.GroupMove, c.GroupRequest,
+		c.HistoryEntry, c.ImportRun, c.Message, c.Note, c.Role, c.RoleGrant, c.Session,
+		c.Tag, c.User,
 	} {
 		n.Use(hooks...)
 	}
@@ -285,8 +304,9 @@ func (c *Client) Use(hooks ...Hook) {
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
 		c.Account, c.AuditEvent, c.Contact, c.ContactAssignment, c.Conversation,
-		c.Cover, c.Group, c.GroupMove, c.GroupRequest, c.HistoryEntry, c.ImportRun,
-		c.Message, c.Role, c.RoleGrant, c.Session, c.User,
+		c.ConversationTag, c.Cover, c.Group, c.GroupMove, c.GroupRequest,
+		c.HistoryEntry, c.ImportRun, c.Message, c.Note, c.Role, c.RoleGrant, c.Session,
+		c.Tag, c.User,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -305,6 +325,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.ContactAssignment.mutate(ctx, m)
 	case *ConversationMutation:
 		return c.Conversation.mutate(ctx, m)
+	case *ConversationTagMutation:
+		return c.ConversationTag.mutate(ctx, m)
 	case *CoverMutation:
 		return c.Cover.mutate(ctx, m)
 	case *GroupMutation:
@@ -319,12 +341,16 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.ImportRun.mutate(ctx, m)
 	case *MessageMutation:
 		return c.Message.mutate(ctx, m)
+	case *NoteMutation:
+		return c.Note.mutate(ctx, m)
 	case *RoleMutation:
 		return c.Role.mutate(ctx, m)
 	case *RoleGrantMutation:
 		return c.RoleGrant.mutate(ctx, m)
 	case *SessionMutation:
 		return c.Session.mutate(ctx, m)
+	case *TagMutation:
+		return c.Tag.mutate(ctx, m)
 	case *UserMutation:
 		return c.User.mutate(ctx, m)
 	default:
@@ -1266,6 +1292,187 @@ func (c *ConversationClient) mutate(ctx context.Context, m *ConversationMutation
 		return (&ConversationDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("generated: unknown Conversation mutation op: %q", m.Op())
+	}
+}
+
+// ConversationTagClient is a client for the ConversationTag schema.
+type ConversationTagClient struct {
+	config
+}
+
+// NewConversationTagClient returns a client for the ConversationTag from the given config.
+func NewConversationTagClient(c config) *ConversationTagClient {
+	return &ConversationTagClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `conversationtag.Hooks(f(g(h())))`.
+func (c *ConversationTagClient) Use(hooks ...Hook) {
+	c.hooks.ConversationTag = append(c.hooks.ConversationTag, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `conversationtag.Intercept(f(g(h())))`.
+func (c *ConversationTagClient) Intercept(interceptors ...Interceptor) {
+	c.inters.ConversationTag = append(c.inters.ConversationTag, interceptors...)
+}
+
+// Create returns a builder for creating a ConversationTag entity.
+func (c *ConversationTagClient) Create() *ConversationTagCreate {
+	mutation := newConversationTagMutation(c.config, OpCreate)
+	return &ConversationTagCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of ConversationTag entities.
+func (c *ConversationTagClient) CreateBulk(builders ...*ConversationTagCreate) *ConversationTagCreateBulk {
+	return &ConversationTagCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *ConversationTagClient) MapCreateBulk(slice any, setFunc func(*ConversationTagCreate, int)) *ConversationTagCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &ConversationTagCreateBulk{err: fmt.Errorf("calling to ConversationTagClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*ConversationTagCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &ConversationTagCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for ConversationTag.
+func (c *ConversationTagClient) Update() *ConversationTagUpdate {
+	mutation := newConversationTagMutation(c.config, OpUpdate)
+	return &ConversationTagUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *ConversationTagClient) UpdateOne(_m *ConversationTag) *ConversationTagUpdateOne {
+	mutation := newConversationTagMutation(c.config, OpUpdateOne, withConversationTag(_m))
+	return &ConversationTagUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *ConversationTagClient) UpdateOneID(id int64) *ConversationTagUpdateOne {
+	mutation := newConversationTagMutation(c.config, OpUpdateOne, withConversationTagID(id))
+	return &ConversationTagUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for ConversationTag.
+func (c *ConversationTagClient) Delete() *ConversationTagDelete {
+	mutation := newConversationTagMutation(c.config, OpDelete)
+	return &ConversationTagDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *ConversationTagClient) DeleteOne(_m *ConversationTag) *ConversationTagDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *ConversationTagClient) DeleteOneID(id int64) *ConversationTagDeleteOne {
+	builder := c.Delete().Where(conversationtag.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &ConversationTagDeleteOne{builder}
+}
+
+// Query returns a query builder for ConversationTag.
+func (c *ConversationTagClient) Query() *ConversationTagQuery {
+	return &ConversationTagQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeConversationTag},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a ConversationTag entity by its id.
+func (c *ConversationTagClient) Get(ctx context.Context, id int64) (*ConversationTag, error) {
+	return c.Query().Where(conversationtag.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *ConversationTagClient) GetX(ctx context.Context, id int64) *ConversationTag {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryAccount queries the account edge of a ConversationTag.
+func (c *ConversationTagClient) QueryAccount(_m *ConversationTag) *AccountQuery {
+	query := (&AccountClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(conversationtag.Table, conversationtag.FieldID, id),
+			sqlgraph.To(account.Table, account.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, conversationtag.AccountTable, conversationtag.AccountColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryConversation queries the conversation edge of a ConversationTag.
+func (c *ConversationTagClient) QueryConversation(_m *ConversationTag) *ConversationQuery {
+	query := (&ConversationClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(conversationtag.Table, conversationtag.FieldID, id),
+			sqlgraph.To(conversation.Table, conversation.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, conversationtag.ConversationTable, conversationtag.ConversationColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryTag queries the tag edge of a ConversationTag.
+func (c *ConversationTagClient) QueryTag(_m *ConversationTag) *TagQuery {
+	query := (&TagClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(conversationtag.Table, conversationtag.FieldID, id),
+			sqlgraph.To(tag.Table, tag.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, conversationtag.TagTable, conversationtag.TagColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *ConversationTagClient) Hooks() []Hook {
+	return c.hooks.ConversationTag
+}
+
+// Interceptors returns the client interceptors.
+func (c *ConversationTagClient) Interceptors() []Interceptor {
+	return c.inters.ConversationTag
+}
+
+func (c *ConversationTagClient) mutate(ctx context.Context, m *ConversationTagMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&ConversationTagCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&ConversationTagUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&ConversationTagUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&ConversationTagDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("generated: unknown ConversationTag mutation op: %q", m.Op())
 	}
 }
 
@@ -2616,6 +2823,187 @@ func (c *MessageClient) mutate(ctx context.Context, m *MessageMutation) (Value, 
 	}
 }
 
+// NoteClient is a client for the Note schema.
+type NoteClient struct {
+	config
+}
+
+// NewNoteClient returns a client for the Note from the given config.
+func NewNoteClient(c config) *NoteClient {
+	return &NoteClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `note.Hooks(f(g(h())))`.
+func (c *NoteClient) Use(hooks ...Hook) {
+	c.hooks.Note = append(c.hooks.Note, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `note.Intercept(f(g(h())))`.
+func (c *NoteClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Note = append(c.inters.Note, interceptors...)
+}
+
+// Create returns a builder for creating a Note entity.
+func (c *NoteClient) Create() *NoteCreate {
+	mutation := newNoteMutation(c.config, OpCreate)
+	return &NoteCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Note entities.
+func (c *NoteClient) CreateBulk(builders ...*NoteCreate) *NoteCreateBulk {
+	return &NoteCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *NoteClient) MapCreateBulk(slice any, setFunc func(*NoteCreate, int)) *NoteCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &NoteCreateBulk{err: fmt.Errorf("calling to NoteClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*NoteCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &NoteCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Note.
+func (c *NoteClient) Update() *NoteUpdate {
+	mutation := newNoteMutation(c.config, OpUpdate)
+	return &NoteUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *NoteClient) UpdateOne(_m *Note) *NoteUpdateOne {
+	mutation := newNoteMutation(c.config, OpUpdateOne, withNote(_m))
+	return &NoteUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *NoteClient) UpdateOneID(id int64) *NoteUpdateOne {
+	mutation := newNoteMutation(c.config, OpUpdateOne, withNoteID(id))
+	return &NoteUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Note.
+func (c *NoteClient) Delete() *NoteDelete {
+	mutation := newNoteMutation(c.config, OpDelete)
+	return &NoteDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *NoteClient) DeleteOne(_m *Note) *NoteDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *NoteClient) DeleteOneID(id int64) *NoteDeleteOne {
+	builder := c.Delete().Where(note.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &NoteDeleteOne{builder}
+}
+
+// Query returns a query builder for Note.
+func (c *NoteClient) Query() *NoteQuery {
+	return &NoteQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeNote},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Note entity by its id.
+func (c *NoteClient) Get(ctx context.Context, id int64) (*Note, error) {
+	return c.Query().Where(note.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *NoteClient) GetX(ctx context.Context, id int64) *Note {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryAccount queries the account edge of a Note.
+func (c *NoteClient) QueryAccount(_m *Note) *AccountQuery {
+	query := (&AccountClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(note.Table, note.FieldID, id),
+			sqlgraph.To(account.Table, account.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, note.AccountTable, note.AccountColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryConversation queries the conversation edge of a Note.
+func (c *NoteClient) QueryConversation(_m *Note) *ConversationQuery {
+	query := (&ConversationClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(note.Table, note.FieldID, id),
+			sqlgraph.To(conversation.Table, conversation.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, note.ConversationTable, note.ConversationColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryAuthor queries the author edge of a Note.
+func (c *NoteClient) QueryAuthor(_m *Note) *UserQuery {
+	query := (&UserClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(note.Table, note.FieldID, id),
+			sqlgraph.To(user.Table, user.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, note.AuthorTable, note.AuthorColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *NoteClient) Hooks() []Hook {
+	return c.hooks.Note
+}
+
+// Interceptors returns the client interceptors.
+func (c *NoteClient) Interceptors() []Interceptor {
+	return c.inters.Note
+}
+
+func (c *NoteClient) mutate(ctx context.Context, m *NoteMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&NoteCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&NoteUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&NoteUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&NoteDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("generated: unknown Note mutation op: %q", m.Op())
+	}
+}
+
 // RoleClient is a client for the Role schema.
 type RoleClient struct {
 	config
@@ -3191,6 +3579,155 @@ func (c *SessionClient) mutate(ctx context.Context, m *SessionMutation) (Value, 
 	}
 }
 
+// TagClient is a client for the Tag schema.
+type TagClient struct {
+	config
+}
+
+// NewTagClient returns a client for the Tag from the given config.
+func NewTagClient(c config) *TagClient {
+	return &TagClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `tag.Hooks(f(g(h())))`.
+func (c *TagClient) Use(hooks ...Hook) {
+	c.hooks.Tag = append(c.hooks.Tag, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `tag.Intercept(f(g(h())))`.
+func (c *TagClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Tag = append(c.inters.Tag, interceptors...)
+}
+
+// Create returns a builder for creating a Tag entity.
+func (c *TagClient) Create() *TagCreate {
+	mutation := newTagMutation(c.config, OpCreate)
+	return &TagCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Tag entities.
+func (c *TagClient) CreateBulk(builders ...*TagCreate) *TagCreateBulk {
+	return &TagCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *TagClient) MapCreateBulk(slice any, setFunc func(*TagCreate, int)) *TagCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &TagCreateBulk{err: fmt.Errorf("calling to TagClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*TagCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &TagCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Tag.
+func (c *TagClient) Update() *TagUpdate {
+	mutation := newTagMutation(c.config, OpUpdate)
+	return &TagUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *TagClient) UpdateOne(_m *Tag) *TagUpdateOne {
+	mutation := newTagMutation(c.config, OpUpdateOne, withTag(_m))
+	return &TagUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *TagClient) UpdateOneID(id int64) *TagUpdateOne {
+	mutation := newTagMutation(c.config, OpUpdateOne, withTagID(id))
+	return &TagUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Tag.
+func (c *TagClient) Delete() *TagDelete {
+	mutation := newTagMutation(c.config, OpDelete)
+	return &TagDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *TagClient) DeleteOne(_m *Tag) *TagDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *TagClient) DeleteOneID(id int64) *TagDeleteOne {
+	builder := c.Delete().Where(tag.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &TagDeleteOne{builder}
+}
+
+// Query returns a query builder for Tag.
+func (c *TagClient) Query() *TagQuery {
+	return &TagQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeTag},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Tag entity by its id.
+func (c *TagClient) Get(ctx context.Context, id int64) (*Tag, error) {
+	return c.Query().Where(tag.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *TagClient) GetX(ctx context.Context, id int64) *Tag {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryAccount queries the account edge of a Tag.
+func (c *TagClient) QueryAccount(_m *Tag) *AccountQuery {
+	query := (&AccountClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(tag.Table, tag.FieldID, id),
+			sqlgraph.To(account.Table, account.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, tag.AccountTable, tag.AccountColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *TagClient) Hooks() []Hook {
+	return c.hooks.Tag
+}
+
+// Interceptors returns the client interceptors.
+func (c *TagClient) Interceptors() []Interceptor {
+	return c.inters.Tag
+}
+
+func (c *TagClient) mutate(ctx context.Context, m *TagMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&TagCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&TagUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&TagUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&TagDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("generated: unknown Tag mutation op: %q", m.Op())
+	}
+}
+
 // UserClient is a client for the User schema.
 type UserClient struct {
 	config
@@ -3359,14 +3896,14 @@ func (c *UserClient) mutate(ctx context.Context, m *UserMutation) (Value, error)
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		Account, AuditEvent, Contact, ContactAssignment, Conversation, Cover, Group,
-		GroupMove, GroupRequest, HistoryEntry, ImportRun, Message, Role, RoleGrant,
-		Session, User []ent.Hook
+		Account, AuditEvent, Contact, ContactAssignment, Conversation, ConversationTag,
+		Cover, Group, GroupMove, GroupRequest, HistoryEntry, ImportRun, Message, Note,
+		Role, RoleGrant, Session, Tag, User []ent.Hook
 	}
 	inters struct {
-		Account, AuditEvent, Contact, ContactAssignment, Conversation, Cover, Group,
-		GroupMove, GroupRequest, HistoryEntry, ImportRun, Message, Role, RoleGrant,
-		Session, User []ent.Interceptor
+		Account, AuditEvent, Contact, ContactAssignment, Conversation, ConversationTag,
+		Cover, Group, GroupMove, GroupRequest, HistoryEntry, ImportRun, Message, Note,
+		Role, RoleGrant, Session, Tag, User []ent.Interceptor
 	}
 )
 

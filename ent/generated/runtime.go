@@ -15,9 +15,11 @@ import (
 	"canopy/ent/generated/historyentry"
 	"canopy/ent/generated/importrun"
 	"canopy/ent/generated/message"
+	"canopy/ent/generated/note"
 	"canopy/ent/generated/role"
 	"canopy/ent/generated/rolegrant"
 	"canopy/ent/generated/session"
+	"canopy/ent/generated/tag"
 	"canopy/ent/generated/user"
 	"canopy/ent/schema"
 )
@@ -142,6 +144,12 @@ func init() {
 	conversation.DefaultSubject = conversationDescSubject.Default.(string)
 	// conversation.SubjectValidator is a validator for the "subject" field. It is called by the builders before save.
 	conversation.SubjectValidator = conversationDescSubject.Validators[0].(func(string) error)
+	// conversationDescCloseNote is the schema descriptor for close_note field.
+	conversationDescCloseNote := conversationFields[9].Descriptor()
+	// conversation.DefaultCloseNote holds the default value on creation for the close_note field.
+	conversation.DefaultCloseNote = conversationDescCloseNote.Default.(string)
+	// conversation.CloseNoteValidator is a validator for the "close_note" field. It is called by the builders before save.
+	conversation.CloseNoteValidator = conversationDescCloseNote.Validators[0].(func(string) error)
 	coverFields := schema.Cover{}.Fields()
 	_ = coverFields
 	// coverDescReason is the schema descriptor for reason field.
@@ -270,6 +278,12 @@ func init() {
 	messageDescExternalID := messageFields[4].Descriptor()
 	// message.ExternalIDValidator is a validator for the "external_id" field. It is called by the builders before save.
 	message.ExternalIDValidator = messageDescExternalID.Validators[0].(func(string) error)
+	noteFields := schema.Note{}.Fields()
+	_ = noteFields
+	// noteDescText is the schema descriptor for text field.
+	noteDescText := noteFields[2].Descriptor()
+	// note.TextValidator is a validator for the "text" field. It is called by the builders before save.
+	note.TextValidator = noteDescText.Validators[0].(func(string) error)
 	roleFields := schema.Role{}.Fields()
 	_ = roleFields
 	// roleDescName is the schema descriptor for name field.
@@ -320,6 +334,30 @@ func init() {
 	sessionDescWrites := sessionFields[5].Descriptor()
 	// session.DefaultWrites holds the default value on creation for the writes field.
 	session.DefaultWrites = sessionDescWrites.Default.(int64)
+	tagFields := schema.Tag{}.Fields()
+	_ = tagFields
+	// tagDescName is the schema descriptor for name field.
+	tagDescName := tagFields[0].Descriptor()
+	// tag.NameValidator is a validator for the "name" field. It is called by the builders before save.
+	tag.NameValidator = func() func(string) error {
+		validators := tagDescName.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(name string) error {
+			for _, fn := range fns {
+				if err := fn(name); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// tagDescNameKey is the schema descriptor for name_key field.
+	tagDescNameKey := tagFields[1].Descriptor()
+	// tag.NameKeyValidator is a validator for the "name_key" field. It is called by the builders before save.
+	tag.NameKeyValidator = tagDescNameKey.Validators[0].(func(string) error)
 	userFields := schema.User{}.Fields()
 	_ = userFields
 	// userDescName is the schema descriptor for name field.

@@ -239,6 +239,11 @@ func (c *company) contact(ctx context.Context, tx *ent.Tx, account, groupName, a
 		}
 		must[*ent.Message](c.t)(say.Save(ctx))
 	}
+	must[*ent.Note](c.t)(tx.Note.Create().SetAccountID(owner).SetConversationID(conversation.ID).SetAuthorID(c.users[before]).
+		SetText("hm").SetWrittenAt(noon).Save(ctx))
+	name := fmt.Sprintf("tag %d", c.contacts)
+	tag := must[*ent.Tag](c.t)(tx.Tag.Create().SetAccountID(owner).SetName(name).SetNameKey(name).SetCreatedAt(noon).Save(ctx))
+	must[*ent.ConversationTag](c.t)(tx.ConversationTag.Create().SetAccountID(owner).SetConversationID(conversation.ID).SetTagID(tag.ID).Save(ctx))
 }
 
 // covers are of users of every kind; all of them are over, so that there can be more.

@@ -57,10 +57,14 @@ func everything(t *testing.T, c *ent.Client) rowsOf {
 			c.ContactAssignment.Query().All(ctx)),
 		"Conversation": collect(t, func(r *ent.Conversation) int64 { return r.ID })(
 			c.Conversation.Query().All(ctx)),
+		"Message": collect(t, func(r *ent.Message) int64 { return r.ID })(c.Message.Query().All(ctx)),
+		"Note":    collect(t, func(r *ent.Note) int64 { return r.ID })(c.Note.Query().All(ctx)),
+		"Tag":     collect(t, func(r *ent.Tag) int64 { return r.ID })(c.Tag.Query().All(ctx)),
+		"ConversationTag": collect(t, func(r *ent.ConversationTag) int64 { return r.ID })(
+			c.ConversationTag.Query().All(ctx)),
 		"HistoryEntry": collect(t, func(r *ent.HistoryEntry) int64 { return r.ID })(
 			c.HistoryEntry.Query().All(ctx)),
 		"Cover":      collect(t, func(r *ent.Cover) int64 { return r.ID })(c.Cover.Query().All(ctx)),
-		"Message":    collect(t, func(r *ent.Message) int64 { return r.ID })(c.Message.Query().All(ctx)),
 		"AuditEvent": collect(t, func(r *ent.AuditEvent) int64 { return r.ID })(c.AuditEvent.Query().All(ctx)),
 	}
 }
@@ -195,6 +199,13 @@ func (o *oracle) sees(row any) bool {
 		return o.contact(r.ContactID, service...)
 	case *ent.Message:
 		return o.contact(o.talks[r.ConversationID], service...)
+	case *ent.Note:
+		return o.contact(o.talks[r.ConversationID], service...)
+	case *ent.ConversationTag:
+		return o.contact(o.talks[r.ConversationID], service...)
+	case *ent.Tag:
+		return mine(r.AccountID) && (v.Permissions().Has(authz.ConversationsView) || v.Permissions().Has(authz.QueueView) ||
+			v.CanAccount(authz.InboxSettingsEdit))
 	case *ent.AuditEvent:
 		return mine(r.AccountID) && v.CanAccount(authz.AuditView)
 	}

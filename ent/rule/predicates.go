@@ -208,13 +208,37 @@ func Conversations(ctx context.Context) Predicate {
 
 // Messages are those of visible conversations.
 func Messages(ctx context.Context) Predicate {
-	return limited(ctx, func(v *authz.Viewer, message row) clause {
-		seen := ofContact(v, "rule_conversation.contact_id")
-		if seen == nil {
-			return owned(v, message)
+	return limited(ctx, inConversation)
+}
+
+// Notes are those of visible conversations, like messages.
+func Notes(ctx context.Context) Predicate {
+	return limited(ctx, inConversation)
+}
+
+// ConversationTags are those of visible conversations.
+func ConversationTags(ctx context.Context) Predicate {
+	return limited(ctx, inConversation)
+}
+
+// inConversation is for rows that are part of a conversation and are seen with it.
+func inConversation(v *authz.Viewer, part row) clause {
+	seen := ofContact(v, "rule_conversation.contact_id")
+	if seen == nil {
+		return owned(v, part)
+	}
+	return allOf(owned(v, part), text("EXISTS (SELECT 1 FROM conversations AS rule_conversation WHERE rule_conversation.id = ? AND ?)",
+		column(part("conversation_id")), seen))
+}
+
+// Tags are those of the account, for who sees conversations anywhere, and for who manages them.
+func Tags(ctx context.Context) Predicate {
+	return limited(ctx, func(v *authz.Viewer, tag row) clause {
+		held := v.Permissions()
+		if held.Has(authz.ConversationsView) || held.Has(authz.QueueView) || v.CanAccount(authz.InboxSettingsEdit) {
+			return owned(v, tag)
 		}
-		return allOf(owned(v, message), text("EXISTS (SELECT 1 FROM conversations AS rule_conversation WHERE rule_conversation.id = ? AND ?)",
-			column(message("conversation_id")), seen))
+		return anyOf()
 	})
 }
 

@@ -72,6 +72,12 @@ func of(ctx context.Context, entity string) Predicate {
 		return Conversations(ctx)
 	case ent.TypeMessage:
 		return Messages(ctx)
+	case ent.TypeNote:
+		return Notes(ctx)
+	case ent.TypeTag:
+		return Tags(ctx)
+	case ent.TypeConversationTag:
+		return ConversationTags(ctx)
 	case ent.TypeAuditEvent:
 		return AuditEvents(ctx)
 	case ent.TypeImportRun:

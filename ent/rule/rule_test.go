@@ -104,6 +104,7 @@ func TestPredicatesStandInNestedSelects(t *testing.T) {
 		"accounts": rule.Accounts, "groups": rule.Groups, "group_requests": rule.GroupRequests, "group_moves": rule.GroupMoves, "users": rule.Users,
 		"sessions": rule.Sessions, "import_runs": rule.ImportRuns, "roles": rule.Roles, "role_grants": rule.RoleGrants, "contacts": rule.Contacts,
 		"contact_assignments": rule.ContactAssignments, "conversations": rule.Conversations, "messages": rule.Messages,
+		"notes": rule.Notes, "tags": rule.Tags, "conversation_tags": rule.ConversationTags,
 		"audit_events": rule.AuditEvents, "history_entries": rule.HistoryEntries, "covers": rule.Covers,
 	}
 	each(t, func(t *testing.T, c *company) {

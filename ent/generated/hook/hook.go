@@ -68,6 +68,18 @@ func (f ConversationFunc) Mutate(ctx context.Context, m generated.Mutation) (gen
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *generated.ConversationMutation", m)
 }
 
+// The ConversationTagFunc type is an adapter to allow the use of ordinary
+// function as ConversationTag mutator.
+type ConversationTagFunc func(context.Context, *generated.ConversationTagMutation) (generated.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f ConversationTagFunc) Mutate(ctx context.Context, m generated.Mutation) (generated.Value, error) {
+	if mv, ok := m.(*generated.ConversationTagMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *generated.ConversationTagMutation", m)
+}
+
 // The CoverFunc type is an adapter to allow the use of ordinary
 // function as Cover mutator.
 type CoverFunc func(context.Context, *generated.CoverMutation) (generated.Value, error)
@@ -152,6 +164,18 @@ func (f MessageFunc) Mutate(ctx context.Context, m generated.Mutation) (generate
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *generated.MessageMutation", m)
 }
 
+// The NoteFunc type is an adapter to allow the use of ordinary
+// function as Note mutator.
+type NoteFunc func(context.Context, *generated.NoteMutation) (generated.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f NoteFunc) Mutate(ctx context.Context, m generated.Mutation) (generated.Value, error) {
+	if mv, ok := m.(*generated.NoteMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *generated.NoteMutation", m)
+}
+
 // The RoleFunc type is an adapter to allow the use of ordinary
 // function as Role mutator.
 type RoleFunc func(context.Context, *generated.RoleMutation) (generated.Value, error)
@@ -186,6 +210,18 @@ func (f SessionFunc) Mutate(ctx context.Context, m generated.Mutation) (generate
 		return f(ctx, mv)
 	}
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *generated.SessionMutation", m)
+}
+
+// The TagFunc type is an adapter to allow the use of ordinary
+// function as Tag mutator.
+type TagFunc func(context.Context, *generated.TagMutation) (generated.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f TagFunc) Mutate(ctx context.Context, m generated.Mutation) (generated.Value, error) {
+	if mv, ok := m.(*generated.TagMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *generated.TagMutation", m)
 }
 
 // The UserFunc type is an adapter to allow the use of ordinary

@@ -288,6 +288,10 @@ var (
 		{Name: "subject", Type: field.TypeString, Size: 200, Default: ""},
 		{Name: "opened_at", Type: field.TypeTime},
 		{Name: "closed_at", Type: field.TypeTime, Nullable: true},
+		{Name: "close_reason", Type: field.TypeEnum, Nullable: true, Enums: []string{"RESOLVED", "NO_REPLY", "SPAM", "DUPLICATE", "OTHER", "SILENT", "TRANSFERRED", "HANDED_OVER"}},
+		{Name: "close_note", Type: field.TypeString, Size: 200, Default: ""},
+		{Name: "priority", Type: field.TypeEnum, Enums: []string{"LOW", "NORMAL", "HIGH", "URGENT"}, Default: "NORMAL"},
+		{Name: "snoozed_until", Type: field.TypeTime, Nullable: true},
 		{Name: "account_id", Type: field.TypeInt64},
 		{Name: "contact_id", Type: field.TypeInt64},
 		{Name: "agent_id", Type: field.TypeInt64, Nullable: true},
@@ -302,31 +306,31 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "conversations_accounts_account",
-				Columns:    []*schema.Column{ConversationsColumns[5]},
+				Columns:    []*schema.Column{ConversationsColumns[9]},
 				RefColumns: []*schema.Column{AccountsColumns[0]},
 				OnDelete:   schema.Cascade,
 			},
 			{
 				Symbol:     "conversations_contacts_contact",
-				Columns:    []*schema.Column{ConversationsColumns[6]},
+				Columns:    []*schema.Column{ConversationsColumns[10]},
 				RefColumns: []*schema.Column{ContactsColumns[0]},
 				OnDelete:   schema.Cascade,
 			},
 			{
 				Symbol:     "conversations_users_agent",
-				Columns:    []*schema.Column{ConversationsColumns[7]},
+				Columns:    []*schema.Column{ConversationsColumns[11]},
 				RefColumns: []*schema.Column{UsersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "conversations_users_opened_by",
-				Columns:    []*schema.Column{ConversationsColumns[8]},
+				Columns:    []*schema.Column{ConversationsColumns[12]},
 				RefColumns: []*schema.Column{UsersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "conversations_users_closed_by",
-				Columns:    []*schema.Column{ConversationsColumns[9]},
+				Columns:    []*schema.Column{ConversationsColumns[13]},
 				RefColumns: []*schema.Column{UsersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -335,12 +339,12 @@ var (
 			{
 				Name:    "conversation_account_id_id",
 				Unique:  true,
-				Columns: []*schema.Column{ConversationsColumns[5], ConversationsColumns[0]},
+				Columns: []*schema.Column{ConversationsColumns[9], ConversationsColumns[0]},
 			},
 			{
 				Name:    "conversation_one_open",
 				Unique:  true,
-				Columns: []*schema.Column{ConversationsColumns[6]},
+				Columns: []*schema.Column{ConversationsColumns[10]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "closed_at IS NULL",
 				},
@@ -348,12 +352,62 @@ var (
 			{
 				Name:    "conversation_contact_id_opened_at",
 				Unique:  false,
-				Columns: []*schema.Column{ConversationsColumns[6], ConversationsColumns[3]},
+				Columns: []*schema.Column{ConversationsColumns[10], ConversationsColumns[3]},
 			},
 			{
 				Name:    "conversation_number",
 				Unique:  true,
-				Columns: []*schema.Column{ConversationsColumns[5], ConversationsColumns[1]},
+				Columns: []*schema.Column{ConversationsColumns[9], ConversationsColumns[1]},
+			},
+		},
+	}
+	// ConversationTagsColumns holds the columns for the "conversation_tags" table.
+	ConversationTagsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "account_id", Type: field.TypeInt64},
+		{Name: "conversation_id", Type: field.TypeInt64},
+		{Name: "tag_id", Type: field.TypeInt64},
+	}
+	// ConversationTagsTable holds the schema information for the "conversation_tags" table.
+	ConversationTagsTable = &schema.Table{
+		Name:       "conversation_tags",
+		Columns:    ConversationTagsColumns,
+		PrimaryKey: []*schema.Column{ConversationTagsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "conversation_tags_accounts_account",
+				Columns:    []*schema.Column{ConversationTagsColumns[1]},
+				RefColumns: []*schema.Column{AccountsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+			{
+				Symbol:     "conversation_tags_conversations_conversation",
+				Columns:    []*schema.Column{ConversationTagsColumns[2]},
+				RefColumns: []*schema.Column{ConversationsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+			{
+				Symbol:     "conversation_tags_tags_tag",
+				Columns:    []*schema.Column{ConversationTagsColumns[3]},
+				RefColumns: []*schema.Column{TagsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "conversationtag_account_id_id",
+				Unique:  true,
+				Columns: []*schema.Column{ConversationTagsColumns[1], ConversationTagsColumns[0]},
+			},
+			{
+				Name:    "conversation_tag",
+				Unique:  true,
+				Columns: []*schema.Column{ConversationTagsColumns[2], ConversationTagsColumns[3]},
+			},
+			{
+				Name:    "conversationtag_tag_id",
+				Unique:  false,
+				Columns: []*schema.Column{ConversationTagsColumns[3]},
 			},
 		},
 	}
@@ -841,6 +895,53 @@ var (
 			},
 		},
 	}
+	// NotesColumns holds the columns for the "notes" table.
+	NotesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "text", Type: field.TypeString, Size: 4096},
+		{Name: "written_at", Type: field.TypeTime},
+		{Name: "account_id", Type: field.TypeInt64},
+		{Name: "conversation_id", Type: field.TypeInt64},
+		{Name: "author_id", Type: field.TypeInt64},
+	}
+	// NotesTable holds the schema information for the "notes" table.
+	NotesTable = &schema.Table{
+		Name:       "notes",
+		Columns:    NotesColumns,
+		PrimaryKey: []*schema.Column{NotesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "notes_accounts_account",
+				Columns:    []*schema.Column{NotesColumns[3]},
+				RefColumns: []*schema.Column{AccountsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+			{
+				Symbol:     "notes_conversations_conversation",
+				Columns:    []*schema.Column{NotesColumns[4]},
+				RefColumns: []*schema.Column{ConversationsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+			{
+				Symbol:     "notes_users_author",
+				Columns:    []*schema.Column{NotesColumns[5]},
+				RefColumns: []*schema.Column{UsersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "note_account_id_id",
+				Unique:  true,
+				Columns: []*schema.Column{NotesColumns[3], NotesColumns[0]},
+			},
+			{
+				Name:    "note_conversation_id_written_at",
+				Unique:  false,
+				Columns: []*schema.Column{NotesColumns[4], NotesColumns[2]},
+			},
+		},
+	}
 	// RolesColumns holds the columns for the "roles" table.
 	RolesColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeInt64, Increment: true},
@@ -1013,6 +1114,41 @@ var (
 			},
 		},
 	}
+	// TagsColumns holds the columns for the "tags" table.
+	TagsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "name", Type: field.TypeString, Size: 50},
+		{Name: "name_key", Type: field.TypeString, Size: 200},
+		{Name: "colour", Type: field.TypeEnum, Enums: []string{"GREY", "RED", "ORANGE", "YELLOW", "GREEN", "TEAL", "BLUE", "PURPLE", "PINK"}, Default: "GREY"},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "account_id", Type: field.TypeInt64},
+	}
+	// TagsTable holds the schema information for the "tags" table.
+	TagsTable = &schema.Table{
+		Name:       "tags",
+		Columns:    TagsColumns,
+		PrimaryKey: []*schema.Column{TagsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "tags_accounts_account",
+				Columns:    []*schema.Column{TagsColumns[5]},
+				RefColumns: []*schema.Column{AccountsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "tag_account_id_id",
+				Unique:  true,
+				Columns: []*schema.Column{TagsColumns[5], TagsColumns[0]},
+			},
+			{
+				Name:    "tag_name",
+				Unique:  true,
+				Columns: []*schema.Column{TagsColumns[5], TagsColumns[2]},
+			},
+		},
+	}
 	// UsersColumns holds the columns for the "users" table.
 	UsersColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeInt64, Increment: true},
@@ -1113,6 +1249,7 @@ var (
 		ContactsTable,
 		ContactAssignmentsTable,
 		ConversationsTable,
+		ConversationTagsTable,
 		CoversTable,
 		GroupsTable,
 		GroupMovesTable,
@@ -1120,9 +1257,11 @@ var (
 		HistoryEntriesTable,
 		ImportRunsTable,
 		MessagesTable,
+		NotesTable,
 		RolesTable,
 		RoleGrantsTable,
 		SessionsTable,
+		TagsTable,
 		UsersTable,
 		RoleMayGiveTable,
 	}
@@ -1146,6 +1285,9 @@ func init() {
 	ConversationsTable.ForeignKeys[2].RefTable = UsersTable
 	ConversationsTable.ForeignKeys[3].RefTable = UsersTable
 	ConversationsTable.ForeignKeys[4].RefTable = UsersTable
+	ConversationTagsTable.ForeignKeys[0].RefTable = AccountsTable
+	ConversationTagsTable.ForeignKeys[1].RefTable = ConversationsTable
+	ConversationTagsTable.ForeignKeys[2].RefTable = TagsTable
 	CoversTable.ForeignKeys[0].RefTable = AccountsTable
 	CoversTable.ForeignKeys[1].RefTable = UsersTable
 	CoversTable.ForeignKeys[2].RefTable = UsersTable
@@ -1176,6 +1318,9 @@ func init() {
 	MessagesTable.ForeignKeys[0].RefTable = AccountsTable
 	MessagesTable.ForeignKeys[1].RefTable = ConversationsTable
 	MessagesTable.ForeignKeys[2].RefTable = UsersTable
+	NotesTable.ForeignKeys[0].RefTable = AccountsTable
+	NotesTable.ForeignKeys[1].RefTable = ConversationsTable
+	NotesTable.ForeignKeys[2].RefTable = UsersTable
 	RolesTable.ForeignKeys[0].RefTable = AccountsTable
 	RoleGrantsTable.ForeignKeys[0].RefTable = AccountsTable
 	RoleGrantsTable.ForeignKeys[1].RefTable = UsersTable
@@ -1185,6 +1330,7 @@ func init() {
 	RoleGrantsTable.ForeignKeys[5].RefTable = UsersTable
 	SessionsTable.ForeignKeys[0].RefTable = AccountsTable
 	SessionsTable.ForeignKeys[1].RefTable = UsersTable
+	TagsTable.ForeignKeys[0].RefTable = AccountsTable
 	UsersTable.ForeignKeys[0].RefTable = AccountsTable
 	UsersTable.ForeignKeys[1].RefTable = GroupsTable
 	RoleMayGiveTable.ForeignKeys[0].RefTable = RolesTable
