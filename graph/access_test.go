@@ -81,6 +81,7 @@ var table = []access{
 	{"previewMoveUser", `input: {userId: "U tom", homeGroupId: "G annex"}`, `ACCESS_EXPLAIN, USERS_EDIT at U tom, USERS_EDIT at G annex, ROLES_ASSIGN at G annex`, nil},
 	{"previewRoleChange", `input: {roleId: "R Reader", description: "Reads."}`, `ACCESS_EXPLAIN, ROLES_MANAGE`, nil},
 	{"previewGrant", `input: {userId: "U tom", roleId: "R DEVELOPER"}`, `ACCESS_EXPLAIN, ROLES_ASSIGN at U tom`, nil},
+	{"previewDeactivateUser", `input: {userId: "U tom"}`, `USERS_DEACTIVATE at U tom`, nil},
 	{"contact", `id: "C Carol"`, ``, nil},
 	{"contacts", ``, ``, nil},
 	{"inbox", `box: QUEUE`, ``, nil},
@@ -115,6 +116,9 @@ var table = []access{
 	{"reactivateUser", `input: {userId: "U mia"}`, `USERS_DEACTIVATE at U mia`, nil},
 	{"deleteUser", `input: {userId: "U mia"}`, `USERS_DELETE at U mia`, nil},
 	{"updateAgentSettings", `input: {agentId: "P tom", capacity: 3}`, `AGENT_SETTINGS_EDIT at P tom`, nil},
+	{"startCover", `input: {agentId: "P tom", toAgentId: "P AGENT who serves", until: "2027-03-02T00:00:00Z"}`,
+		`AGENT_SETTINGS_EDIT at P tom, CONVERSATIONS_ASSIGN at G branch`, nil},
+	{"endCover", `input: {agentId: "P kai"}`, `AGENT_SETTINGS_EDIT at P kai, CONVERSATIONS_ASSIGN at G branch`, nil},
 	{"grantRole", `input: {userId: "U tom", roleId: "R DEVELOPER"}`, `ROLES_ASSIGN at U tom`, nil},
 	{"revokeRole", `input: {grantId: "N tom AGENT"}`, `ROLES_ASSIGN at N tom AGENT`, nil},
 	{"createRole", `input: {name: "New", pairs: [{permission: GROUPS_VIEW, scope: SUBTREE}]}`, `ROLES_MANAGE`, nil},
@@ -171,7 +175,7 @@ const password = "correct horse battery"
 // stage is the world of the table:
 //
 //	root            MANUAL
-//	├ branch        tom and mia, who are looked at; everybody "inside"; contacts Carol, Zoe (closed) and Wade (waits)
+//	├ branch        tom, mia and kai, who are looked at; everybody "inside"; contacts Carol, Zoe (closed) and Wade (waits)
 //	│ ├ desk        empty
 //	│ └ annex       empty
 //	└ elsewhere     everybody "outside"
@@ -184,6 +188,8 @@ func stage(t testing.TB, db *store.DB) *world {
 	w.user("tom", "branch", authz.RoleAgent)
 	w.user("mia", "branch", authz.RoleAgent)
 	w.user("ida", "branch")
+	w.user("kai", "branch", authz.RoleAgent)
+	w.cover("kai", "tom", 1)
 	for _, viewer := range viewersOfTable() {
 		key, where, _ := strings.Cut(viewer, " ")
 		home := "branch"

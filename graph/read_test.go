@@ -51,6 +51,9 @@ var everything = []string{
 		relay.NewID(relay.KindContact, 1<<40), relay.NewID(relay.KindUser, 2)),
 	fmt.Sprintf(`mutation { closeConversations(input: {conversationIds: ["%s"]}) { done refused items { conversationId conversation { number } refusal { code } } } }`,
 		relay.NewID(relay.KindConversation, 1<<40)),
+	`{ contacts { nodes { assignments { nodes { origin { kind at sentence explanation reason doneBy { name } fromAgent { name } fromGroup { name } toAgent { name }
+		toGroup { name } method considered { agent { name } outcome words } } } }
+		history(first: 2) { totalCount nodes { kind sentence } } conversations(first: 2) { nodes { history { totalCount nodes { kind toAgent { name cover { until to { name } } } } } } } } } }`,
 	`{ you: inbox(box: YOU) { totalCount nodes { name } } queue: inbox(box: QUEUE) { totalCount nodes { name } }
 		teammates: inbox(box: TEAMMATES) { totalCount nodes { name agent { name } } } closed: inbox(box: CLOSED) { totalCount nodes { name } } }`,
 	`{ tags { id name colour } conversationByNumber(number: 1) { id closeReason closeNote priority snoozedUntil tags { name } } }`,
@@ -77,6 +80,8 @@ var everything = []string{
 		relay.NewID(relay.KindUser, 2), relay.NewID(relay.KindGroup, 2)),
 	fmt.Sprintf(`{ previewRoleChange(input: {roleId: "%s", name: "x"}) { token } previewGrant(input: {userId: "%s", roleId: "%s"}) { changes { nodes { highestGroups { name users { totalCount } } } } } }`,
 		relay.NewID(relay.KindRole, 7), relay.NewID(relay.KindUser, 2), relay.NewID(relay.KindRole, 3)),
+	fmt.Sprintf(`{ previewDeactivateUser(input: {userId: "%s"}) { token handedOver more contacts { waits contact { name agent { name } } agent { name } group { name } } } }`,
+		relay.NewID(relay.KindUser, 5)),
 	`{ permissionChart { modules { module permissions { permission description holders { roleKey roleName scope } } } } }`,
 }
 
@@ -97,7 +102,7 @@ func TestEveryFieldIsAskedSomewhere(t *testing.T) {
 func TestLookAheadChangesNoAnswer(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db *store.DB) {
 		var cfg graph.Config
-		w := company(t, db, func(c *graph.Config) { cfg = *c })
+		w := company(t, db, served, func(c *graph.Config) { cfg = *c })
 		w.eventful()
 		blind, err := graph.NewWithoutLookAhead(cfg)
 		if err != nil {
@@ -384,7 +389,7 @@ func TestAuditTrailGivesDetailsOfWhatTheReaderMaySee(t *testing.T) {
 			w.record(string(kind), kind, 1<<40, map[string]any{"text": "secret of " + string(kind)}, nil)
 		}
 		const query = `{ auditEvents(first: 200) { nodes { changes { before } reason target { id } } } }`
-		service := string([]relay.Kind{relay.KindContact, relay.KindContactAssignment, relay.KindConversation, relay.KindMessage, relay.KindNote})
+		service := string([]relay.Kind{relay.KindContact, relay.KindContactAssignment, relay.KindConversation, relay.KindMessage, relay.KindHistoryEntry, relay.KindNote})
 		for extra, want := range map[authz.Permission]string{
 			authz.AuditView:         "",
 			authz.GroupsView:        string([]relay.Kind{relay.KindGroup, relay.KindGroupRequest, relay.KindGroupMove}),

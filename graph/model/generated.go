@@ -381,6 +381,8 @@ type DeactivateUserInput struct {
 	HandoverAgentID *relay.ID `json:"handoverAgentId,omitempty"`
 	// Why; the account may require it.
 	Reason *string `json:"reason,omitempty"`
+	// The token of a preview: the deactivation is refused (CONFLICT, PREVIEW_OUTDATED) if it would hand over anything else than was shown there.
+	PreviewToken *string `json:"previewToken,omitempty"`
 }
 
 // What deactivateUser answers.
@@ -525,6 +527,22 @@ type EffectiveUserEdge struct {
 	Cursor string `json:"cursor"`
 	// The entry.
 	Node *EffectiveUser `json:"node"`
+}
+
+// Input of endCover.
+type EndCoverInput struct {
+	// Who is covered. The id of the card or of the user will do.
+	AgentID relay.ID `json:"agentId"`
+	// Why; the account may require it.
+	Reason *string `json:"reason,omitempty"`
+}
+
+// What endCover answers.
+type EndCoverPayload struct {
+	// The agent who was covered; null when the viewer may not see the card any more.
+	Agent *bind.Agent `json:"agent,omitempty"`
+	// How many contacts were brought back.
+	BroughtBack int `json:"broughtBack"`
 }
 
 // Input of grantRole.
@@ -1003,6 +1021,26 @@ type StartConversationPayload struct {
 	Contact *generated.Contact `json:"contact,omitempty"`
 	// The conversation.
 	Conversation *generated.Conversation `json:"conversation,omitempty"`
+}
+
+// Input of startCover.
+type StartCoverInput struct {
+	// Who is covered. The id of the card or of the user will do.
+	AgentID relay.ID `json:"agentId"`
+	// Who covers: somebody who may take contacts from the viewer, and is not covered. The id of the card or of the user will do.
+	ToAgentID relay.ID `json:"toAgentId"`
+	// The first moment without it, within a year.
+	Until time.Time `json:"until"`
+	// Why; the account may require it.
+	Reason *string `json:"reason,omitempty"`
+}
+
+// What startCover answers.
+type StartCoverPayload struct {
+	// The agent who is covered; null when the viewer may not see the card any more.
+	Agent *bind.Agent `json:"agent,omitempty"`
+	// How many contacts were passed on.
+	PassedOn int `json:"passedOn"`
 }
 
 // Input of tagConversation.
