@@ -193,9 +193,6 @@ func (s *Service) CloseConversation(ctx context.Context, in CloseConversation) (
 		if closed, err = j.conversation(ctx, c.ID); err != nil {
 			return err
 		}
-		if err := j.publishConversation(ctx, closed); err != nil {
-			return err
-		}
 		to := h.stand()
 		to.state, to.activity = tree.Closed, j.now
 		if err := j.tell(ctx, h, told{kind: historyentry.KindCLOSED, how: how{explanation: "The conversation was closed. Its agent keeps the contact."},
@@ -262,7 +259,7 @@ func (s *Service) UpdateConversation(ctx context.Context, in UpdateConversation)
 		if updated, err = change.Save(ctx); err != nil {
 			return fmt.Errorf("desk: changing conversation %d: %w", c.ID, err)
 		}
-		if err := j.publishConversation(ctx, c); err != nil {
+		if err := j.publishWork(ctx, h, c); err != nil {
 			return err
 		}
 		return j.record(ctx, "CONVERSATION_UPDATED", relay.KindConversation, c.ID, before, after, "")
