@@ -2,6 +2,7 @@ package graph_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -454,4 +455,19 @@ func TestAuditTrailHidesContactsThatTheReaderDoesNotSee(t *testing.T) {
 	same(t, w.ask("olga", `{ auditEvents(targetId: "%s") { totalCount nodes { changes { after } } } }`, w.id(relay.KindContact, "Kim")),
 		`{"auditEvents":{"totalCount":1,"nodes":[{"changes":[{"after":"\"+55 •••• 5678\""}]}]}}`)
 	same(t, w.ask("olga", `{ auditEvents(action: "NOTHING", from: "2027-01-01T00:00:00+01:00", until: "2027-12-31T00:00:00Z") { totalCount } }`), `{"auditEvents":{"totalCount":0}}`)
+}
+
+// TestSnoozedUntilIsJudgedWhenAsked puts conversations aside until a moment to come and until now, which is over.
+func TestSnoozedUntilIsJudgedWhenAsked(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *store.DB) {
+		w := company(t, db)
+		w.write(func(ctx context.Context, tx *ent.Tx) error {
+			return errors.Join(
+				tx.Conversation.UpdateOneID(w.ids["Kim conversation"]).SetSnoozedUntil(now.Add(time.Second)).Exec(ctx),
+				tx.Conversation.UpdateOneID(w.ids["Max conversation"]).SetSnoozedUntil(now).Exec(ctx))
+		})
+		const query = `{ conversation(id: "%s") { snoozedUntil } }`
+		same(t, w.ask("olga", query, w.id(relay.KindConversation, "Kim conversation")), `{"conversation":{"snoozedUntil":"`+now.Add(time.Second).Format("2006-01-02T15:04:05.000000Z")+`"}}`)
+		same(t, w.ask("olga", query, w.id(relay.KindConversation, "Max conversation")), `{"conversation":{"snoozedUntil":null}}`)
+	})
 }
