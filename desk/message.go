@@ -39,6 +39,9 @@ func (s *Service) SendMessage(ctx context.Context, in SendMessage) (*ent.Message
 		if err != nil {
 			return fmt.Errorf("desk: sending a message: %w", err)
 		}
+		if err := j.answered(ctx, h); err != nil {
+			return err
+		}
 		if err := j.touch(ctx, h); err != nil {
 			return err
 		}
