@@ -42,7 +42,7 @@ func (c *clock) Now() time.Time {
 //	└ vault         RESTRICTED; agent vera
 //	  └ cellar      agent vic
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	db      *store.DB
 	clock   *clock
 	desk    *desk.Service
@@ -69,7 +69,7 @@ func newWorld(t *testing.T, db *store.DB) *world {
 	return newWorldCalled(t, db, "acacia")
 }
 
-func newWorldCalled(t *testing.T, db *store.DB, slug string) *world {
+func newWorldCalled(t testing.TB, db *store.DB, slug string) *world {
 	t.Helper()
 	c := &clock{}
 	w := &world{t: t, db: db, clock: c, desk: &desk.Service{DB: db, Now: c.Now}}
@@ -403,7 +403,7 @@ func (w *world) lastEvent() *ent.AuditEvent {
 }
 
 // refused checks that an error is the refusal with that code and reason.
-func refused(t *testing.T, err error, code refusal.Code, reason refusal.Reason) {
+func refused(t testing.TB, err error, code refusal.Code, reason refusal.Reason) {
 	t.Helper()
 	var r *refusal.Refusal
 	if !errors.As(err, &r) {
@@ -416,7 +416,7 @@ func refused(t *testing.T, err error, code refusal.Code, reason refusal.Reason) 
 }
 
 // lacks checks that an error is FORBIDDEN for want of the permission.
-func lacks(t *testing.T, err error, p authz.Permission) {
+func lacks(t testing.TB, err error, p authz.Permission) {
 	t.Helper()
 	var r *refusal.Refusal
 	if !errors.As(err, &r) || r.Code != refusal.ForbiddenCode || r.Permission != p.String() {
@@ -425,7 +425,7 @@ func lacks(t *testing.T, err error, p authz.Permission) {
 }
 
 // blames checks that an error is BAD_USER_INPUT at the field.
-func blames(t *testing.T, err error, field string) {
+func blames(t testing.TB, err error, field string) {
 	t.Helper()
 	var r *refusal.Refusal
 	if !errors.As(err, &r) || r.Code != refusal.BadUserInput || r.Field != field {
@@ -433,7 +433,7 @@ func blames(t *testing.T, err error, field string) {
 	}
 }
 
-func ok(t *testing.T, err error) {
+func ok(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -83,12 +83,13 @@ func maze(t testing.TB, db *store.DB, change ...func(*graph.Config)) *world {
 	w.account = own
 	w.history()
 	w.stays()
+	w.stood("Kim", "north", "gone")
 	w.mark()
 	return w
 }
 
-// stays lets every conversation stand since it was opened where its contact is, and have had an answer within the day.
-// Kim's was somebody's before who has left.
+// stays lets every conversation that has stood nowhere stand since it was opened where its contact is, and have had an
+// answer within the day.
 func (w *world) stays() {
 	w.t.Helper()
 	w.write(func(ctx context.Context, tx *ent.Tx) error {
@@ -96,13 +97,19 @@ func (w *world) stays() {
 				entered, ending, begun_at, unanswered, answered_at)
 			SELECT v.account_id, v.contact_id, v.id, k.group_id, v.agent_id, $1, CASE WHEN v.closed_at IS NULL THEN 9223372036854775807 ELSE $2 END,
 				1, CASE WHEN v.closed_at IS NULL THEN 0 ELSE 1 END, $1, TRUE, $2
-			FROM conversations AS v JOIN contacts AS k ON k.id = v.contact_id`, now.UnixMicro(), now.Add(time.Hour).UnixMicro())
-		if err != nil {
-			return err
-		}
-		_, err = tx.ExecContext(ctx, `INSERT INTO stays (account_id, contact_id, conversation_id, group_id, agent_id, started_at, ended_at,
+			FROM conversations AS v JOIN contacts AS k ON k.id = v.contact_id
+			WHERE NOT EXISTS (SELECT 1 FROM stays AS s WHERE s.conversation_id = v.id)`, now.UnixMicro(), now.Add(time.Hour).UnixMicro())
+		return err
+	})
+}
+
+// stood lets a conversation have stood with the agent for an hour before it was opened.
+func (w *world) stood(contact, group, agent string) {
+	w.t.Helper()
+	w.write(func(ctx context.Context, tx *ent.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO stays (account_id, contact_id, conversation_id, group_id, agent_id, started_at, ended_at,
 				entered, ending, begun_at, unanswered)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, 1, 0, $6, FALSE)`, w.account, w.ids["Kim"], w.ids["Kim conversation"], w.ids["north"], w.ids["gone"],
+			VALUES ($1, $2, $3, $4, $5, $6, $7, 1, 0, $6, FALSE)`, w.account, w.ids[contact], w.ids[contact+" conversation"], w.ids[group], w.ids[agent],
 			now.Add(-time.Hour).UnixMicro(), now.Add(time.Minute).UnixMicro())
 		return err
 	})
