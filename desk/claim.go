@@ -33,7 +33,7 @@ func (s *Service) ClaimContact(ctx context.Context, in ClaimContact) (*Assigned,
 		if err := j.mayClaim(ctx, h); err != nil {
 			return err
 		}
-		a, err := j.give(ctx, h, claimer, how{contactassignment.MethodCLAIM, "The agent took the contact from the queue."})
+		a, err := j.give(ctx, h, claimer, how{method: contactassignment.MethodCLAIM, explanation: "The agent took the contact from the queue."})
 		if err != nil {
 			return err
 		}

@@ -175,7 +175,15 @@ func (j *job) holdAgentOf(ctx context.Context, contactID int64) error {
 	if err != nil || c.AssignedUserID == nil {
 		return err
 	}
-	_, err = j.holdUser(ctx, *c.AssignedUserID)
+	return j.holdServing(ctx, *c.AssignedUserID)
+}
+
+// holdServing holds a user, and whoever stands in for them.
+func (j *job) holdServing(ctx context.Context, userID int64) error {
+	if _, err := j.holdUser(ctx, userID); err != nil {
+		return err
+	}
+	_, _, err := j.standIn(ctx, userID)
 	return err
 }
 
@@ -253,7 +261,12 @@ func (j *job) settle(ctx context.Context, h *held, to stand) error {
 		return fmt.Errorf("desk: contact %d was out of sight when it had to be changed", h.ID)
 	}
 	if h.arriving {
-		return tree.AddContact(ctx, j.tx, h.ID)
+		err = tree.AddContact(ctx, j.tx, h.ID)
+	} else {
+		err = tree.UpdateContact(ctx, j.tx, h.ID, place)
 	}
-	return tree.UpdateContact(ctx, j.tx, h.ID, place)
+	if err != nil {
+		return err
+	}
+	return j.watch(ctx, h, to)
 }

@@ -170,7 +170,8 @@ func (l *list) read(ctx context.Context, c *ent.Client, after *Position, limit i
 func scan(rows *stdsql.Rows) (*ent.Contact, error) {
 	c := &ent.Contact{}
 	return c, rows.Scan(&c.ID, &c.AccountID, &c.GroupID, &c.ArrivalGroupID, &c.AssignedUserID, &c.Name, &c.NameKey, &c.Phone, &c.Email,
-		&c.Channel, &c.Address, &c.Box, &c.SortKey, &c.LastActivityAt, &c.WaitingSince, &c.CreatedAt)
+		&c.Channel, &c.Address, &c.Box, &c.SortKey, &c.LastActivityAt, &c.WaitingSince,
+		&c.OfferedToID, &c.OfferEndsAt, new(stdsql.RawBytes), &c.EscalatedToID, &c.CreatedAt) // who was asked is nobody's to see
 }
 
 // crossJoin is done by SQLite in the order in which it is written. PostgreSQL decides for itself.

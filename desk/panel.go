@@ -25,20 +25,23 @@ type AgentState string
 // The states.
 const (
 	StateAvailable AgentState = "AVAILABLE" // gets new contacts
-	StateAway      AgentState = "AWAY"      // said so; works on
 	StatePaused    AgentState = "PAUSED"    // is shut out until somebody resumes their access
+	StateCovered   AgentState = "COVERED"   // somebody else gets what comes to them
+	StateAway      AgentState = "AWAY"      // said so; works on
 	StateFull      AgentState = "FULL"      // holds as many open conversations as their capacity says
 )
 
 // StateOf returns the state of somebody who serves, with the capacity that is in force for them. Where several reasons
-// hold it is the one that others can do least about: PAUSED before AWAY before FULL.
-func StateOf(u *ent.User, load, capacity int) AgentState {
+// hold it is the one that others can do least about.
+func StateOf(u *ent.User, b Busy, capacity int) AgentState {
 	switch {
 	case u.AccessPausedAt != nil:
 		return StatePaused
+	case b.Covered:
+		return StateCovered
 	case u.Availability != user.AvailabilityAVAILABLE:
 		return StateAway
-	case capacity != tree.Unlimited && load >= capacity:
+	case capacity != tree.Unlimited && b.Load >= capacity:
 		return StateFull
 	}
 	return StateAvailable
@@ -46,8 +49,9 @@ func StateOf(u *ent.User, load, capacity int) AgentState {
 
 // Busy is how busy an agent is.
 type Busy struct {
-	Load int       // contacts with an open conversation that are assigned to them
-	Last time.Time // the last activity of a contact that is assigned to them; zero for none
+	Load    int       // contacts with an open conversation that are assigned to them
+	Last    time.Time // the last activity of a contact that is assigned to them; zero for none
+	Covered bool      // whether somebody covers them now
 }
 
 // BusyAgents says how busy users are, also with contacts that the viewer does not see: who may see a panel may see these
@@ -56,13 +60,14 @@ func (s *Service) BusyAgents(ctx context.Context, userIDs []int64) (map[int64]Bu
 	last := func(state tree.State) string {
 		return fmt.Sprintf("COALESCE((SELECT MAX(c.sort_key) FROM contacts AS c WHERE c.assigned_user_id = w.id AND c.box = %d), 0)", tree.BoxOf(state, true))
 	}
-	query := fmt.Sprintf(`SELECT w.id, (SELECT COUNT(*) FROM contacts AS c WHERE c.assigned_user_id = w.id AND c.box = %d), %s, %s, %s FROM (%s) AS w`,
+	query := fmt.Sprintf(`SELECT w.id, (SELECT COUNT(*) FROM contacts AS c WHERE c.assigned_user_id = w.id AND c.box = %d), %s, %s, %s, v.id IS NOT NULL
+		FROM (%s) AS w LEFT JOIN covers AS v ON v.user_id = w.id AND v.ended_at IS NULL AND v.ends_at > $2`,
 		tree.BoxOf(tree.Open, true), last(tree.None), last(tree.Open), last(tree.Closed), numbersOf(s.DB.Dialect()))
 	busy := map[int64]Busy{}
-	err := store.EachRow(ctx, s.DB.Keyed, query, []any{jsonOf(userIDs)}, func(rows *stdsql.Rows) error {
+	err := store.EachRow(ctx, s.DB.Keyed, query, []any{jsonOf(userIDs), s.now()}, func(rows *stdsql.Rows) error {
 		var id, none, open, closed int64
 		var b Busy
-		if err := rows.Scan(&id, &b.Load, &none, &open, &closed); err != nil {
+		if err := rows.Scan(&id, &b.Load, &none, &open, &closed, &b.Covered); err != nil {
 			return err
 		}
 		if newest := max(none, open, closed); newest != 0 {

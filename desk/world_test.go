@@ -2,6 +2,7 @@ package desk_test
 
 import (
 	"context"
+	stdsql "database/sql"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -390,6 +391,24 @@ func (w *world) intact() {
 	for _, f := range faults {
 		w.t.Errorf("fault: %+v", f)
 	}
+	w.stands()
+}
+
+// stands checks that every open conversation has one stay that lasts, where its contact is and with its agent, and that no
+// other stay lasts.
+func (w *world) stands() {
+	w.t.Helper()
+	err := store.EachRow(context.Background(), w.db.Read, `SELECT COALESCE(v.id, s.conversation_id) FROM
+		(SELECT v.id, k.group_id, k.assigned_user_id FROM conversations AS v JOIN contacts AS k ON k.id = v.contact_id WHERE v.closed_at IS NULL) AS v
+		FULL JOIN (SELECT * FROM stays WHERE ended_at = 9223372036854775807) AS s ON s.conversation_id = v.id
+		WHERE v.id IS NULL OR s.conversation_id IS NULL OR s.group_id <> v.group_id OR COALESCE(s.agent_id, 0) <> COALESCE(v.assigned_user_id, 0)`,
+		nil, func(rows *stdsql.Rows) error {
+			var id int64
+			err := rows.Scan(&id)
+			w.t.Errorf("conversation %d stands elsewhere than its last stay says", id)
+			return err
+		})
+	ok(w.t, err)
 }
 
 // lastEvent returns the newest audit event.

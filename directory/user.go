@@ -319,6 +319,9 @@ func (s *Service) UpdateViewer(ctx context.Context, in UpdateViewer) (*ent.User,
 		if changed, err = update.Save(ctx); err != nil {
 			return fmt.Errorf("directory: changing the viewer: %w", err)
 		}
+		if err := s.returned(ctx, d, changed.ID, in.Availability); err != nil {
+			return err
+		}
 		return d.record(ctx, audit.Event{Action: "VIEWER_UPDATED", TargetKind: relay.KindUser, TargetID: changed.ID,
 			Before: audit.Fields{"name": before.Name, "availability": before.Availability},
 			After:  audit.Fields{"name": changed.Name, "availability": changed.Availability}})

@@ -2,6 +2,7 @@ package directory_test
 
 import (
 	"context"
+	"slices"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -86,6 +87,9 @@ func TestUpdateUserAndViewer(t *testing.T) {
 
 		u, err = w.s.UpdateViewer(w.as(w.agent), directory.UpdateViewer{Name: ptr("Ali"), Availability: ptr(user.AvailabilityAVAILABLE)})
 		w.must(err)
+		if !slices.Equal(w.handover.returned, []int64{w.agent.ID}) {
+			t.Errorf("of those who are available again, %v were told", w.handover.returned)
+		}
 		if u.Name != "Ali" || u.Availability != user.AvailabilityAVAILABLE {
 			t.Errorf("the viewer is %+v", u)
 		}

@@ -2,6 +2,7 @@ package doctor_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -26,6 +27,8 @@ import (
 	"canopy/refusal"
 	"canopy/store"
 	"canopy/tree"
+
+	"entgo.io/ent/dialect"
 )
 
 const workers = 8
@@ -213,6 +216,21 @@ func (m *mix) conclude() {
 		}
 	}
 	m.t.Logf("%d operations were done", done)
+	m.nobodyLockedOutOfOrder()
+}
+
+// nobodyLockedOutOfOrder asks PostgreSQL whether it gave up transactions that waited for each other. The use-cases ran
+// them again, so nobody was told.
+func (m *mix) nobodyLockedOutOfOrder() {
+	if m.db.Dialect() != dialect.Postgres {
+		return
+	}
+	n := 0
+	m.must(store.EachRow(context.Background(), m.db.Read, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()", nil,
+		func(rows *sql.Rows) error { return rows.Scan(&n) }))
+	if n > 0 {
+		m.t.Errorf("%d transactions waited for each other and one of each was given up: somebody locks out of order", n)
+	}
 }
 
 // before is how many events there were when the workers began.

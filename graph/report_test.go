@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"canopy/authz"
 	ent "canopy/ent/generated"
@@ -99,6 +100,15 @@ func TestPanelShowsWhoGetsNewContacts(t *testing.T) {
 		available := func(u *ent.UserUpdateOne) { u.SetAvailability(user.AvailabilityAVAILABLE) }
 		w.changeUser("full", func(u *ent.UserUpdateOne) { available(u.SetCapacity(1)) })
 		w.changeUser("free", available)
+		w.user("cora", "north", authz.RoleAgent)
+		w.user("cleo", "north", authz.RoleAgent)
+		for name, ends := range map[string]time.Time{"cora": now.Add(time.Hour), "cleo": now} { // that of Cleo is over
+			w.changeUser(name, available)
+			w.write(func(ctx context.Context, tx *ent.Tx) error {
+				return tx.Cover.Create().SetAccountID(w.account).SetUserID(w.ids[name]).SetToID(w.ids["free"]).SetStartedByID(w.ids["sue"]).
+					SetStartedAt(now.Add(-time.Hour)).SetEndsAt(ends).Exec(ctx)
+			})
+		}
 		w.changeUser("bruno", func(u *ent.UserUpdateOne) { available(u.SetAccessPausedAt(now)) })
 		w.contact("Fred", "north", "full")
 		w.contact("Gil", "north", "gone")
@@ -114,12 +124,13 @@ func TestPanelShowsWhoGetsNewContacts(t *testing.T) {
 		const stamp = `"2027-03-01T09:00:00.000000Z"`
 		inherited := `{"value":7,"own":false,"setBy":null}` // by the root, which Sue does not see
 		north := []string{entry("ana", "AWAY", "null", 1, inherited), entry("bruno", "PAUSED", stamp, 0, inherited),
+			entry("cleo", "AVAILABLE", "null", 0, inherited), entry("cora", "COVERED", "null", 0, inherited),
 			entry("free", "AVAILABLE", "null", 0, inherited), entry("full", "FULL", "null", 1, `{"value":1,"own":true,"setBy":null}`)}
 		oldest := `"2027-03-01T09:00:00.000001Z"` // contacts of this world are listed a microsecond apart
-		same(t, w.ask("sue", "%s", panel("north", false)), fmt.Sprintf(`{"agentPanel":{"queue":{"waiting":1,"oldestSince":%s},"heldByLeavers":1,"agents":{"totalCount":4,"nodes":[%s]}}}`,
+		same(t, w.ask("sue", "%s", panel("north", false)), fmt.Sprintf(`{"agentPanel":{"queue":{"waiting":1,"oldestSince":%s},"heldByLeavers":1,"agents":{"totalCount":6,"nodes":[%s]}}}`,
 			oldest, strings.Join(north, ",")))
 		south := append(append([]string{}, north[:2]...), entry("carla", "AWAY", "null", 1, inherited))
-		same(t, w.ask("sue", "%s", panel("sales", true)), fmt.Sprintf(`{"agentPanel":{"queue":{"waiting":1,"oldestSince":%s},"heldByLeavers":1,"agents":{"totalCount":5,"nodes":[%s]}}}`,
+		same(t, w.ask("sue", "%s", panel("sales", true)), fmt.Sprintf(`{"agentPanel":{"queue":{"waiting":1,"oldestSince":%s},"heldByLeavers":1,"agents":{"totalCount":7,"nodes":[%s]}}}`,
 			oldest, strings.Join(append(south, north[2:]...), ",")))
 		// Adam sees no contacts, and so none that a leaver holds.
 		if got := w.ask("adam", "%s", panel("root", true)); !strings.Contains(got, `"heldByLeavers":0`) || !strings.Contains(got, `"vera"`) || !strings.Contains(got, `"setBy":{"name":"root"}`) {

@@ -10,6 +10,7 @@ import (
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/account"
 	"canopy/ent/generated/contactassignment"
+	"canopy/ent/generated/historyentry"
 	"canopy/ent/generated/importrun"
 	"canopy/ent/generated/message"
 	"canopy/ent/generated/session"
@@ -110,10 +111,15 @@ func (b *builder) people() {
 	save(b, b.tx.ImportRun.Create().SetAccountID(w.account).SetUserID(u.ID).SetKind(importrun.KindGROUPS).SetFingerprint("f").SetStartedAt(noon))
 	save(b, b.tx.Session.Create().SetAccountID(w.account).SetUserID(u.ID).SetTokenHash(fmt.Sprint("token ", w.account)).
 		SetKind(session.KindCOOKIE).SetCreatedAt(noon).SetExpiresAt(noon.Add(time.Hour)))
-	save(b, b.tx.ContactAssignment.Create().SetAccountID(w.account).SetContactID(c.ID).SetUserID(u.ID).SetAssignedByID(u.ID).
+	a := save(b, b.tx.ContactAssignment.Create().SetAccountID(w.account).SetContactID(c.ID).SetUserID(u.ID).SetAssignedByID(u.ID).
 		SetTakenFromGroupID(w.child).SetMethod(contactassignment.MethodCLAIM).SetExplanation("first").SetStartedAt(noon))
 	v := save(b, b.tx.Conversation.Create().SetAccountID(w.account).SetContactID(c.ID).SetNumber(1).SetAgentID(u.ID).
 		SetOpenedByID(u.ID).SetClosedByID(u.ID).SetOpenedAt(noon))
+	k := save(b, b.tx.Cover.Create().SetAccountID(w.account).SetUserID(u.ID).SetToID(u.ID).SetStartedByID(u.ID).SetStartedAt(noon).SetEndsAt(noon))
+	if b.err == nil {
+		save(b, b.tx.HistoryEntry.Create().SetAccountID(w.account).SetContactID(c.ID).SetConversationID(v.ID).SetPreviousConversationID(v.ID).
+			SetKind(historyentry.KindCOVERED).SetAt(noon).SetDoneByID(u.ID).SetToAgentID(u.ID).SetAssignmentID(a.ID).SetCoverID(k.ID).SetExplanation("first"))
+	}
 	save(b, b.tx.GroupRequest.Create().SetAccountID(w.account).SetParentID(w.root).SetGroupID(w.child).
 		SetName("Sales").SetRequestedByID(u.ID).SetCreatedAt(noon))
 	save(b, b.tx.AuditEvent.Create().SetAccountID(w.account).SetUserID(u.ID).SetAt(noon).SetAction("GROUP_CREATED").
@@ -138,6 +144,9 @@ func (b *builder) people() {
 	}
 	if b.err == nil {
 		_, b.err = b.tx.ExecContext(b.ctx, "INSERT INTO allowances (key, spent_until) VALUES ($1, 1)", []byte(fmt.Sprint("log-in ", w.account)))
+	}
+	if b.err == nil {
+		_, b.err = b.tx.ExecContext(b.ctx, "INSERT INTO timers (kind, subject_id, account_id, due_at) VALUES ('DISTRIBUTE', $1, $2, 1)", w.child, w.account)
 	}
 }
 
