@@ -181,6 +181,9 @@ func (j *job) receive(ctx context.Context, in ReceiveMessage, from person, group
 	if err != nil {
 		return nil, fmt.Errorf("desk: storing a message that arrived: %w", err)
 	}
+	if err := j.publishMessage(ctx, c, m); err != nil {
+		return nil, err
+	}
 	err = j.record(ctx, "MESSAGE_RECEIVED", relay.KindMessage, m.ID, nil,
 		audit.Fields{"conversation": ref(relay.KindConversation, c.ID), "channel": *from.channel}, "")
 	if err != nil {

@@ -193,6 +193,9 @@ func (s *Service) CloseConversation(ctx context.Context, in CloseConversation) (
 		if closed, err = j.conversation(ctx, c.ID); err != nil {
 			return err
 		}
+		if err := j.publishConversation(ctx, closed); err != nil {
+			return err
+		}
 		to := h.stand()
 		to.state, to.activity = tree.Closed, j.now
 		if err := j.tell(ctx, h, told{kind: historyentry.KindCLOSED, how: how{explanation: "The conversation was closed. Its agent keeps the contact."},
@@ -202,9 +205,11 @@ func (s *Service) CloseConversation(ctx context.Context, in CloseConversation) (
 		if err := j.settle(ctx, h, to); err != nil {
 			return err
 		}
-		// What the note says is about a person, and goes with the conversation.
-		return j.record(ctx, "CONVERSATION_CLOSED", relay.KindConversation, c.ID,
-			audit.Fields{"open": true}, audit.Fields{"open": false, "closeReason": in.Reason}, "")
+		after := audit.Fields{"open": false}
+		if in.Reason != nil { // what the note says is about a person, and goes with the conversation
+			after["closeReason"] = *in.Reason
+		}
+		return j.record(ctx, "CONVERSATION_CLOSED", relay.KindConversation, c.ID, audit.Fields{"open": true}, after, "")
 	})
 	return closed, err
 }
@@ -256,6 +261,9 @@ func (s *Service) UpdateConversation(ctx context.Context, in UpdateConversation)
 		}
 		if updated, err = change.Save(ctx); err != nil {
 			return fmt.Errorf("desk: changing conversation %d: %w", c.ID, err)
+		}
+		if err := j.publishConversation(ctx, c); err != nil {
+			return err
 		}
 		return j.record(ctx, "CONVERSATION_UPDATED", relay.KindConversation, c.ID, before, after, "")
 	})

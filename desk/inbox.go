@@ -10,6 +10,7 @@ import (
 	"canopy/ent/generated/contact"
 	"canopy/ent/generated/group"
 	"canopy/ent/rule"
+	"canopy/live"
 	"canopy/refusal"
 	"canopy/tree"
 
@@ -241,4 +242,20 @@ func start(oldestFirst bool) Position {
 		return Position{math.MinInt64, math.MinInt64}
 	}
 	return Position{math.MaxInt64, math.MaxInt64}
+}
+
+// Holds says whether the box has, for the viewer, a contact that stands so at the target.
+func (b Box) Holds(v *authz.Viewer, at live.Stand, t authz.Target) bool {
+	open, sees := at.State == tree.Open, v.Can(authz.ConversationsView, t)
+	switch b {
+	case BoxYou:
+		return open && at.AgentID == v.UserID && (sees || v.Can(authz.ContactsView, t))
+	case BoxQueue:
+		return at.AgentID == 0 && v.Can(authz.QueueView, t)
+	case BoxTeammates:
+		return open && at.AgentID != 0 && at.AgentID != v.UserID && sees
+	case BoxClosed:
+		return at.State == tree.Closed && sees
+	}
+	return false
 }

@@ -99,11 +99,11 @@ func analyze(b *testing.B, db *store.DB) {
 
 // readStays is the floor.
 func (h *history) readStays(b *testing.B, from, to time.Time) {
-	args := []any{from.UnixMicro(), to.UnixMicro(), h.account}
+	args := []any{h.account, from.UnixMicro(), to.UnixMicro()}
 	rows := 0
 	err := store.EachRow(context.Background(), h.db.Read, `SELECT s.group_id, COALESCE(s.agent_id, 0), s.started_at, s.ended_at, s.entered, s.ending, s.begun_at, COALESCE(s.answered_at, 0)
-		FROM groups AS g CROSS JOIN stays AS s WHERE g.account_id = $3 AND g.path >= (SELECT path FROM groups WHERE name = 'sales')
-		AND g.path < (SELECT path FROM groups WHERE name = 'support') AND s.group_id = g.id AND s.ended_at >= $1 AND s.started_at < $2`, args, func(r *stdsql.Rows) error {
+		FROM groups AS g CROSS JOIN stays AS s WHERE g.account_id = $1 AND g.path >= (SELECT path FROM groups WHERE name = 'sales')
+		AND g.path < (SELECT path FROM groups WHERE name = 'support') AND s.group_id = g.id AND s.ended_at >= $2 AND s.started_at < $3`, args, func(r *stdsql.Rows) error {
 		var a, b, c, d, e, f, g, h int64
 		rows++
 		return r.Scan(&a, &b, &c, &d, &e, &f, &g, &h)

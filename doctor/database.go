@@ -54,6 +54,7 @@ var tables = map[string]relay.Kind{
 	"contact_assignments": relay.KindContactAssignment, "conversations": relay.KindConversation, "messages": relay.KindMessage,
 	"audit_events": relay.KindAuditEvent, "group_requests": relay.KindGroupRequest,
 	"group_moves": relay.KindGroupMove, "history_entries": relay.KindHistoryEntry, "covers": relay.KindCover,
+	"notes": relay.KindNote, "tags": relay.KindTag,
 }
 
 // references follows every foreign key, in one account or, for 0, in all. The databases enforce them, but for those who

@@ -142,6 +142,13 @@ var table = []access{
 	{"deleteTag", `input: {tagId: "L Carol tag"}`, `INBOX_SETTINGS_EDIT`, nil},
 	{"sendMessage", `input: {conversationId: "V Carol conversation", text: "Hello"}`, `CONVERSATIONS_REPLY at V Carol conversation`, nil},
 	{"receiveMessage", `input: {channel: "whatsapp", address: "+5511987654321", text: "Hello", externalId: "1"}`, `INTEGRATIONS_MANAGE`, nil},
+
+	{"inboxChanged", `box: QUEUE, under: "G desk"`, ``, nil},
+	{"conversationUpdated", `id: "V Carol conversation"`, ``, nil},
+	{"messageAdded", `conversationId: "V Carol conversation"`, ``, nil},
+	{"groupTreeChanged", `under: "G desk"`, ``, nil},
+	{"agentPanelChanged", `group: "G branch"`, `AGENT_PANEL_VIEW at G branch`, nil},
+	{"viewerChanged", ``, ``, nil},
 }
 
 // viewers are the columns of the table. Inside is the home of the target, outside a group beside it.
@@ -299,10 +306,7 @@ func (w *world) thing(kind, name string) relay.ID {
 // call writes the call of a row as a document with that selection, which scalars do not have.
 func (w *world) call(schema *ast.Schema, row access, selection string) string {
 	w.t.Helper()
-	operation, field := "query", schema.Query.Fields.ForName(row.field)
-	if field == nil {
-		operation, field = "mutation", schema.Mutation.Fields.ForName(row.field)
-	}
+	operation, field := rootField(schema, row.field)
 	if field == nil {
 		w.t.Fatalf("the schema has no field %s: take its row out of the table", row.field)
 	}
@@ -317,6 +321,20 @@ func (w *world) call(schema *ast.Schema, row access, selection string) string {
 		selection = ""
 	}
 	return fmt.Sprintf("%s { %s%s %s }", operation, row.field, text, selection)
+}
+
+// roots are the types of root fields, by the word that begins an operation on them.
+func roots(schema *ast.Schema) map[string]*ast.Definition {
+	return map[string]*ast.Definition{"query": schema.Query, "mutation": schema.Mutation, "subscription": schema.Subscription}
+}
+
+func rootField(schema *ast.Schema, name string) (operation string, field *ast.FieldDefinition) {
+	for operation, def := range roots(schema) {
+		if field := def.Fields.ForName(name); field != nil {
+			return operation, field
+		}
+	}
+	return "", nil
 }
 
 // heard is an answer as the table writes it.
@@ -351,10 +369,7 @@ func heard(t testing.TB, answer string) string {
 // expected is what the rule of the row makes a viewer hear, judged by the oracle.
 func (w *world) expected(o *oracle, schema *ast.Schema, row access, viewer string) string {
 	w.t.Helper()
-	field := schema.Query.Fields.ForName(row.field)
-	if field == nil {
-		field = schema.Mutation.Fields.ForName(row.field)
-	}
+	_, field := rootField(schema, row.field)
 	public := field.Directives.ForName("public") != nil
 	switch {
 	case public:
@@ -470,7 +485,7 @@ func TestAccessTable(t *testing.T) {
 
 func everyRootFieldHasARow(t *testing.T, schema *ast.Schema) {
 	t.Helper()
-	for _, def := range []*ast.Definition{schema.Query, schema.Mutation} {
+	for _, def := range roots(schema) {
 		for _, field := range def.Fields {
 			has := slices.ContainsFunc(table, func(row access) bool { return row.field == field.Name })
 			if !has && !strings.HasPrefix(field.Name, "__") {

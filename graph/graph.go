@@ -18,6 +18,7 @@ import (
 	"canopy/desk"
 	"canopy/directory"
 	"canopy/graph/generated"
+	"canopy/live"
 	"canopy/store"
 
 	"github.com/99designs/gqlgen/graphql/executor"
@@ -68,6 +69,7 @@ func build(cfg Config) (*resolver, *executor.Executor, error) {
 	}
 	r := &resolver{DB: cfg.DB, Directory: cfg.Directory, Desk: cfg.Desk, Now: cfg.Now,
 		logIns: cfg.LogIns, log: cmp.Or(cfg.Log, slog.Default())}
+	r.live = &live.Hub{DB: cfg.DB, People: cfg.Directory, Now: cfg.Now, Log: r.log}
 	r.loaders = r.allLoaders()
 	r.kinds = nodeKinds(cfg.DB.Read)
 	schema := generated.NewExecutableSchema(generated.Config{Resolvers: r, Directives: generated.DirectiveRoot{
@@ -87,7 +89,9 @@ func build(cfg Config) (*resolver, *executor.Executor, error) {
 	e.SetDefaultRulesFn(g.validation)
 	e.SetDisableSuggestion(!cfg.Introspection)
 	e.Use(g)
+	e.AroundOperations(r.asStream)
 	e.AroundResponses(inOrder)
+	e.AroundResponses(r.fromStream)
 	return r, e, nil
 }
 

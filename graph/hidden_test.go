@@ -26,7 +26,7 @@ type idArgument struct {
 // idArguments walks the schema.
 func idArguments(schema *ast.Schema) []idArgument {
 	var found []idArgument
-	for operation, def := range map[string]*ast.Definition{"query": schema.Query, "mutation": schema.Mutation} {
+	for operation, def := range roots(schema) {
 		for _, field := range def.Fields {
 			for _, arg := range field.Arguments {
 				a := idArgument{operation: operation, field: field}
@@ -71,11 +71,11 @@ func kindOf(a idArgument) []relay.Kind {
 	case "id":
 		return map[string][]relay.Kind{
 			"node": allKinds, "group": {relay.KindGroup}, "user": {relay.KindUser}, "agent": {relay.KindAgent}, "role": {relay.KindRole},
-			"contact": {relay.KindContact}, "conversation": {relay.KindConversation},
+			"contact": {relay.KindContact}, "conversation": {relay.KindConversation}, "conversationUpdated": {relay.KindConversation},
 		}[a.field.Name]
 	case "ids", "targetId":
 		return allKinds
-	case "groupId", "parentId", "homeGroupId", "under":
+	case "group", "groupId", "parentId", "homeGroupId", "under":
 		return []relay.Kind{relay.KindGroup}
 	case "successorId":
 		if a.field.Name == "deleteRole" {

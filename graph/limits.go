@@ -84,6 +84,9 @@ func (g *guard) validation() *rules.Rules {
 // MutateOperationContext counts what the operation would cost with its variables.
 func (g *guard) MutateOperationContext(ctx context.Context, op *graphql.OperationContext) *gqlerror.Error {
 	op.DisableIntrospection = !g.introspection
+	if err := oneStream(op); err != nil {
+		return err
+	}
 	return g.weigh(ctx, op)
 }
 

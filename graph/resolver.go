@@ -7,6 +7,7 @@ import (
 	"canopy/desk"
 	"canopy/directory"
 	"canopy/graph/generated"
+	"canopy/live"
 	"canopy/relay"
 	"canopy/store"
 
@@ -21,6 +22,7 @@ type resolver struct {
 	Desk      *desk.Service
 	Now       func() time.Time
 
+	live      *live.Hub
 	logIns    LogInLimiter
 	log       *slog.Logger
 	loaders   map[string]map[string]anyLoader // by type and field
@@ -35,8 +37,9 @@ type resolver struct {
 func (r *resolver) now() time.Time { return r.Now().UTC().Truncate(time.Microsecond) }
 
 type (
-	queryResolver    struct{ *resolver }
-	mutationResolver struct{ *resolver }
+	queryResolver        struct{ *resolver }
+	mutationResolver     struct{ *resolver }
+	subscriptionResolver struct{ *resolver }
 )
 
 // Query, Mutation and the others make up generated.ResolverRoot.
@@ -58,6 +61,9 @@ func (r *resolver) AccessPreview() generated.AccessPreviewResolver {
 }
 func (r *resolver) AccessChange() generated.AccessChangeResolver {
 	return &accessChangeResolver{r}
+}
+func (r *resolver) Subscription() generated.SubscriptionResolver {
+	return &subscriptionResolver{r}
 }
 func (r *resolver) RoleGrant() generated.RoleGrantResolver {
 	return &roleGrantResolver{r}

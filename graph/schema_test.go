@@ -257,7 +257,7 @@ func resolvedFields(schema *ast.Schema) []string {
 	root := reflect.TypeFor[generated.ResolverRoot]()
 	for i := range root.NumMethod() {
 		typ := root.Method(i)
-		if typ.Name == "Query" || typ.Name == "Mutation" {
+		if isRoot(typ.Name) {
 			continue
 		}
 		resolver := typ.Type.Out(0)

@@ -429,7 +429,8 @@ func (w *world) as(name string) context.Context {
 // run sends a query and returns the whole answer as a client gets it.
 func (w *world) run(ctx context.Context, query string, variables map[string]any) string {
 	w.t.Helper()
-	ctx = graphql.StartOperationTrace(ctx)
+	ctx, stop := context.WithCancel(graphql.StartOperationTrace(ctx))
+	defer stop() // of a subscription only the first payload counts
 	op, errs := w.exec.CreateOperationContext(ctx, &graphql.RawParams{Query: query, Variables: variables})
 	var response *graphql.Response
 	if errs != nil {

@@ -55,6 +55,8 @@ var twice = map[string]string{
 	"role_key":                copyOf("roles", "true", none{"name_key": "'other'"}),
 	"import_one_open":         copyOf("import_runs", "true", nil),
 	"sessions_token_hash_key": copyOf("sessions", "true", nil),
+	"tag_name":                copyOf("tags", "true", none{"name": "'vip'"}),
+	"conversation_tag":        copyOf("conversation_tags", "true", nil),
 	"user_email":              copyOf("users", "true", none{"setup_token_hash": "NULL"}),
 	"user_setup_token_hash":   copyOf("users", "true", none{"email_key": "'other'"}),
 }

@@ -131,6 +131,11 @@ func (b *builder) people() {
 	}
 	save(b, b.tx.Message.Create().SetAccountID(w.account).SetConversationID(v.ID).SetAuthorID(u.ID).
 		SetDirection(message.DirectionOUTBOUND).SetText("Hello").SetExternalID("x1").SetSentAt(noon))
+	save(b, b.tx.Note.Create().SetAccountID(w.account).SetConversationID(v.ID).SetAuthorID(u.ID).SetText("Call back").SetWrittenAt(noon))
+	tag := save(b, b.tx.Tag.Create().SetAccountID(w.account).SetName("VIP").SetNameKey("vip").SetCreatedAt(noon))
+	if b.err == nil {
+		save(b, b.tx.ConversationTag.Create().SetAccountID(w.account).SetConversationID(v.ID).SetTagID(tag.ID))
+	}
 	if b.err == nil {
 		_, b.err = b.tx.ExecContext(b.ctx, "INSERT INTO scopes (scope_id, box, sort_key, contact_id) VALUES ($1, 3, 1, $2)", w.child, c.ID)
 	}
@@ -147,6 +152,13 @@ func (b *builder) people() {
 	}
 	if b.err == nil {
 		_, b.err = b.tx.ExecContext(b.ctx, "INSERT INTO timers (kind, subject_id, account_id, due_at) VALUES ('DISTRIBUTE', $1, $2, 1)", w.child, w.account)
+	}
+	if b.err == nil {
+		_, b.err = b.tx.ExecContext(b.ctx, "INSERT INTO event_counters (account_id, last, secret) VALUES ($1, 1, $2)", w.account, make([]byte, 16))
+	}
+	if b.err == nil {
+		_, b.err = b.tx.ExecContext(b.ctx, `INSERT INTO events (account_id, sequence, at, kind, contact_id, conversation_id, message_id, group_id, user_id)
+			VALUES ($1, 1, $2, 'CONTACT', $3, 0, 0, 0, 0)`, w.account, noon, c.ID)
 	}
 }
 

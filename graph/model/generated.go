@@ -109,6 +109,18 @@ type AddNotePayload struct {
 	Note *generated.Note `json:"note"`
 }
 
+// What happened to the agents of a group, or to its queue.
+type AgentPanelChange struct {
+	// What it is to the viewer.
+	Change LiveChange `json:"change"`
+	// Opaque; give the last one as `since` to go on from here.
+	Position string `json:"position"`
+	// Id of the agent's card; null with STARTED and GAP, and when the queue of the group was updated.
+	AgentID *relay.ID `json:"agentId,omitempty"`
+	// The card as it is now; null when it has left, when `agentId` is null, and when the viewer does not see it any more.
+	Agent *bind.Agent `json:"agent,omitempty"`
+}
+
 // What waits in the groups of a panel: contacts that nobody serves, with an open conversation or never yet one.
 type AgentPanelQueue struct {
 	// How many.
@@ -229,6 +241,16 @@ type CloseConversationInput struct {
 type CloseConversationPayload struct {
 	// The conversation.
 	Conversation *generated.Conversation `json:"conversation"`
+}
+
+// What happened to a conversation.
+type ConversationChange struct {
+	// What it is to the viewer. After LEFT the stream ends.
+	Change LiveChange `json:"change"`
+	// Opaque; give the last one as `since` to go on from here.
+	Position string `json:"position"`
+	// The conversation as it is now; null when it has left.
+	Conversation *generated.Conversation `json:"conversation,omitempty"`
 }
 
 // Input of createContact.
@@ -528,6 +550,18 @@ type GroupTotals struct {
 	Closed int `json:"closed"`
 }
 
+// What happened to the tree of groups.
+type GroupTreeChange struct {
+	// What it is to the viewer. What is below a group that entered, left or was updated may have done so with it.
+	Change LiveChange `json:"change"`
+	// Opaque; give the last one as `since` to go on from here.
+	Position string `json:"position"`
+	// Id of the group; null with STARTED and GAP.
+	GroupID *relay.ID `json:"groupId,omitempty"`
+	// The group as it is now; null when it has left, with STARTED and GAP, and when the viewer does not see it any more.
+	Group *generated.Group `json:"group,omitempty"`
+}
+
 // Input of importRecords.
 type ImportRecordsInput struct {
 	// What the records are.
@@ -566,6 +600,18 @@ type ImportedRow struct {
 	SetupToken *string `json:"setupToken,omitempty"`
 	// Why it was refused.
 	Refusal *RowRefusal `json:"refusal,omitempty"`
+}
+
+// What happened to a box of the inbox.
+type InboxChange struct {
+	// What it is to the viewer.
+	Change LiveChange `json:"change"`
+	// Opaque; give the last one as `since` to go on from here.
+	Position string `json:"position"`
+	// Id of the contact; null with STARTED and GAP.
+	ContactID *relay.ID `json:"contactId,omitempty"`
+	// The contact as it is now; null when it has left, with STARTED and GAP, and when the viewer does not see it any more.
+	Contact *generated.Contact `json:"contact,omitempty"`
 }
 
 // Input of inviteUser.
@@ -620,6 +666,16 @@ type LogOutEverywherePayload struct {
 type LogOutPayload struct {
 	// Always true.
 	LoggedOut bool `json:"loggedOut"`
+}
+
+// What was said in a conversation.
+type MessageChange struct {
+	// What it is to the viewer: ENTERED for a message. After LEFT, of the conversation, the stream ends.
+	Change LiveChange `json:"change"`
+	// Opaque; give the last one as `since` to go on from here.
+	Position string `json:"position"`
+	// The message; null unless one was added.
+	Message *generated.Message `json:"message,omitempty"`
 }
 
 // A grant that holds a permission and does not give it somewhere.
@@ -1170,6 +1226,16 @@ type UpdateViewerPayload struct {
 	Viewer *bind.Viewer `json:"viewer"`
 }
 
+// What happened to the viewer.
+type ViewerChange struct {
+	// What it is: UPDATED when the user, their access or their sessions changed.
+	Change LiveChange `json:"change"`
+	// Opaque; give the last one as `since` to go on from here.
+	Position string `json:"position"`
+	// The viewer as they stand now.
+	Viewer *bind.Viewer `json:"viewer"`
+}
+
 // What keeps a grant from giving a permission somewhere: without it the grant would.
 type AccessObstacle string
 
@@ -1513,6 +1579,73 @@ func (e *InboxBox) UnmarshalJSON(b []byte) error {
 }
 
 func (e InboxBox) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+// What a subscription tells of what it is about.
+type LiveChange string
+
+const (
+	// Nothing happened: it is the first payload, and `position` says from where the stream goes on.
+	LiveChangeStarted LiveChange = "STARTED"
+	// Something may be missing, or what the viewer may see has changed: load anew what is shown. The stream goes on from `position`.
+	LiveChangeGap LiveChange = "GAP"
+	// It came into the viewer's sight: it is new, or it came from elsewhere.
+	LiveChangeEntered LiveChange = "ENTERED"
+	// It went out of the viewer's sight: it is gone, or it went elsewhere.
+	LiveChangeLeft LiveChange = "LEFT"
+	// It changed.
+	LiveChangeUpdated LiveChange = "UPDATED"
+)
+
+var AllLiveChange = []LiveChange{
+	LiveChangeStarted,
+	LiveChangeGap,
+	LiveChangeEntered,
+	LiveChangeLeft,
+	LiveChangeUpdated,
+}
+
+func (e LiveChange) IsValid() bool {
+	switch e {
+	case LiveChangeStarted, LiveChangeGap, LiveChangeEntered, LiveChangeLeft, LiveChangeUpdated:
+		return true
+	}
+	return false
+}
+
+func (e LiveChange) String() string {
+	return string(e)
+}
+
+func (e *LiveChange) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = LiveChange(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid LiveChange", str)
+	}
+	return nil
+}
+
+func (e LiveChange) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *LiveChange) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e LiveChange) MarshalJSON() ([]byte, error) {
 	var buf bytes.Buffer
 	e.MarshalGQL(&buf)
 	return buf.Bytes(), nil

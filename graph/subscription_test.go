@@ -1,0 +1,139 @@
+package graph_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	ent "canopy/ent/generated"
+	"canopy/graph"
+	"canopy/internal/testdb"
+	"canopy/relay"
+	"canopy/store"
+
+	"github.com/99designs/gqlgen/graphql"
+)
+
+// heardOf asks for everything of each subscription.
+var heardOf = map[string]string{
+	"inboxChanged":        `{ change position contactId contact { id name phone agent { name } } }`,
+	"conversationUpdated": `{ change position conversation { id subject agent { name } contact { name } closedAt } }`,
+	"messageAdded":        `{ change position message { id text author { name } } }`,
+	"groupTreeChanged":    `{ change position groupId group { id name parent { name } } }`,
+	"agentPanelChanged":   `{ change position agentId agent { id name load availability } }`,
+	"viewerChanged":       `{ change position viewer { user { name } permissions grants { role { name } } } }`,
+}
+
+// listener is somebody who has subscribed.
+type listener struct {
+	t    testing.TB
+	ctx  context.Context
+	next graphql.ResponseHandler
+	stop context.CancelFunc
+}
+
+// subscribe begins a subscription in the context of somebody. It ends with the test.
+func (w *world) subscribe(ctx context.Context, query string) *listener {
+	w.t.Helper()
+	ctx, stop := context.WithCancel(graphql.StartOperationTrace(ctx))
+	w.t.Cleanup(stop)
+	op, errs := w.exec.CreateOperationContext(ctx, &graphql.RawParams{Query: query})
+	if errs != nil {
+		w.t.Fatalf("%s: %v", query, errs)
+	}
+	next, ctx := w.exec.DispatchOperation(ctx, op)
+	return &listener{t: w.t, ctx: ctx, next: next, stop: stop}
+}
+
+// raw is the next response as a client gets it, "" when the stream is over.
+func (l *listener) raw() string {
+	l.t.Helper()
+	response := l.next(l.ctx)
+	if response == nil {
+		return ""
+	}
+	raw, err := json.Marshal(response)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return string(raw)
+}
+
+// hears fails the test unless the next payload is that one, its position left out.
+func (l *listener) hears(want string) (position string) {
+	l.t.Helper()
+	got := l.raw()
+	if i := strings.Index(got, `"position":"`); i >= 0 {
+		rest := got[i+len(`"position":"`):]
+		end := strings.IndexByte(rest, '"')
+		position, got = rest[:end], strings.Replace(got, `"position":"`+rest[:end]+`"`, `"position":"…"`, 1)
+	}
+	if got != want {
+		l.t.Fatalf("heard  %s\nwanted %s", got, want)
+	}
+	return position
+}
+
+// heardCompany is the company, in which conversations can be opened.
+func heardCompany(t testing.TB, db *store.DB, change ...func(*graph.Config)) *world {
+	t.Helper()
+	w := company(t, db, append(change, served)...)
+	w.write(func(ctx context.Context, tx *ent.Tx) error {
+		return tx.Account.Update().SetNextConversationNumber(w.numbers + 1).Exec(ctx)
+	})
+	return w
+}
+
+func inboxOf(box, more string) string {
+	return fmt.Sprintf(`subscription { inboxChanged(box: %s%s) { change position contactId contact { name agent { name } } } }`, box, more)
+}
+
+func inbox(change, id, contact string) string {
+	if id != "null" {
+		id = `"` + id + `"`
+	}
+	return fmt.Sprintf(`{"data":{"inboxChanged":{"change":"%s","position":"…","contactId":%s,"contact":%s}}}`, change, id, contact)
+}
+
+func TestInboxChanged(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *store.DB) {
+		w := heardCompany(t, db)
+		lee := w.id(relay.KindContact, "Lee")
+		queue := w.subscribe(w.as("bruno"), inboxOf("QUEUE", ""))
+		you := w.subscribe(w.as("ana"), inboxOf("YOU", ""))
+		hidden := w.subscribe(w.as("dora"), inboxOf("QUEUE", ""))
+		for _, l := range []*listener{queue, you, hidden} {
+			l.hears(inbox("STARTED", "null", "null"))
+		}
+		w.ask("ana", `mutation { claimContact(input: {contactId: "%s"}) { contact { id } } }`, lee)
+		queue.hears(inbox("LEFT", lee, "null"))
+		since := you.hears(inbox("ENTERED", lee, `{"name":"Lee","agent":{"name":"ana"}}`))
+		w.ask("ana", `mutation { sendMessage(input: {conversationId: "%s", text: "Hello"}) { message { id } } }`, w.id(relay.KindConversation, "Lee conversation"))
+		you.hears(inbox("UPDATED", lee, `{"name":"Lee","agent":{"name":"ana"}}`))
+
+		again := w.subscribe(w.as("ana"), inboxOf("YOU", `, since: "`+since+`"`))
+		again.hears(inbox("STARTED", "null", "null"))
+		again.hears(inbox("UPDATED", lee, `{"name":"Lee","agent":{"name":"ana"}}`))
+
+		w.ask("ana", `mutation { transferContact(input: {contactId: "%s", groupId: "%s"}) { contact { id } } }`, lee, w.id(relay.KindGroup, "root"))
+		hidden.hears(inbox("ENTERED", lee, `{"name":"Lee","agent":null}`))
+	})
+}
+
+func TestMessageAdded(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *store.DB) {
+		w := heardCompany(t, db)
+		kim := w.id(relay.KindConversation, "Kim conversation")
+		said := w.subscribe(w.as("ana"), fmt.Sprintf(`subscription { messageAdded(conversationId: "%s") { change message { text author { name } } } }`, kim))
+		said.hears(`{"data":{"messageAdded":{"change":"STARTED","message":null}}}`)
+		w.ask("ana", `mutation { sendMessage(input: {conversationId: "%s", text: "Hello"}) { message { id } } }`, kim)
+		said.hears(`{"data":{"messageAdded":{"change":"ENTERED","message":{"text":"Hello","author":{"name":"ana"}}}}}`)
+		w.ask("sue", `mutation { assignContact(input: {contactId: "%s", agentId: "%s"}) { contact { id } } }`, w.id(relay.KindContact, "Kim"), w.id(relay.KindAgent, "carla"))
+		said.hears(`{"data":{"messageAdded":{"change":"LEFT","message":null}}}`)
+		if rest := said.raw(); rest != "" {
+			t.Errorf("after LEFT the stream goes on: %s", rest)
+		}
+	})
+}
