@@ -83,6 +83,14 @@ var everything = []string{
 		relay.NewID(relay.KindRole, 7), relay.NewID(relay.KindUser, 2), relay.NewID(relay.KindRole, 3)),
 	fmt.Sprintf(`{ previewDeactivateUser(input: {userId: "%s"}) { token handedOver more contacts { waits contact { name agent { name } } agent { name } group { name } } } }`,
 		relay.NewID(relay.KindUser, 5)),
+	fmt.Sprintf(`{ agentPanel(groupId: "%s", below: true) { group { name } queue { waiting oldestSince } heldByLeavers agents(first: 2) { totalCount pageInfo { hasNextPage }
+		edges { cursor node { state } } nodes { agent { name homeGroup { name } } state pausedSince load capacity { value own setBy { name } } lastActivityAt } } } }`,
+		relay.NewID(relay.KindGroup, 2)),
+	fmt.Sprintf(`{ groupReport(groupId: "%s", from: "2027-02-27T00:00:00Z", to: "2027-03-03T00:00:00Z", timeZone: "America/Sao_Paulo") {
+		group { name } buckets { from to numbers { ...n } } total { ...n } own { ...n } groups { group { name parent { name } } numbers { ...n } } otherGroups { open }
+		agents { agent { name load } numbers { ...n } } otherAgents { open } } }
+		fragment n on ReportNumbers { arrivals taken passedOn closed open waiting firstResponse { count average median p90 } resolution { count average median p90 } }`,
+		relay.NewID(relay.KindGroup, 2)),
 	`{ permissionChart { modules { module permissions { permission description holders { roleKey roleName scope } } } } }`,
 }
 
