@@ -266,7 +266,7 @@ func (s *Service) UpdateConversation(ctx context.Context, in UpdateConversation)
 		if updated, err = change.Save(ctx); err != nil {
 			return fmt.Errorf("desk: changing conversation %d: %w", c.ID, err)
 		}
-		if err := j.publishConversation(ctx, c); err != nil {
+		if err := j.publishWork(ctx, h, c); err != nil {
 			return err
 		}
 		return j.record(ctx, "CONVERSATION_UPDATED", relay.KindConversation, c.ID, before, after, "")

@@ -164,7 +164,10 @@ func (j *job) end(ctx context.Context, c *ent.Conversation, why *conversation.Cl
 	if err != nil {
 		return err
 	}
-	return errors.Join(j.unmark(ctx, c.ID), j.publishConversation(ctx, c))
+	if err := j.unmark(ctx, c.ID); err != nil {
+		return err
+	}
+	return j.publishConversation(ctx, c)
 }
 
 // begin inserts the next conversation of the contact. The agent is 0 while it waits, the opener 0 when the contact

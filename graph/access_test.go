@@ -69,6 +69,8 @@ var table = []access{
 	{"users", ``, `USERS_VIEW somewhere`, nil},
 	{"agent", `id: "P tom"`, ``, nil},
 	{"agents", ``, ``, nil},
+	{"agentPanel", `groupId: "G branch"`, `AGENT_PANEL_VIEW at G branch`, nil},
+	{"groupReport", `groupId: "G branch", from: "2027-02-01T00:00:00Z", to: "2027-04-01T00:00:00Z"`, `ANALYTICS_VIEW at G branch`, nil},
 	{"role", `id: "R Reader"`, ``, nil},
 	{"roles", ``, ``, nil},
 	{"roleGrants", ``, `ROLES_VIEW somewhere`, nil},
@@ -81,6 +83,7 @@ var table = []access{
 	{"previewMoveUser", `input: {userId: "U tom", homeGroupId: "G annex"}`, `ACCESS_EXPLAIN, USERS_EDIT at U tom, USERS_EDIT at G annex, ROLES_ASSIGN at G annex`, nil},
 	{"previewRoleChange", `input: {roleId: "R Reader", description: "Reads."}`, `ACCESS_EXPLAIN, ROLES_MANAGE`, nil},
 	{"previewGrant", `input: {userId: "U tom", roleId: "R DEVELOPER"}`, `ACCESS_EXPLAIN, ROLES_ASSIGN at U tom`, nil},
+	{"previewDeactivateUser", `input: {userId: "U tom"}`, `USERS_DEACTIVATE at U tom`, nil},
 	{"contact", `id: "C Carol"`, ``, nil},
 	{"contacts", ``, ``, nil},
 	{"inbox", `box: QUEUE`, ``, nil},
@@ -115,6 +118,9 @@ var table = []access{
 	{"reactivateUser", `input: {userId: "U mia"}`, `USERS_DEACTIVATE at U mia`, nil},
 	{"deleteUser", `input: {userId: "U mia"}`, `USERS_DELETE at U mia`, nil},
 	{"updateAgentSettings", `input: {agentId: "P tom", capacity: 3}`, `AGENT_SETTINGS_EDIT at P tom`, nil},
+	{"startCover", `input: {agentId: "P tom", toAgentId: "P AGENT who serves", until: "2027-03-02T00:00:00Z"}`,
+		`AGENT_SETTINGS_EDIT at P tom, CONVERSATIONS_ASSIGN at G branch`, nil},
+	{"endCover", `input: {agentId: "P kai"}`, `AGENT_SETTINGS_EDIT at P kai, CONVERSATIONS_ASSIGN at G branch`, nil},
 	{"grantRole", `input: {userId: "U tom", roleId: "R DEVELOPER"}`, `ROLES_ASSIGN at U tom`, nil},
 	{"revokeRole", `input: {grantId: "N tom AGENT"}`, `ROLES_ASSIGN at N tom AGENT`, nil},
 	{"createRole", `input: {name: "New", pairs: [{permission: GROUPS_VIEW, scope: SUBTREE}]}`, `ROLES_MANAGE`, nil},
@@ -171,7 +177,7 @@ const password = "correct horse battery"
 // stage is the world of the table:
 //
 //	root            MANUAL
-//	├ branch        tom and mia, who are looked at; everybody "inside"; contacts Carol, Zoe (closed) and Wade (waits)
+//	├ branch        tom, mia and kai, who are looked at; everybody "inside"; contacts Carol, Zoe (closed) and Wade (waits)
 //	│ ├ desk        empty
 //	│ └ annex       empty
 //	└ elsewhere     everybody "outside"
@@ -184,6 +190,8 @@ func stage(t testing.TB, db *store.DB) *world {
 	w.user("tom", "branch", authz.RoleAgent)
 	w.user("mia", "branch", authz.RoleAgent)
 	w.user("ida", "branch")
+	w.user("kai", "branch", authz.RoleAgent)
+	w.cover("kai", "tom", 1)
 	for _, viewer := range viewersOfTable() {
 		key, where, _ := strings.Cut(viewer, " ")
 		home := "branch"
@@ -327,6 +335,20 @@ func (w *world) call(schema *ast.Schema, row access, selection string) string {
 	return fmt.Sprintf("%s { %s%s %s }", operation, row.field, text, selection)
 }
 
+// roots are the types of root fields, by the word that begins an operation on them.
+func roots(schema *ast.Schema) map[string]*ast.Definition {
+	return map[string]*ast.Definition{"query": schema.Query, "mutation": schema.Mutation, "subscription": schema.Subscription}
+}
+
+func rootField(schema *ast.Schema, name string) (operation string, field *ast.FieldDefinition) {
+	for operation, def := range roots(schema) {
+		if field := def.Fields.ForName(name); field != nil {
+			return operation, field
+		}
+	}
+	return "", nil
+}
+
 // selectionOf is what is asked of the answer: where one of many is answered by itself, why it was refused.
 func selectionOf(row access) string {
 	if isBulk(row.field) {
@@ -342,20 +364,6 @@ func isBulk(field string) bool {
 
 // refusalOfItem finds the refusal of the only item in an answer.
 var refusalOfItem = regexp.MustCompile(`"items":\[\{"refusal":\{"code":"(\w+)","reason":(?:null|"(\w*)"),"permission":(?:null|"(\w*)")\}\}\]`)
-
-// roots are the types of root fields, by the word that begins an operation on them.
-func roots(schema *ast.Schema) map[string]*ast.Definition {
-	return map[string]*ast.Definition{"query": schema.Query, "mutation": schema.Mutation, "subscription": schema.Subscription}
-}
-
-func rootField(schema *ast.Schema, name string) (operation string, field *ast.FieldDefinition) {
-	for operation, def := range roots(schema) {
-		if field := def.Fields.ForName(name); field != nil {
-			return operation, field
-		}
-	}
-	return "", nil
-}
 
 // heard is an answer as the table writes it. What one of many was refused for counts as if it had been asked for alone.
 func heard(t testing.TB, answer string) string {

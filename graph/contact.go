@@ -169,6 +169,7 @@ func (r *resolver) contactLoaders() map[string]anyLoader {
 		"conversation":      loader[*ent.Contact, *ent.Conversation]{numberOfNode[*ent.Contact], r.lastConversations},
 		"conversations":     toMany[*ent.Contact](r, conversations, func(v *ent.Conversation) int64 { return v.ContactID }),
 		"assignments":       toMany[*ent.Contact](r, assignments, func(a *ent.ContactAssignment) int64 { return a.ContactID }),
+		"history":           toMany[*ent.Contact](r, nested[*ent.HistoryEntry]{list: historyOldestFirst(), relation: ofContact}, func(e *ent.HistoryEntry) int64 { return e.ContactID }),
 		"viewerPermissions": loader[*ent.Contact, []authz.Permission]{numberOfNode[*ent.Contact], r.contactPermissions},
 	}
 }
@@ -178,6 +179,7 @@ func (r *resolver) contactAssignmentLoaders() map[string]anyLoader {
 		"contact":    toOne(r, contactRows, to(func(a *ent.ContactAssignment) int64 { return a.ContactID })),
 		"agent":      toOne(r, agentRows, to(func(a *ent.ContactAssignment) int64 { return a.UserID })),
 		"assignedBy": toOne(r, agentRows, func(a *ent.ContactAssignment) *int64 { return a.AssignedByID }),
+		"origin":     loader[*ent.ContactAssignment, *ent.HistoryEntry]{numberOfNode[*ent.ContactAssignment], r.origins},
 	}
 }
 

@@ -84,7 +84,7 @@ func kindOf(a idArgument) []relay.Kind {
 		return []relay.Kind{relay.KindGroup}
 	case "userId":
 		return []relay.Kind{relay.KindUser}
-	case "agentId", "handoverAgentId":
+	case "agentId", "toAgentId", "handoverAgentId":
 		return []relay.Kind{relay.KindAgent, relay.KindUser}
 	case "roleId", "roleIds", "mayGive":
 		return []relay.Kind{relay.KindRole}
@@ -105,6 +105,7 @@ func kindOf(a idArgument) []relay.Kind {
 var allKinds = []relay.Kind{
 	relay.KindAccount, relay.KindGroup, relay.KindUser, relay.KindAgent, relay.KindRole, relay.KindRoleGrant, relay.KindSession,
 	relay.KindContact, relay.KindContactAssignment, relay.KindConversation, relay.KindMessage, relay.KindAuditEvent, relay.KindGroupRequest, relay.KindGroupMove,
+	relay.KindHistoryEntry,
 	relay.KindNote, relay.KindTag,
 }
 
@@ -142,6 +143,9 @@ func (w *world) literal(schema *ast.Schema, name string, typ *ast.Type, path []s
 	case "Boolean":
 		return "true"
 	case "Time":
+		if name == "to" { // of what begins at the moment below
+			return `"2027-03-02T09:30:00Z"`
+		}
 		return `"2027-03-01T09:30:00Z"`
 	}
 	if name == "email" {
@@ -167,6 +171,8 @@ func (w *world) known(argument string) string {
 		return w.id(relay.KindUser, "ana")
 	case "agentId":
 		return w.id(relay.KindAgent, "bruno")
+	case "toAgentId":
+		return w.id(relay.KindAgent, "ana")
 	case "roleId", "roleIds":
 		return w.id(relay.KindRole, authz.RoleAgent)
 	case "grantId":

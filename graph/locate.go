@@ -154,7 +154,7 @@ func named(argument string) string {
 		return "group"
 	case "userId":
 		return "user"
-	case "agentId", "handoverAgentId":
+	case "agentId", "toAgentId", "handoverAgentId":
 		return "agent"
 	case "roleId", "roleIds", "mayGive":
 		return "role"
