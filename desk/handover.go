@@ -8,6 +8,7 @@ import (
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/contact"
 	"canopy/ent/generated/contactassignment"
+	"canopy/ent/generated/group"
 	"canopy/refusal"
 	"canopy/tree"
 
@@ -22,8 +23,8 @@ const (
 )
 
 // HandOver takes the contacts with an open conversation from a user who is leaving, within the transaction of their
-// leaving, and returns how many there were: to the agent, or into the queue of the leaver's home group. What a method
-// would distribute waits there. Contacts without an open conversation stay with the leaver until they return
+// leaving, and returns how many there were: to the agent, into the queue of the leaver's home group, or to whom the
+// method of that group gives them. Contacts without an open conversation stay with the leaver until they return
 // (ruling 10).
 //
 // The caller has checked that the viewer in the context may do it, and has written the leaver's new status: that
@@ -40,16 +41,55 @@ func (s *Service) HandOver(ctx context.Context, tx *ent.Tx, leaver *ent.User, me
 	}
 	// Who deactivates users need not see what those serve.
 	trusted := authz.Trusted(ctx)
+	var line *line
+	switch method {
+	case HandOverByMethod:
+		line, err = j.lineFor(trusted, leaver.HomeGroupID)
+	case HandOverToQueue:
+		j.queueOnly = true
+	}
+	if err != nil {
+		return 0, err
+	}
 	contacts, err := j.openWith(trusted, leaver, to.group)
 	if err != nil {
 		return 0, err
 	}
 	for _, c := range contacts {
+		if method == HandOverByMethod {
+			if to.taker, err = j.taker(trusted, line); err != nil {
+				return 0, err
+			}
+		}
 		if err := j.handOver(trusted, c.ID, to); err != nil {
 			return 0, err
 		}
 	}
 	return len(contacts), j.finish(ctx)
+}
+
+// lineFor is the line of a group with all of its agents held, nil where everything waits.
+func (j *job) lineFor(ctx context.Context, groupID int64) (*line, error) {
+	s, err := j.settings(ctx, groupID)
+	if err != nil || s.AssignmentMode.Value == group.AssignmentModeMANUAL {
+		return nil, err
+	}
+	l, err := j.line(ctx, groupID, s)
+	if err != nil {
+		return nil, err
+	}
+	return l, j.holdAll(ctx, l)
+}
+
+// taker is who of the line takes the next contact.
+func (j *job) taker(ctx context.Context, l *line) (*prepared, error) {
+	if l == nil {
+		return nil, nil
+	}
+	p := &prepared{line: l}
+	var err error
+	p.agent, p.considered, err = j.next(ctx, l, nil)
+	return p, err
 }
 
 // successor is who takes over.

@@ -60,22 +60,25 @@ func (j *job) give(ctx context.Context, h *held, agent *ent.User, by how) (*ent.
 	return a, j.settle(ctx, h, to)
 }
 
-// release leaves the contact waiting in the group. What was waiting before has waited since then.
-func (j *job) release(ctx context.Context, h *held, groupID int64) error {
-	to := h.stand()
-	to.group, to.agent = groupID, 0
-	if h.agent() != 0 {
-		to.waiting = j.now
+// release lets the contact fall back to the group, whose method decides. What was waiting before has waited since then.
+func (j *job) release(ctx context.Context, h *held, groupID int64, p *prepared) error {
+	to, next := h.stand(), int64(0)
+	to.group = groupID
+	if c := p.gives(groupID); c != nil {
+		next = c.ID
 	}
-	renewed, err := j.passOn(ctx, h, 0)
+	renewed, err := j.passOn(ctx, h, next)
 	if err != nil {
 		return err
 	}
 	if renewed {
 		to.activity = j.now
 	}
-	if err := j.unassign(ctx, h); err != nil {
+	if to, err = j.fallBack(ctx, h, to, p); err != nil {
 		return err
+	}
+	if from := h.agent(); from != 0 && to.agent == 0 {
+		to.asked = append([]int64{from}, to.asked...) // who has given it away does not get it back
 	}
 	return j.settle(ctx, h, to)
 }
@@ -177,14 +180,26 @@ func (j *job) assign(ctx context.Context, h *held, userID int64, by how) (*ent.C
 	}
 	create := j.assignment(h.ID, userID, by)
 	if h.agent() == 0 && !h.arriving { // who arrives with an agent has been in nobody's queue
-		create.SetTakenFromGroupID(h.GroupID)
+		create.SetTakenFromGroupID(h.GroupID).SetNillableEscalatedToID(h.EscalatedToID)
+		if to := h.offered(j.now); to != 0 {
+			create.SetOfferedToID(to)
+		}
 	}
-	return create.Save(authz.Trusted(ctx))
+	a, err := create.Save(authz.Trusted(ctx))
+	if err != nil || by.method == contactassignment.MethodROUND_ROBIN {
+		return a, err
+	}
+	_, err = j.takesTurn(ctx, userID)
+	return a, err
 }
 
 func (j *job) assignment(contactID, userID int64, by how) *ent.ContactAssignmentCreate {
-	return j.tx.ContactAssignment.Create().SetAccountID(j.viewer.AccountID).SetContactID(contactID).SetUserID(userID).
-		SetNillableAssignedByID(j.author()).SetMethod(by.method).SetExplanation(by.explanation).SetStartedAt(j.now)
+	create := j.tx.ContactAssignment.Create().SetAccountID(j.viewer.AccountID).SetContactID(contactID).SetUserID(userID).
+		SetMethod(by.method).SetExplanation(by.explanation).SetStartedAt(j.now)
+	if by.method != contactassignment.MethodROUND_ROBIN {
+		create.SetNillableAssignedByID(j.author())
+	}
+	return create
 }
 
 // unassign ends the present assignment, if there is one.
@@ -196,13 +211,13 @@ func (j *job) unassign(ctx context.Context, h *held) error {
 		SetEndedAt(j.now).Exec(authz.Trusted(ctx))
 }
 
-// open opens a conversation on a contact that has none open. It goes to whoever serves the contact, as long as they
-// do serve; else to the opener, if they serve; else the contact waits in its group. The opener is nil when the
-// contact itself wrote.
-func (j *job) open(ctx context.Context, h *held, opener *ent.User, subject string) (*ent.Conversation, error) {
+// open opens a conversation on a contact that has none open. When a user does, it goes to whoever serves the contact, as
+// long as they do serve; else to the opener, if they serve. When the contact itself wrote (the opener is nil) it goes
+// back to whoever serves it, if that was prepared. In all other cases the method of its group decides.
+func (j *job) open(ctx context.Context, h *held, opener *ent.User, subject string, p *prepared) (*ent.Conversation, error) {
 	to := h.stand()
 	to.state, to.activity = tree.Open, j.now
-	stays, err := j.staysWithAgent(ctx, h)
+	stays, err := j.staysWithAgent(ctx, h, opener, p)
 	if err != nil {
 		return nil, err
 	}
@@ -216,10 +231,7 @@ func (j *job) open(ctx context.Context, h *held, opener *ent.User, subject strin
 		to.group, to.agent = opener.HomeGroupID, opener.ID
 		_, err = j.assign(ctx, h, opener.ID, how{method: contactassignment.MethodOPENED, explanation: "The agent opened a conversation with the contact, which nobody served."})
 	default:
-		if h.agent() != 0 {
-			to.agent, to.waiting = 0, j.now
-		}
-		err = j.unassign(ctx, h)
+		to, err = j.fallBack(ctx, h, to, p)
 	}
 	if err != nil {
 		return nil, err
@@ -231,10 +243,13 @@ func (j *job) open(ctx context.Context, h *held, opener *ent.User, subject strin
 	return c, j.settle(ctx, h, to)
 }
 
-// staysWithAgent says whether the contact has an agent who still serves.
-func (j *job) staysWithAgent(ctx context.Context, h *held) (bool, error) {
-	if h.agent() == 0 {
+// staysWithAgent says whether the contact has an agent who goes on serving it.
+func (j *job) staysWithAgent(ctx context.Context, h *held, opener *ent.User, p *prepared) (bool, error) {
+	switch {
+	case h.agent() == 0:
 		return false, nil
+	case opener == nil:
+		return p != nil && p.back == h.agent(), nil
 	}
 	return j.serves(ctx, h.agent())
 }

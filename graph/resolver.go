@@ -75,6 +75,9 @@ func (r *resolver) GroupRequest() generated.GroupRequestResolver {
 func (r *resolver) ContactAssignment() generated.ContactAssignmentResolver {
 	return &contactAssignmentResolver{r}
 }
+func (r *resolver) Offer() generated.OfferResolver {
+	return &offerResolver{r}
+}
 func (r *resolver) BooleanSetting() generated.BooleanSettingResolver {
 	return &booleanSettingResolver{r}
 }
@@ -94,6 +97,7 @@ func (r *resolver) allLoaders() map[string]map[string]anyLoader {
 		"Agent":             r.agentLoaders(),
 		"AuditEvent":        r.auditEventLoaders(),
 		"Contact":           r.contactLoaders(),
+		"Offer":             {"agent": r.offerAgents()},
 		"ContactAssignment": r.contactAssignmentLoaders(),
 		"Conversation":      r.conversationLoaders(),
 		"Group":             r.groupLoaders(),

@@ -7,7 +7,8 @@ import (
 )
 
 // On PostgreSQL locks are taken in this order, each by a statement of its own, so that what is read afterwards is
-// read as it stands once the lock is held: the account's advisory lock; users; groups, in the order of their ids; contacts;
+// read as it stands once the lock is held: the account's advisory lock; that of
+// distribution in a group; users; groups, in the order of their ids; contacts;
 // counters, in the order of their ids, last. SQLite admits one writing transaction at a time and needs none of it.
 
 // LockShared keeps branches of the account from being moved, walled or deleted until the transaction ends. Create
@@ -21,6 +22,19 @@ func LockShared(ctx context.Context, c Conn, accountID int64) error {
 // before it reads.
 func LockExclusive(ctx context.Context, c Conn, accountID int64) error {
 	return lockAccount(ctx, c, "pg_advisory_xact_lock", accountID)
+}
+
+// LockDistribution makes the transaction the only one that gives out contacts to the agents of the group by its method,
+// until it ends. It comes before all other locks but the account's.
+func LockDistribution(ctx context.Context, c Conn, groupID int64) error {
+	if !isPostgres(c) {
+		return nil
+	}
+	query := "SELECT pg_advisory_xact_lock(hashtextextended('canopy.distribution.' || current_schema(), $1))"
+	if _, err := exec(ctx, c, query, groupID); err != nil {
+		return fmt.Errorf("locking the distribution of group %d: %w", groupID, err)
+	}
+	return nil
 }
 
 func lockAccount(ctx context.Context, c Conn, function string, accountID int64) error {
