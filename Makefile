@@ -34,8 +34,8 @@ SOAK      ?= 1m
 SOAK_SEED ?=
 
 .PHONY: soak
-soak: ## let 8 workers do everything at once for SOAK (1m) on each database, and look for faults; SOAK_SEED repeats a run
-	PACKAGES=./doctor CANOPY_SOAK=$(SOAK) CANOPY_SOAK_SEED=$(SOAK_SEED) ./scripts/test.sh -count=1 -v -run TestAMixOfEverything
+soak: ## let 8 workers do everything at once, and 16 agents claim one queue, for SOAK (1m) each on each database, and look for faults
+	PACKAGES=./doctor CANOPY_SOAK=$(SOAK) CANOPY_SOAK_SEED=$(SOAK_SEED) ./scripts/test.sh -count=1 -v -run 'TestAMixOfEverything|TestSixteenAgents'
 
 PROVE      ?= 2000000
 PROVE_SEED ?=

@@ -167,6 +167,7 @@ func (j *job) received(ctx context.Context, m *ent.Message, c *ent.Conversation,
 
 func (j *job) receive(ctx context.Context, in ReceiveMessage, from person, groupID int64) (*Received, error) {
 	trusted := authz.Trusted(ctx)
+	j.hears = true
 	h, taker, err := j.sender(trusted, from, groupID)
 	if err != nil {
 		return nil, err
@@ -195,6 +196,9 @@ func (j *job) hear(ctx context.Context, h *held, p *prepared) (*ent.Conversation
 	}
 	c, err := j.openOf(ctx, h)
 	if err != nil {
+		return nil, err
+	}
+	if err := j.wake(ctx, c, "The contact wrote."); err != nil {
 		return nil, err
 	}
 	return c, j.touch(ctx, h)
@@ -234,7 +238,7 @@ func (j *job) holdSender(ctx context.Context, c *ent.Contact, from person, group
 		return j.arrive(ctx, at, from)
 	}
 	if c.AssignedUserID != nil {
-		if _, err := j.holdUser(ctx, *c.AssignedUserID); err != nil {
+		if err := j.holdServing(ctx, *c.AssignedUserID); err != nil {
 			return nil, err
 		}
 	}

@@ -143,6 +143,11 @@ func TestAReturningContactGoesToItsAgentWithinTheTimeAndAsLongAsTheyAreAvailable
 				t.Fatal(why)
 			}
 		}
+		w.set("sales", func(u *ent.GroupUpdateOne) { u.ClearReassignAfter() })
+		w.closes(c)
+		w.away("ana")
+		w.says("kim", nil)
+		w.isServedBy(c, "ana") // where nobody has said for how long
 		w.closes(c)
 		w.changeUser("ana", func(u *ent.UserUpdateOne) { u.SetStatus(user.StatusDEACTIVATED) })
 		w.says("kim", nil)

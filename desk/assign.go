@@ -43,7 +43,7 @@ func (s *Service) AssignContact(ctx context.Context, in AssignContact) (*Assigne
 func assigning() passing {
 	return passing{
 		permission: authz.ConversationsAssign, action: "CONTACT_ASSIGNED",
-		how: how{method: contactassignment.MethodASSIGNED, explanation: "Somebody who decides who serves the contact chose the agent."},
+		how: how{method: contactassignment.MethodASSIGNED, explanation: "It was decided by somebody who may say who serves the contact."},
 	}
 }
 
@@ -51,7 +51,7 @@ func assigning() passing {
 func (s *Service) TransferContact(ctx context.Context, in TransferContact) (*Assigned, error) {
 	return s.pass(ctx, AssignContact(in), passing{
 		permission: authz.ConversationsTransfer, action: "CONTACT_TRANSFERRED",
-		how: how{method: contactassignment.MethodTRANSFERRED, explanation: "It was passed on to the agent."},
+		how: how{method: contactassignment.MethodTRANSFERRED, explanation: "It was passed on."},
 	})
 }
 
@@ -127,7 +127,7 @@ func (j *job) passTo(ctx context.Context, h *held, to receiver, by how) (*ent.Co
 	if to.agent != nil {
 		return j.give(ctx, h, to.agent, by)
 	}
-	return nil, j.release(ctx, h, to.group, to.taker)
+	return nil, j.release(ctx, h, to.group, to.taker, by)
 }
 
 // prepareRelease prepares who takes a contact that is sent to a group; not who serves it now.

@@ -8,6 +8,7 @@ import (
 	"canopy/authz"
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/contact"
+	"canopy/ent/generated/historyentry"
 	"canopy/internal/optional"
 	"canopy/refusal"
 	"canopy/relay"
@@ -92,8 +93,11 @@ func (s *Service) CreateContact(ctx context.Context, in CreateContact) (*ent.Con
 		if err != nil {
 			return err
 		}
-		to, err := j.fallBack(ctx, h, h.stand(), taker)
+		to, news, err := j.fallBack(ctx, h, h.stand(), taker)
 		if err != nil {
+			return err
+		}
+		if err := j.tellIf(ctx, h, news); err != nil {
 			return err
 		}
 		if err := j.settle(authz.Trusted(ctx), h, to); err != nil {
@@ -138,9 +142,14 @@ func (j *job) arriveAll(ctx context.Context, arrivals []arrival) ([]*ent.Contact
 		return nil, fmt.Errorf("desk: creating contacts: %w", err)
 	}
 	events := make([]audit.Event, len(contacts))
+	news := make([]*ent.HistoryEntryCreate, len(contacts))
 	for i, c := range contacts {
+		news[i] = j.entry(c.ID, told{kind: historyentry.KindARRIVED, how: how{explanation: "The contact arrived in the group."}, group: c.ArrivalGroupID})
 		events[i] = j.event("CONTACT_CREATED", relay.KindContact, c.ID, nil, audit.Fields{"name": c.Name, "phone": c.Phone,
 			"email": c.Email, "group": ref(relay.KindGroup, c.ArrivalGroupID)}, "")
+	}
+	if err := j.tx.HistoryEntry.CreateBulk(news...).Exec(authz.Trusted(ctx)); err != nil {
+		return nil, fmt.Errorf("desk: beginning the histories of contacts: %w", err)
 	}
 	return contacts, audit.Record(ctx, j.tx, events...)
 }

@@ -2,12 +2,15 @@ package desk
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	"canopy/audit"
 	"canopy/authz"
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/contact"
 	"canopy/ent/generated/conversation"
+	"canopy/ent/generated/historyentry"
 	"canopy/refusal"
 	"canopy/relay"
 	"canopy/tree"
@@ -33,8 +36,19 @@ type Started struct {
 	Conversation *ent.Conversation
 }
 
-// CloseConversation names the conversation to close.
-type CloseConversation struct{ ConversationID int64 }
+// CloseConversation names the conversation to close, and says why, if at all.
+type CloseConversation struct {
+	ConversationID int64
+	Reason         *conversation.CloseReason
+	Note           string
+}
+
+// UpdateConversation is what to change of a conversation; what is nil stays.
+type UpdateConversation struct {
+	ConversationID int64
+	Subject        *string
+	Priority       *conversation.Priority
+}
 
 // OpenConversation opens a conversation with a contact that has none open (ruling 9). The answer is nil when the
 // viewer does not see it.
@@ -191,21 +205,97 @@ func (s *Service) CloseConversation(ctx context.Context, in CloseConversation) (
 		if err := j.may(authz.ConversationsClose, h); err != nil {
 			return err
 		}
+		note, err := in.check()
+		if err != nil {
+			return err
+		}
 		if c.ClosedAt != nil {
 			return errNotOpen()
 		}
-		if closed, err = c.Update().SetClosedAt(j.now).SetClosedByID(j.viewer.UserID).Save(ctx); err != nil {
+		if err := j.end(ctx, c, in.Reason, note); err != nil {
+			return err
+		}
+		if closed, err = j.conversation(ctx, c.ID); err != nil {
 			return err
 		}
 		to := h.stand()
 		to.state, to.activity = tree.Closed, j.now
+		if err := j.tell(ctx, h, told{kind: historyentry.KindCLOSED, how: how{explanation: "The conversation was closed. Its agent keeps the contact."},
+			agent: to.agent, group: to.group, talk: talk{open: c.ID}}); err != nil {
+			return err
+		}
 		if err := j.settle(ctx, h, to); err != nil {
 			return err
 		}
-		return j.record(ctx, "CONVERSATION_CLOSED", relay.KindConversation, c.ID,
-			audit.Fields{"open": true}, audit.Fields{"open": false}, "")
+		after := audit.Fields{"open": false}
+		if in.Reason != nil { // what the note says is about a person, and goes with the conversation
+			after["closeReason"] = *in.Reason
+		}
+		return j.record(ctx, "CONVERSATION_CLOSED", relay.KindConversation, c.ID, audit.Fields{"open": true}, after, "")
 	})
 	return closed, err
+}
+
+// check refuses the reasons that are Canopy's own, and returns the note as it is stored.
+func (in CloseConversation) check() (string, error) {
+	if in.Reason != nil && (*in.Reason == conversation.CloseReasonSILENT || *in.Reason == conversation.CloseReasonTRANSFERRED ||
+		*in.Reason == conversation.CloseReasonHANDED_OVER) {
+		return "", refusal.BadInput("input.closeReason",
+			"%s says that Canopy closed the conversation. Choose RESOLVED, NO_REPLY, SPAM, DUPLICATE or OTHER.", *in.Reason)
+	}
+	note := strings.TrimSpace(in.Note)
+	if length(note) > maxCloseNote || !writable(note) {
+		return "", refusal.BadInput("input.closeNote", "A note on closing has at most %d characters.", maxCloseNote)
+	}
+	return note, nil
+}
+
+// UpdateConversation changes subject or priority, also of a closed conversation. When nothing changes nothing is
+// recorded.
+func (s *Service) UpdateConversation(ctx context.Context, in UpdateConversation) (*ent.Conversation, error) {
+	var updated *ent.Conversation
+	err := s.write(ctx, func(ctx context.Context, j *job) error {
+		h, c, err := j.holdConversation(ctx, in.ConversationID)
+		if err != nil {
+			return err
+		}
+		if err := j.mayWork(h); err != nil {
+			return err
+		}
+		before, after, change := audit.Fields{}, audit.Fields{}, c.Update()
+		if in.Subject != nil {
+			subject, err := checkSubject("input.subject", *in.Subject)
+			if err != nil {
+				return err
+			}
+			if subject != c.Subject {
+				change.SetSubject(subject)
+				before["subject"], after["subject"] = c.Subject, subject
+			}
+		}
+		if in.Priority != nil && *in.Priority != c.Priority {
+			change.SetPriority(*in.Priority)
+			before["priority"], after["priority"] = c.Priority, *in.Priority
+		}
+		updated = c
+		if len(after) == 0 {
+			return nil
+		}
+		if updated, err = change.Save(ctx); err != nil {
+			return fmt.Errorf("desk: changing conversation %d: %w", c.ID, err)
+		}
+		return j.record(ctx, "CONVERSATION_UPDATED", relay.KindConversation, c.ID, before, after, "")
+	})
+	return updated, err
+}
+
+// mayWork lets those work on a contact's conversations who serve it, and those who supervise who does. Either of two
+// permissions is enough, so no directive can ask for it.
+func (j *job) mayWork(h *held) error {
+	if j.viewer.Can(authz.ConversationsAssign, h.target(j.now)) {
+		return nil
+	}
+	return j.may(authz.ConversationsReply, h)
 }
 
 func errNotOpen() error {

@@ -14,7 +14,9 @@ import (
 	"canopy/ent/generated/contact"
 	"canopy/ent/generated/contactassignment"
 	"canopy/ent/generated/conversation"
+	"canopy/ent/generated/cover"
 	"canopy/ent/generated/group"
+	"canopy/ent/generated/historyentry"
 	"canopy/ent/generated/predicate"
 	"canopy/ent/generated/user"
 	"canopy/ent/rule"
@@ -39,8 +41,9 @@ type line struct {
 // candidate is an agent of a line.
 type candidate struct {
 	*ent.User
-	load int  // contacts with an open conversation that they serve, and offers that they have
-	held bool // kept from changing until the transaction ends
+	load    int  // contacts with an open conversation that they serve, and offers that they have
+	covered bool // somebody else serves, for a time, what comes to them
+	held    bool // kept from changing until the transaction ends
 }
 
 // line loads the line of a group. To be called before anything else is locked.
@@ -66,8 +69,14 @@ func (j *job) line(ctx context.Context, groupID int64, s tree.Settings) (*line, 
 	if err != nil {
 		return nil, err
 	}
+	away, err := j.tx.Cover.Query().Where(cover.AccountID(j.viewer.AccountID), cover.EndedAtIsNil(), cover.EndsAtGT(j.now),
+		cover.HasUserWith(user.HomeGroupID(groupID))).All(authz.Trusted(ctx))
+	if err != nil {
+		return nil, fmt.Errorf("desk: finding who is covered in group %d: %w", groupID, err)
+	}
 	for _, c := range l.agents {
 		c.load = loads[c.ID]
+		c.covered = slices.ContainsFunc(away, func(a *ent.Cover) bool { return a.UserID == c.ID })
 	}
 	l.sort()
 	return l, nil
@@ -122,6 +131,8 @@ func (l *line) judge(c *candidate, now time.Time) string {
 		return notServing
 	case c.AccessPausedAt != nil:
 		return paused
+	case c.covered:
+		return covered
 	case c.Availability != user.AvailabilityAVAILABLE:
 		return unavailable
 	case !c.WorkingHours.Includes(now):
@@ -147,9 +158,6 @@ func (j *job) holdCandidate(ctx context.Context, c *candidate) error {
 	c.held = true
 	return nil
 }
-
-// maxConsidered bounds what is recorded of a choice.
-const maxConsidered = 50
 
 // next returns whose turn it is, of those who are not left out, nil for nobody, and what became of whom.
 func (j *job) next(ctx context.Context, l *line, not []int64) (*candidate, []considered, error) {
@@ -210,7 +218,7 @@ func (j *job) takesTurn(ctx context.Context, userID int64) (int64, error) {
 
 // prepared is who takes a contact when it comes to a group, decided before the contact is locked.
 type prepared struct {
-	line       *line
+	line       *line      // nil: nobody was looked for
 	agent      *candidate // nil: nobody
 	considered []considered
 	back       int64 // the agent to whom a contact goes back that they served before; 0: none
@@ -222,6 +230,12 @@ func (j *job) prepare(ctx context.Context, groupID int64, returning *ent.Contact
 	s, err := j.settings(ctx, groupID)
 	if err != nil {
 		return nil, err
+	}
+	if returning != nil && returning.AssignedUserID != nil && s.ReassignAfter.SetBy == 0 {
+		// Where nobody has said for how long, a contact stays with its agent as long as they serve.
+		if serves, err := j.serves(ctx, *returning.AssignedUserID); err != nil || serves {
+			return &prepared{back: *returning.AssignedUserID}, err
+		}
 	}
 	back, err := j.servedBefore(ctx, s, returning)
 	if err != nil {
@@ -239,7 +253,7 @@ func (j *job) prepare(ctx context.Context, groupID int64, returning *ent.Contact
 		if err := j.holdCandidate(ctx, c); err != nil {
 			return nil, err
 		}
-		if p.line.judge(c, j.now) == "" {
+		if outcome := p.line.judge(c, j.now); outcome == "" || outcome == covered { // then it goes to whoever covers them
 			p.back = back
 			return p, nil
 		}
@@ -272,23 +286,24 @@ func (j *job) servedBefore(ctx context.Context, s tree.Settings, returning *ent.
 
 // gives is the agent to whom the method gives a contact that comes to the group, nil when it is offered or waits.
 func (p *prepared) gives(groupID int64) *candidate {
-	if p == nil || p.line.group != groupID || p.line.settings.AssignmentMode.Value != group.AssignmentModeROUND_ROBIN {
+	if p == nil || p.line == nil || p.line.group != groupID || p.line.settings.AssignmentMode.Value != group.AssignmentModeROUND_ROBIN {
 		return nil
 	}
 	return p.agent
 }
 
 // fallBack lets nobody serve the contact any more who does: it goes to whom the method gives it, is on offer, or waits.
-// What was prepared for another group is of no use. It returns where the contact stands then.
-func (j *job) fallBack(ctx context.Context, h *held, to stand, p *prepared) (stand, error) {
+// What was prepared for another group is of no use. It returns where the contact stands then,
+// and what the history is to be told of it, if anything.
+func (j *job) fallBack(ctx context.Context, h *held, to stand, p *prepared) (stand, told, error) {
 	to = to.waitingAnew(j.now, h.agent() != 0)
 	if c := p.gives(to.group); c != nil {
 		return j.giveByTurn(ctx, h, to, p.line, c, p.considered)
 	}
 	if err := j.unassign(ctx, h); err != nil || p == nil || p.agent == nil || p.line.group != to.group {
-		return to, err
+		return to, told{}, err
 	}
-	return j.offer(ctx, h, to, p.line, p.agent)
+	return j.offer(ctx, h, to, p.line, p.agent, p.considered)
 }
 
 // waitingAnew is where a contact stands that begins to wait; one that waited before has waited since then.
@@ -301,17 +316,27 @@ func (s stand) waitingAnew(now time.Time, wasServed bool) stand {
 }
 
 // giveByTurn assigns the contact to the agent whose turn it is.
-func (j *job) giveByTurn(ctx context.Context, h *held, to stand, l *line, c *candidate, list []considered) (stand, error) {
+func (j *job) giveByTurn(ctx context.Context, h *held, to stand, l *line, c *candidate, list []considered) (stand, told, error) {
 	by := how{method: contactassignment.MethodROUND_ROBIN, considered: list,
 		explanation: "It was the agent's turn: of those who could take it, nobody had waited longer for a new contact." + passedOver(list)}
-	if _, err := j.assign(ctx, h, c.ID, by); err != nil {
-		return stand{}, err
+	a, err := j.assign(ctx, h, c.ID, by)
+	if err != nil {
+		return stand{}, told{}, err
 	}
 	to.agent = c.ID
 	if err := j.took(ctx, l, c, to.state == tree.Open); err != nil {
-		return stand{}, err
+		return stand{}, told{}, err
 	}
-	return to, j.recordMethod(ctx, "CONTACT_DISTRIBUTED", h, to, c.ID)
+	news := told{kind: historyentry.KindDISTRIBUTED, how: by, agent: c.ID, group: to.group, assignment: a}
+	return to, news, j.recordMethod(ctx, "CONTACT_DISTRIBUTED", h, to, c.ID)
+}
+
+// tellIf is tell, when there is something to tell.
+func (j *job) tellIf(ctx context.Context, h *held, news told) error {
+	if news.kind == "" {
+		return nil
+	}
+	return j.tell(ctx, h, news)
 }
 
 // passedOver says in words why those before the agent did not get the contact; it names nobody.
@@ -443,16 +468,22 @@ func (j *job) giveOutOne(ctx context.Context, l *line, h *held) error {
 	if err != nil || c == nil {
 		return err
 	}
+	var talk talk
+	var news told
 	to := h.stand()
 	if l.settings.AssignmentMode.Value == group.AssignmentModeRADAR {
-		to, err = j.offer(ctx, h, to, l, c)
+		to, news, err = j.offer(ctx, h, to, l, c, list)
 	} else {
-		if _, err = j.passOn(ctx, h, c.ID); err != nil {
+		if talk, err = j.passOn(ctx, h, c.ID, conversation.CloseReasonTRANSFERRED); err != nil {
 			return err
 		}
-		to, err = j.giveByTurn(ctx, h, to, l, c, list)
+		to, news, err = j.giveByTurn(ctx, h, to, l, c, list)
 	}
 	if err != nil {
+		return err
+	}
+	news.talk = talk
+	if err := j.tell(ctx, h, news); err != nil {
 		return err
 	}
 	return j.settle(ctx, h, to)

@@ -239,8 +239,11 @@ func TestADeactivationByMethodGivesOutAtOnceAndOneToTheQueueDoesNot(t *testing.T
 					if err != nil {
 						return err
 					}
-					_, err = w.desk.HandOver(authz.NewContext(ctx, w.viewer("olga")), tx, leaver, method, 0)
-					return err
+					return w.desk.HandOver(authz.NewContext(ctx, w.viewer("olga")), tx, leaver, method, 0, func(_, to, _ int64) {
+						if (to == w.users["dora"]) != (method == desk.HandOverByMethod) {
+							t.Errorf("it is said to have gone to %d", to)
+						}
+					})
 				})
 				for _, c := range []int64{a, b} {
 					if method == desk.HandOverToQueue {

@@ -193,7 +193,15 @@ func (j *job) holdAgentOf(ctx context.Context, contactID int64) error {
 	if err != nil || c.AssignedUserID == nil {
 		return err
 	}
-	_, err = j.holdUser(ctx, *c.AssignedUserID)
+	return j.holdServing(ctx, *c.AssignedUserID)
+}
+
+// holdServing holds a user, and whoever stands in for them.
+func (j *job) holdServing(ctx context.Context, userID int64) error {
+	if _, err := j.holdUser(ctx, userID); err != nil {
+		return err
+	}
+	_, _, err := j.standIn(ctx, userID)
 	return err
 }
 

@@ -11,6 +11,7 @@ import (
 	"canopy/authz"
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/contact"
+	"canopy/ent/generated/historyentry"
 	"canopy/refusal"
 	"canopy/tree"
 )
@@ -244,12 +245,33 @@ func (j *job) takeIn(ctx context.Context, arrivals []arrival, reason string) ([]
 		events = append(events, j.passed(p.action, c.ID, 0, a.at.GroupID, receiver{agent: a.agent, group: a.agent.HomeGroupID}, reason))
 	}
 	if len(assignments) > 0 {
-		if err := j.tx.ContactAssignment.CreateBulk(assignments...).Exec(authz.Trusted(ctx)); err != nil {
-			return nil, fmt.Errorf("desk: assigning contacts: %w", err)
+		if err := j.assignAll(ctx, assignments, arrivals, reason); err != nil {
+			return nil, err
 		}
 	}
 	if err := audit.Record(ctx, j.tx, events...); err != nil {
 		return nil, err
 	}
 	return contacts, tree.AddContacts(ctx, j.tx, ids)
+}
+
+// assignAll writes the assignments of those arrivals that have an agent, in their order, and tells the histories.
+func (j *job) assignAll(ctx context.Context, assignments []*ent.ContactAssignmentCreate, arrivals []arrival, reason string) error {
+	made, err := j.tx.ContactAssignment.CreateBulk(assignments...).Save(authz.Trusted(ctx))
+	if err != nil {
+		return fmt.Errorf("desk: assigning contacts: %w", err)
+	}
+	var news []*ent.HistoryEntryCreate
+	for _, a := range arrivals {
+		if a.agent == nil {
+			continue
+		}
+		by := made[len(news)]
+		news = append(news, j.entry(by.ContactID, told{kind: historyentry.KindASSIGNED, how: assigning().how.because(reason),
+			agent: by.UserID, group: a.agent.HomeGroupID, assignment: by}).SetFromGroupID(a.at.GroupID))
+	}
+	if err := j.tx.HistoryEntry.CreateBulk(news...).Exec(authz.Trusted(ctx)); err != nil {
+		return fmt.Errorf("desk: writing the histories of contacts: %w", err)
+	}
+	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"canopy/ent/generated/contact"
 	"canopy/ent/generated/contactassignment"
 	"canopy/ent/generated/group"
+	"canopy/ent/generated/historyentry"
 	"canopy/refusal"
 	"canopy/relay"
 	"canopy/timers"
@@ -22,14 +23,22 @@ import (
 type DeclineOffer struct{ ContactID int64 }
 
 // offer asks the agent, who is held, whether they take the contact.
-func (j *job) offer(ctx context.Context, h *held, to stand, l *line, c *candidate) (stand, error) {
+func (j *job) offer(ctx context.Context, h *held, to stand, l *line, c *candidate, list []considered) (stand, told, error) {
 	to.offeredTo, to.offerEnds = c.ID, j.now.Add(time.Duration(l.settings.RadarWindow.Value)*time.Second)
 	to.asked = append(slices.Clone(to.asked), c.ID)
 	if err := j.took(ctx, l, c, true); err != nil {
-		return stand{}, err
+		return stand{}, told{}, err
 	}
 	j.schedule(timers.OfferEnds, h.ID, to.offerEnds)
-	return to, j.recordMethod(ctx, "CONTACT_OFFERED", h, to, c.ID)
+	for i, one := range list {
+		if one.userID == c.ID {
+			list[i].outcome = asked
+		}
+	}
+	window := inWords(time.Duration(l.settings.RadarWindow.Value) * time.Second)
+	news := told{kind: historyentry.KindOFFERED, group: to.group, how: how{considered: list,
+		explanation: "It was offered for " + window + " to the agent who had waited longest of those who could take it." + passedOver(list)}}
+	return to, news, j.recordMethod(ctx, "CONTACT_OFFERED", h, to, c.ID)
 }
 
 // DeclineOffer passes on at once what is offered to the viewer. A contact that is not is not found.
@@ -52,6 +61,10 @@ func (s *Service) DeclineOffer(ctx context.Context, in DeclineOffer) error {
 		}
 		if h.offered(j.now) != j.viewer.UserID {
 			return notOffered()
+		}
+		news := told{kind: historyentry.KindOFFER_DECLINED, group: h.GroupID, how: how{explanation: "The agent who was asked declined it."}}
+		if err := j.tell(ctx, h, news); err != nil {
+			return err
 		}
 		if err := j.record(ctx, "OFFER_DECLINED", relay.KindContact, h.ID, nil, nil, ""); err != nil {
 			return err
@@ -106,11 +119,15 @@ func (j *job) nextAfter(ctx context.Context, c *ent.Contact) (*prepared, error) 
 func (j *job) askNext(ctx context.Context, h *held, p *prepared) error {
 	to := h.stand()
 	to.offeredTo, to.offerEnds = 0, time.Time{}
+	news := told{kind: historyentry.KindOFFER_ENDED, group: to.group, how: how{explanation: "Nobody who was asked took it: it waits in the queue."}}
 	if p != nil && p.agent != nil && p.line.group == h.GroupID && !slices.Contains(h.Asked, p.agent.ID) {
 		var err error
-		if to, err = j.offer(ctx, h, to, p.line, p.agent); err != nil {
+		if to, news, err = j.offer(ctx, h, to, p.line, p.agent, p.considered); err != nil {
 			return err
 		}
+	}
+	if err := j.tell(ctx, h, news); err != nil {
+		return err
 	}
 	return j.settle(ctx, h, to)
 }

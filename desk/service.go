@@ -30,6 +30,8 @@ type job struct {
 	viewer *authz.Viewer
 	// now is taken anew once a contact is locked, so that the moments of what happens to a contact are in order.
 	now time.Time
+	// hears says that the contact itself wrote: what becomes of it is nobody's doing.
+	hears bool
 	// reserved is a conversation number that was taken ahead, 0 for none.
 	reserved int64
 	// scheduled is what finish writes: when a timer is due, nil for one that is cleared.
@@ -77,7 +79,7 @@ func (s *Service) write(ctx context.Context, fn func(ctx context.Context, j *job
 }
 
 func lostRace(err error) bool {
-	for _, index := range []string{"contact_address", "message_external_id", "conversation_one_open", "assignment_one_current"} {
+	for _, index := range []string{"contact_address", "message_external_id", "conversation_one_open", "assignment_one_current", "cover_one_current"} {
 		if store.UniqueViolation(err, index) {
 			return true
 		}

@@ -25,6 +25,8 @@ func handlers() map[timers.Kind]handler {
 		timers.Escalate:    escalate,
 		timers.CloseSilent: closeSilent,
 		timers.HoursBegin:  hoursBegin,
+		timers.CoverEnds:   coverEnds,
+		timers.SnoozeEnds:  snoozeEnds,
 	}
 }
 

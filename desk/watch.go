@@ -10,7 +10,9 @@ import (
 	"canopy/authz"
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/contact"
+	"canopy/ent/generated/conversation"
 	"canopy/ent/generated/group"
+	"canopy/ent/generated/historyentry"
 	"canopy/ent/generated/user"
 	"canopy/refusal"
 	"canopy/relay"
@@ -114,11 +116,16 @@ func escalate(ctx context.Context, j *job, contactID int64) error {
 	}
 	to := h.stand()
 	to.escalatedTo = above[len(above)-2]
+	words := fmt.Sprintf("Nobody had taken it for %s.", inWords(after))
+	err = j.tell(ctx, h, told{kind: historyentry.KindESCALATED, group: to.group, how: how{explanation: words + " It shows in the queue of the group above, too."}})
+	if err != nil {
+		return err
+	}
 	if err := j.settle(ctx, h, to); err != nil {
 		return err
 	}
 	return j.record(ctx, "CONTACT_ESCALATED", relay.KindContact, h.ID, nil, audit.Fields{"group": ref(relay.KindGroup, to.escalatedTo)},
-		fmt.Sprintf("Nobody had taken it for %s.", inWords(after)))
+		words)
 }
 
 // review applies settings of a group that may have changed to what is in it.
@@ -189,15 +196,25 @@ func closeSilent(ctx context.Context, j *job, contactID int64) error {
 	if err != nil {
 		return err
 	}
-	if err := j.end(ctx, c); err != nil {
+	if c.SnoozedUntil != nil && c.SnoozedUntil.After(j.now) { // it is silent on purpose
+		j.schedule(timers.CloseSilent, h.ID, c.SnoozedUntil.Add(after))
+		return nil
+	}
+	silent := conversation.CloseReasonSILENT
+	if err := j.end(ctx, c, &silent, ""); err != nil {
 		return err
 	}
 	to := h.stand()
 	to.state, to.activity = tree.Closed, j.now
+	err = j.tell(ctx, h, told{kind: historyentry.KindCLOSED, how: how{explanation: "The conversation was closed because nobody had written for " + inWords(after) + "."},
+		agent: to.agent, group: to.group, talk: talk{open: c.ID}})
+	if err != nil {
+		return err
+	}
 	if err := j.settle(ctx, h, to); err != nil {
 		return err
 	}
-	return j.record(ctx, "CONVERSATION_CLOSED", relay.KindConversation, c.ID, audit.Fields{"open": true}, audit.Fields{"open": false},
+	return j.record(ctx, "CONVERSATION_CLOSED", relay.KindConversation, c.ID, audit.Fields{"open": true}, audit.Fields{"open": false, "closeReason": silent},
 		fmt.Sprintf("Nobody had written for %s.", inWords(after)))
 }
 

@@ -51,6 +51,9 @@ func (s *Service) UpdateAgentSettings(ctx context.Context, in UpdateAgentSetting
 		if changed, err = update.Save(authz.Trusted(ctx)); err != nil {
 			return fmt.Errorf("directory: changing the settings of agent %d: %w", m.ID, err)
 		}
+		if err := s.returned(ctx, d, m.ID, in.Availability); err != nil {
+			return err
+		}
 		err = d.record(ctx, audit.Event{Action: "AGENT_SETTINGS_UPDATED", TargetKind: relay.KindUser, TargetID: m.ID, Reason: reason,
 			Before: agentFields(m.User), After: agentFields(changed)})
 		if err != nil {
@@ -62,6 +65,14 @@ func (s *Service) UpdateAgentSettings(ctx context.Context, in UpdateAgentSetting
 		return nil, err
 	}
 	return changed, nil
+}
+
+// returned ends the cover of a user who is available again.
+func (s *Service) returned(ctx context.Context, d *doing, userID int64, now *user.Availability) error {
+	if now == nil || *now != user.AvailabilityAVAILABLE || s.Handover == nil {
+		return nil
+	}
+	return s.Handover.Return(ctx, d.tx, userID)
 }
 
 // agent returns a user whose card the viewer sees and whose settings they may change.

@@ -16,6 +16,7 @@ import (
 	"canopy/relay"
 
 	"entgo.io/ent/dialect"
+	"entgo.io/ent/dialect/sql"
 )
 
 // LogIn is the input of Service.LogIn.
@@ -267,7 +268,9 @@ func endSessions(ctx context.Context, tx *ent.Tx, userID, keep int64) (int, erro
 func lockUser(ctx context.Context, tx *ent.Tx, id int64) (*ent.User, error) {
 	query := tx.User.Query().Where(user.ID(id))
 	if tx.Dialect() == dialect.Postgres {
-		query.ForUpdate() // SQLite has one writer anyway
+		// SQLite has one writer anyway. Not the stronger FOR UPDATE: rows that refer to the user may be written meanwhile,
+		// by those who hold a contact for which a leaver's deactivation waits.
+		query.Where(func(s *sql.Selector) { s.For(sql.LockNoKeyUpdate) })
 	}
 	u, err := query.Only(authz.Trusted(ctx))
 	if err != nil {

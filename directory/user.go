@@ -326,6 +326,9 @@ func (s *Service) UpdateViewer(ctx context.Context, in UpdateViewer) (*ent.User,
 		if changed, err = update.Save(ctx); err != nil {
 			return fmt.Errorf("directory: changing the viewer: %w", err)
 		}
+		if err := s.returned(ctx, d, changed.ID, in.Availability); err != nil {
+			return err
+		}
 		fields := func(u *ent.User) audit.Fields {
 			return audit.Fields{"name": u.Name, "availability": u.Availability, "workingHours": u.WorkingHours}
 		}

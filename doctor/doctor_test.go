@@ -13,6 +13,7 @@ import (
 	"canopy/desk"
 	"canopy/doctor"
 	ent "canopy/ent/generated"
+	"canopy/ent/generated/tag"
 	"canopy/internal/testdb"
 	"canopy/relay"
 	"canopy/store"
@@ -99,12 +100,32 @@ var damages = []struct {
 	{"nobody's conversation", "UPDATE conversations SET agent_id = NULL WHERE id = {conversation}", []doctor.Kind{doctor.WrongServer}, "conversation {conversation}"},
 	{"an assignment that ended", "UPDATE contact_assignments SET ended_at = started_at WHERE contact_id = {kim}",
 		[]doctor.Kind{doctor.WrongAgent, doctor.WrongServer}, "contact {kim}"},
+	{"an assignment within another", `INSERT INTO contact_assignments (account_id, contact_id, user_id, method, explanation, started_at, ended_at)
+		SELECT account_id, contact_id, {ana}, method, explanation, '2099-01-01 00:00:00+00:00', '2099-01-02 00:00:00+00:00'
+		FROM contact_assignments WHERE contact_id = {kim}`, []doctor.Kind{doctor.Overlapping}, "contact {kim}"},
+	{"two assignments at a time", `INSERT INTO contact_assignments (account_id, contact_id, user_id, method, explanation, started_at, ended_at)
+		SELECT account_id, contact_id, {ana}, method, explanation, '2025-01-01 00:00:00+00:00', '2099-01-02 00:00:00+00:00'
+		FROM contact_assignments WHERE contact_id = {kim}`, []doctor.Kind{doctor.Overlapping}, "contact {kim}"},
+	{"an assignment that ends before it begins", `INSERT INTO contact_assignments (account_id, contact_id, user_id, method, explanation, started_at, ended_at)
+		SELECT account_id, contact_id, {ana}, method, explanation, '2025-01-02 00:00:00+00:00', '2025-01-01 00:00:00+00:00'
+		FROM contact_assignments WHERE contact_id = {kim}`, []doctor.Kind{doctor.WrongPeriod}, "assignment "},
+	{"a conversation that ends before it begins", "UPDATE conversations SET closed_at = '2025-01-01 00:00:00+00:00' WHERE contact_id = {max}",
+		[]doctor.Kind{doctor.WrongPeriod}, "conversation {past}"},
+	{"an agent who left", "UPDATE users SET status = 'DEACTIVATED' WHERE id = {ben}", []doctor.Kind{doctor.LeftBehind}, "conversation {bens}"},
 	{"a waiting contact", "UPDATE contacts SET waiting_since = NULL WHERE id = {lee}", []doctor.Kind{doctor.WrongWaiting}, "contact {lee}"},
+	{"a closed conversation put aside", "UPDATE conversations SET snoozed_until = '2099-01-01 00:00:00+00:00' WHERE id = {past}",
+		[]doctor.Kind{doctor.WrongSnooze}, "conversation {past}"},
+	{"an open conversation that says why it was closed", "UPDATE conversations SET close_reason = 'SPAM' WHERE id = {conversation}",
+		[]doctor.Kind{doctor.WrongClosing}, "conversation {conversation}"},
+	{"a key of a tag", "UPDATE tags SET name_key = 'VIP' WHERE id = {tag}", []doctor.Kind{doctor.WrongKey}, "tag {tag}"},
+	{"a note of nobody", "INSERT INTO notes (account_id, conversation_id, author_id, text, written_at) VALUES ({account}, {past}, 999999, 'x', '2026-01-01 00:00:00+00:00')",
+		[]doctor.Kind{doctor.Dangling}, "note "},
 	{"a number", "UPDATE accounts SET next_conversation_number = 1 WHERE id = {account}", []doctor.Kind{doctor.WrongNumber}, "account {account}"},
 	{"the last owner", "UPDATE role_grants SET revoked_at = valid_from WHERE user_id = {olga}", []doctor.Kind{doctor.NoOwner}, "account {account}"},
 	{"an owner who will end", "UPDATE role_grants SET valid_until = '2999-01-01 00:00:00+00:00' WHERE user_id = {olga}", []doctor.Kind{doctor.NoOwner}, "account {account}"},
 	{"an owner to come", "UPDATE role_grants SET valid_from = '2999-01-01 00:00:00+00:00' WHERE user_id = {olga}", []doctor.Kind{doctor.NoOwner}, "account {account}"},
-	{"an owner who left", "UPDATE users SET status = 'DEACTIVATED' WHERE id = {olga}", []doctor.Kind{doctor.NoOwner}, "account {account}"},
+	{"an owner who left", "UPDATE users SET status = 'DEACTIVATED' WHERE id = {olga}",
+		[]doctor.Kind{doctor.NoOwner, doctor.LeftBehind}, "conversation {conversation}"},
 	{"a primary owner who is none", "UPDATE accounts SET primary_owner_id = {ana} WHERE id = {account}", []doctor.Kind{doctor.WrongPrimary}, "account {account}"},
 	{"no primary owner", "UPDATE accounts SET primary_owner_id = NULL WHERE id = {account}", []doctor.Kind{doctor.WrongPrimary}, "account {account}"},
 	{"a key of a group", "UPDATE groups SET name_key = 'NORTH' WHERE id = {north}", []doctor.Kind{doctor.WrongKey}, "group {north}"},
@@ -181,10 +202,10 @@ func TestWithoutTheirIndexes(t *testing.T) {
 			finds               []doctor.Kind
 		}{
 			{`INSERT INTO contact_assignments (account_id, contact_id, user_id, method, explanation, started_at)
-				SELECT account_id, contact_id, {ana}, method, explanation, started_at FROM contact_assignments`,
+				SELECT account_id, contact_id, {ana}, method, explanation, started_at FROM contact_assignments WHERE contact_id = {kim}`,
 				"DELETE FROM contact_assignments WHERE user_id = {ana}", "contact {kim}", []doctor.Kind{doctor.ManyAssignments}},
 			{`INSERT INTO conversations (account_id, contact_id, number, subject, agent_id, opened_at)
-				SELECT account_id, contact_id, 0, subject, agent_id, opened_at FROM conversations`,
+				SELECT account_id, contact_id, 0, subject, agent_id, opened_at FROM conversations WHERE contact_id = {kim}`,
 				"DELETE FROM conversations WHERE number = 0", "contact {kim}", []doctor.Kind{doctor.ManyOpen}},
 			{"UPDATE groups SET name = 'North', name_key = 'north' WHERE id = {south}",
 				"UPDATE groups SET name = 'South', name_key = 'south' WHERE id = {south}", "group {north}", []doctor.Kind{doctor.SameName}},
@@ -290,6 +311,18 @@ func newPatient(t *testing.T, db *store.DB, slug string, foreign int64) *patient
 	v, err := c.desk.OpenConversation(c.as(c.owner), desk.OpenConversation{ContactID: n["kim"]})
 	c.must(err)
 	n["conversation"] = v.ID
+	n["ben"] = c.user(n["north"], "Ben", authz.RoleAgent)
+	n["max"], n["mia"] = c.contact(n["north"], "Max").ID, c.contact(n["north"], "Mia").ID
+	for word, who := range map[string]int64{"past": n["max"], "bens": n["mia"]} {
+		v, err := c.desk.OpenConversation(c.as(n["ben"]), desk.OpenConversation{ContactID: who})
+		c.must(err)
+		n[word] = v.ID
+	}
+	_, err = c.desk.CloseConversation(c.as(n["ben"]), desk.CloseConversation{ConversationID: n["past"]})
+	c.must(err)
+	vip, err := c.desk.CreateTag(c.as(c.owner), desk.CreateTag{Name: "VIP", Colour: tag.ColourRED})
+	c.must(err)
+	n["tag"] = vip.ID
 	return &patient{c, n}
 }
 
@@ -308,7 +341,7 @@ func (p *patient) named(what string) string {
 		return what
 	}
 	kind := map[string]relay.Kind{"group": relay.KindGroup, "contact": relay.KindContact, "user": relay.KindUser, "role": relay.KindRole,
-		"conversation": relay.KindConversation, "account": relay.KindAccount}[word]
+		"conversation": relay.KindConversation, "tag": relay.KindTag, "account": relay.KindAccount}[word]
 	number := p.numbers[strings.TrimSuffix(rest, "}")]
 	return fmt.Sprintf("%s %s (%d): ", word, relay.NewID(kind, number), number)
 }

@@ -39,6 +39,15 @@ var findings = []finding{
 	{ManyAssignments, relay.KindContact, `SELECT contact_id, COUNT(*), NULL FROM contact_assignments
 		WHERE account_id = $1 AND ended_at IS NULL GROUP BY contact_id HAVING COUNT(*) > 1 ORDER BY 1 LIMIT $2`,
 		count("current assignments")},
+	{Overlapping, relay.KindContact, `SELECT contact_id, MIN(id), NULL FROM (
+			SELECT id, contact_id, started_at, ended_at, LAG(id) OVER periods AS previous, LAG(ended_at) OVER periods AS previous_end
+			FROM contact_assignments WHERE account_id = $1 WINDOW periods AS (PARTITION BY contact_id ORDER BY started_at, id)) AS ordered
+		WHERE previous_end > started_at OR previous IS NOT NULL AND previous_end IS NULL AND ended_at IS NOT NULL
+		GROUP BY contact_id ORDER BY 1 LIMIT $2`, overlap},
+	{WrongPeriod, relay.KindContactAssignment, `SELECT id, NULL, NULL FROM contact_assignments
+		WHERE account_id = $1 AND ended_at < started_at ORDER BY id LIMIT $2`, backwards},
+	{WrongPeriod, relay.KindConversation, `SELECT id, NULL, NULL FROM conversations
+		WHERE account_id = $1 AND closed_at < opened_at ORDER BY id LIMIT $2`, backwards},
 	{WrongAgent, relay.KindContact, `SELECT c.id, c.assigned_user_id, ` + assigned("c.id") + ` FROM contacts AS c
 		WHERE c.account_id = $1 AND NOT ` + servedBy("c.id", "c.assigned_user_id") + ` ORDER BY c.id LIMIT $2`,
 		agents("its current assignment")},
@@ -50,6 +59,14 @@ var findings = []finding{
 	{WrongServer, relay.KindConversation, `SELECT v.id, v.agent_id, ` + assigned("v.contact_id") + ` FROM conversations AS v
 		WHERE v.account_id = $1 AND v.closed_at IS NULL AND NOT ` + servedBy("v.contact_id", "v.agent_id") + ` ORDER BY v.id LIMIT $2`,
 		agents("the contact's current assignment")},
+	{LeftBehind, relay.KindConversation, `SELECT v.id, v.agent_id, NULL FROM conversations AS v JOIN users AS u ON u.id = v.agent_id
+		WHERE v.account_id = $1 AND v.closed_at IS NULL AND u.status IN ('DEACTIVATED', 'DELETED') ORDER BY v.id LIMIT $2`, leaver},
+	{WrongSnooze, relay.KindConversation, `SELECT id, NULL, NULL FROM conversations
+		WHERE account_id = $1 AND snoozed_until IS NOT NULL AND (closed_at IS NOT NULL OR agent_id IS NULL) ORDER BY id LIMIT $2`,
+		says("is put aside and closed or waiting; should have no moment until when (snoozed_until)")},
+	{WrongClosing, relay.KindConversation, `SELECT id, NULL, NULL FROM conversations
+		WHERE account_id = $1 AND closed_at IS NULL AND (close_reason IS NOT NULL OR close_note <> '') ORDER BY id LIMIT $2`,
+		says("is open and says why it was closed; should have neither close_reason nor close_note")},
 	{WrongNumber, relay.KindAccount, `SELECT id, next_conversation_number, highest FROM (
 			SELECT a.id, a.next_conversation_number, (SELECT MAX(v.number) FROM conversations AS v WHERE v.account_id = a.id) AS highest
 			FROM accounts AS a WHERE a.id = $1) AS numbers
@@ -77,6 +94,10 @@ func count(what string) func(is, should sql.NullInt64) string {
 	return func(is, _ sql.NullInt64) string { return fmt.Sprintf("has %d %s, should have 1", is.Int64, what) }
 }
 
+func says(what string) func(is, should sql.NullInt64) string {
+	return func(_, _ sql.NullInt64) string { return what }
+}
+
 func agents(by string) func(is, should sql.NullInt64) string {
 	return func(is, should sql.NullInt64) string {
 		return fmt.Sprintf("is served by %s; by %s it should be %s", who(is), by, who(should))
@@ -99,4 +120,14 @@ func waiting(agent, _ sql.NullInt64) string {
 
 func number(next, highest sql.NullInt64) string {
 	return fmt.Sprintf("its next conversation number is %d, should be above %d", next.Int64, highest.Int64)
+}
+
+func overlap(first, _ sql.NullInt64) string {
+	return fmt.Sprintf("%s begins before the one before it has ended", name(relay.KindContactAssignment, first.Int64))
+}
+
+func backwards(_, _ sql.NullInt64) string { return "ends before it begins" }
+
+func leaver(agent, _ sql.NullInt64) string {
+	return "is open and served by " + who(agent) + ", who is deactivated or deleted; should have been handed over"
 }

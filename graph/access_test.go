@@ -46,6 +46,8 @@ import (
 //	SETTINGS_EDIT            a permission on the account
 //	open                     nothing: what the viewer does not see is left out of the answer
 //	offered C kim            the contact is on offer to the viewer
+//	A or B at G desk         one of two permissions at a thing; who has neither hears of the first
+//	sees V case              seeing a thing that no argument names by its id; NOT_FOUND for who does not
 //	root or null             seeing the root of the own account; null for who does not
 //
 // But says what stops a viewer besides: the limits on giving access, and the state of the world.
@@ -84,6 +86,8 @@ var table = []access{
 	{"contacts", ``, ``, nil},
 	{"inbox", `box: QUEUE`, ``, nil},
 	{"conversation", `id: "V Carol conversation"`, ``, nil},
+	{"conversationByNumber", `number: 1`, `sees V Carol conversation`, nil},
+	{"tags", ``, ``, nil},
 	{"auditEvents", ``, `AUDIT_VIEW`, nil},
 
 	{"logIn", `input: {email: "tom@example.com", password: "correct horse battery"}`, ``, nil},
@@ -128,6 +132,14 @@ var table = []access{
 	{"openConversation", `input: {contactId: "C Zoe"}`, `CONVERSATIONS_OPEN at C Zoe`, nil},
 	{"startConversation", `input: {name: "New", phone: "+5511987654321"}`, `CONVERSATIONS_OPEN at home`, nil},
 	{"closeConversation", `input: {conversationId: "V Carol conversation"}`, `CONVERSATIONS_CLOSE at V Carol conversation`, nil},
+	{"updateConversation", `input: {conversationId: "V Carol conversation", subject: "Else", priority: HIGH}`, `CONVERSATIONS_REPLY or CONVERSATIONS_ASSIGN at V Carol conversation`, nil},
+	{"tagConversation", `input: {conversationId: "V Carol conversation", addTagIds: ["L Zoe tag"], removeTagIds: ["L Carol tag"]}`, `CONVERSATIONS_REPLY or CONVERSATIONS_ASSIGN at V Carol conversation`, nil},
+	{"snoozeConversation", `input: {conversationId: "V Carol conversation", until: "2027-03-02T09:30:00Z"}`, `CONVERSATIONS_REPLY or CONVERSATIONS_ASSIGN at V Carol conversation`, nil},
+	{"addNote", `input: {conversationId: "V Carol conversation", text: "Call back"}`, `CONVERSATIONS_REPLY or CONVERSATIONS_ASSIGN at V Carol conversation`, nil},
+	{"deleteNote", `input: {noteId: "D tom's note"}`, `CONVERSATIONS_ASSIGN at V Carol conversation`, nil},
+	{"createTag", `input: {name: "VIP", colour: RED}`, `INBOX_SETTINGS_EDIT`, nil},
+	{"updateTag", `input: {tagId: "L Carol tag", name: "VIP", colour: RED}`, `INBOX_SETTINGS_EDIT`, nil},
+	{"deleteTag", `input: {tagId: "L Carol tag"}`, `INBOX_SETTINGS_EDIT`, nil},
 	{"sendMessage", `input: {conversationId: "V Carol conversation", text: "Hello"}`, `CONVERSATIONS_REPLY at V Carol conversation`, nil},
 	{"receiveMessage", `input: {channel: "whatsapp", address: "+5511987654321", text: "Hello", externalId: "1"}`, `INTEGRATIONS_MANAGE`, nil},
 }
@@ -184,6 +196,7 @@ func stage(t testing.TB, db *store.DB) *world {
 	w.changeContact("Xena", func(u *ent.ContactUpdateOne) {
 		u.SetOfferedToID(w.ids["AGENT who serves"]).SetOfferEndsAt(now.Add(time.Hour))
 	})
+	w.note("tom's note", "Carol conversation", "tom")
 	w.role("Reader", authz.Pair{Permission: authz.GroupsView, Scope: authz.ScopeSubtree})
 	w.ask("OWNER inside", `mutation { closeConversation(input: {conversationId: "%s"}) { conversation { id } } }`, w.id(relay.KindConversation, "Zoe conversation"))
 	own := w.account
@@ -373,7 +386,13 @@ func (w *world) expected(o *oracle, schema *ast.Schema, row access, viewer strin
 			}
 			continue
 		}
-		name, held := w.judged(o, who, rule)
+		if unnamed, ok := strings.CutPrefix(rule, "sees "); ok {
+			if !o.sees(who, w.thing(unnamed[:1], unnamed[2:])) {
+				return "NOT_FOUND"
+			}
+			continue
+		}
+		name, held := w.judgedEither(o, who, rule)
 		if !held {
 			return "FORBIDDEN " + name
 		}
@@ -386,6 +405,19 @@ func orElse(text, fallback string) string {
 		return fallback
 	}
 	return text
+}
+
+// judgedEither is judged for one of two permissions.
+func (w *world) judgedEither(o *oracle, who int64, rule string) (name string, held bool) {
+	w.t.Helper()
+	permissions, at, _ := strings.Cut(rule, " at ")
+	first, second, either := strings.Cut(permissions, " or ")
+	if !either || rule == "root or null" {
+		return w.judged(o, who, rule)
+	}
+	_, held = w.judged(o, who, second+" at "+at)
+	name, also := w.judged(o, who, first+" at "+at)
+	return name, held || also
 }
 
 // judged says which permission a part of a rule names, and whether the user holds it there.

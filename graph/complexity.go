@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"canopy/bulk"
+	"canopy/desk"
 	"canopy/directory"
 	"canopy/graph/bind"
 
@@ -84,6 +85,10 @@ func longest(typeName, fieldName string, args map[string]any) int {
 	case "Query.nodes":
 		ids, _ := args["ids"].([]any)
 		return max(len(ids), 1)
+	case "Query.tags":
+		return desk.MaxTags
+	case "Conversation.tags":
+		return desk.MaxConversationTags
 	case "Viewer.sessions":
 		return maxSessions
 	case "Viewer.grants", "User.grants", "User.roles":

@@ -7,6 +7,7 @@ import (
 	"canopy/authz"
 	"canopy/desk"
 	ent "canopy/ent/generated"
+	"canopy/ent/generated/conversation"
 	"canopy/graph/bind"
 	"canopy/graph/model"
 	"canopy/internal/mask"
@@ -50,7 +51,7 @@ func (r *queryResolver) Contacts(ctx context.Context, under *relay.ID, search *s
 	return connection, err
 }
 
-func (r *queryResolver) Inbox(ctx context.Context, box model.InboxBox, under *relay.ID, first *int, after *string) (*relay.Connection[*ent.Contact], error) {
+func (r *queryResolver) Inbox(ctx context.Context, box model.InboxBox, under, tagID *relay.ID, priority *conversation.Priority, snoozed *bool, first *int, after *string) (*relay.Connection[*ent.Contact], error) {
 	p, err := r.page(ctx, first, after)
 	if err != nil {
 		return nil, err
@@ -59,7 +60,8 @@ func (r *queryResolver) Inbox(ctx context.Context, box model.InboxBox, under *re
 	if err != nil {
 		return nil, err
 	}
-	query := desk.Query{Box: desk.Box(box), Under: numberOf(under, relay.KindGroup), After: at, First: p.first}
+	query := desk.Query{Box: desk.Box(box), Under: numberOf(under, relay.KindGroup), After: at, First: p.first,
+		Filter: desk.Filter{TagID: numberOf(tagID, relay.KindTag), Priority: priority, Snoozed: snoozed}}
 	found, err := r.Desk.Inbox(ctx, query)
 	if err != nil {
 		return nil, err

@@ -79,13 +79,17 @@ func maze(t testing.TB, db *store.DB, change ...func(*graph.Config)) *world {
 	})
 	w.again("Kim", "bruno")
 	w.say("Nil conversation")
+	for _, talk := range []string{"Oda", "Ned", "Pia"} {
+		w.note(talk+" note", talk+" conversation", "olga")
+	}
 	w.request("sales", "nora")
 	w.groupMove("vault")
 	for _, about := range []struct {
 		kind relay.Kind
 		name string
 	}{{relay.KindUser, "vera"}, {relay.KindRole, "role of lisa"}, {relay.KindRoleGrant, "vera AGENT"}, {relay.KindContact, "Nil"}, {relay.KindConversation, "Nil conversation"},
-		{relay.KindGroup, "cellar"}, {relay.KindGroupRequest, "request of vera"}, {relay.KindGroupMove, "move of vault"}, {relay.KindContactAssignment, "Nil assignment"}} {
+		{relay.KindGroup, "cellar"}, {relay.KindGroupRequest, "request of vera"}, {relay.KindGroupMove, "move of vault"}, {relay.KindContactAssignment, "Nil assignment"},
+		{relay.KindNote, "Nil note"}, {relay.KindTag, "Nil tag"}} {
 		event := "event " + string(about.kind)
 		w.record(event, about.kind, w.ids[about.name], map[string]any{"note": "was of " + event}, map[string]any{"note": "is of " + event})
 	}
@@ -136,6 +140,7 @@ func (w *world) history() {
 			SetAuthorID(w.ids["carla"]).SetText("?").SetSentAt(now).ExecX(ctx)
 		tx.AuditEvent.Create().SetAccountID(w.account).SetUserID(w.ids["vera"]).SetAction("TESTED").SetTargetKind(string(relay.KindUser)).
 			SetTargetID(w.ids["vera"]).SetReason("reason of vera's event").SetAt(now).ExecX(ctx)
+		tx.Conversation.UpdateOneID(w.ids["Kim conversation"]).SetSnoozedUntil(later).ExecX(ctx)
 		tx.Role.UpdateOneID(w.ids["role of delia"]).AddMayGiveIDs(w.ids["role of lisa"]).ExecX(ctx)
 		tx.Account.UpdateOneID(w.account).SetNextConversationNumber(w.numbers + 1).SetPrimaryOwnerID(w.ids["olga"]).ExecX(ctx)
 		return nil
@@ -147,7 +152,7 @@ func (w *world) history() {
 func (w *world) mark(but ...string) {
 	w.t.Helper()
 	columns := map[string]string{"groups": "name", "users": "name email", "roles": "name description policy_note", "role_grants": "reason",
-		"contacts": "name email phone", "conversations": "subject", "messages": "text", "contact_assignments": "explanation",
+		"contacts": "name email phone", "conversations": "subject close_note", "messages": "text", "notes": "text", "tags": "name", "contact_assignments": "explanation",
 		"group_requests": "name reason decision_note", "audit_events": "request_id", "accounts": "name slug"}
 	w.write(func(ctx context.Context, tx *ent.Tx) error {
 		for _, table := range slices.Sorted(maps.Keys(columns)) {
@@ -226,6 +231,11 @@ func (o *oracle) texts() map[string]text {
 			add(id, "explanation", o.assignments[n].Explanation, seen)
 		case relay.KindConversation:
 			add(id, "subject", o.conversations[n].Subject, seen)
+			add(id, "closeNote", o.conversations[n].CloseNote, seen)
+		case relay.KindNote:
+			add(id, "text", o.notes[n].Text, seen)
+		case relay.KindTag:
+			add(id, "name", o.tags[n].Name, seen)
 		case relay.KindMessage:
 			add(id, "text", o.messages[n].Text, seen)
 		case relay.KindAuditEvent:
@@ -401,6 +411,10 @@ func (c *crawl) calls(field *ast.FieldDefinition, all []relay.ID) []string {
 				if slices.Contains(kinds, id.Kind()) {
 					values = append(values, `"`+id.String()+`"`)
 				}
+			}
+		case field.Name == "conversationByNumber":
+			for n := range c.numbers {
+				values = append(values, fmt.Sprint(n+1))
 			}
 		case def.Kind == ast.Enum && len(def.EnumValues) < 8:
 			for _, v := range def.EnumValues {

@@ -94,6 +94,10 @@ func kindOf(a idArgument) []relay.Kind {
 		return []relay.Kind{relay.KindContact}
 	case "conversationId":
 		return []relay.Kind{relay.KindConversation}
+	case "noteId":
+		return []relay.Kind{relay.KindNote}
+	case "tagId", "addTagIds", "removeTagIds":
+		return []relay.Kind{relay.KindTag}
 	}
 	return nil
 }
@@ -101,6 +105,7 @@ func kindOf(a idArgument) []relay.Kind {
 var allKinds = []relay.Kind{
 	relay.KindAccount, relay.KindGroup, relay.KindUser, relay.KindAgent, relay.KindRole, relay.KindRoleGrant, relay.KindSession,
 	relay.KindContact, relay.KindContactAssignment, relay.KindConversation, relay.KindMessage, relay.KindAuditEvent, relay.KindGroupRequest, relay.KindGroupMove,
+	relay.KindNote, relay.KindTag,
 }
 
 // literal writes an argument of the type, with only what is required in it and, at the path, the text.
@@ -170,6 +175,10 @@ func (w *world) known(argument string) string {
 		return w.id(relay.KindContact, "Kim")
 	case "conversationId":
 		return w.id(relay.KindConversation, "Kim conversation")
+	case "noteId":
+		return w.id(relay.KindNote, "Kim note")
+	case "tagId", "addTagIds", "removeTagIds":
+		return w.id(relay.KindTag, "Kim tag")
 	}
 	return "?"
 }

@@ -234,6 +234,13 @@ func messagesNewestFirst() *list[*ent.Message] {
 	}
 }
 
+func notesNewestFirst() *list[*ent.Note] {
+	return &list[*ent.Note]{
+		table: "notes", visible: rule.Notes, rows: noteRows, order: orderByTime, by: []string{"written_at", "id"}, newest: true,
+		position: func(n *ent.Note) relay.Position { return atTime(n.WrittenAt, n.ID) }, behind: behindTime,
+	}
+}
+
 func eventsNewestFirst() *list[*ent.AuditEvent] {
 	return &list[*ent.AuditEvent]{
 		table: "audit_events", visible: rule.AuditEvents, rows: eventRows, order: orderByTime, by: []string{"at", "id"}, newest: true,

@@ -163,6 +163,10 @@ func named(argument string) string {
 		return "contact"
 	case "conversationId":
 		return "conversation"
+	case "tagId", "addTagIds", "removeTagIds":
+		return "tag"
+	case "noteId":
+		return "note"
 	case "targetId":
 		return "target"
 	}

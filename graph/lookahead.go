@@ -289,6 +289,10 @@ func typeName(kind relay.Kind) string {
 		return "Conversation"
 	case relay.KindMessage:
 		return "Message"
+	case relay.KindTag:
+		return "Tag"
+	case relay.KindNote:
+		return "Note"
 	case relay.KindAuditEvent:
 		return "AuditEvent"
 	case relay.KindGroupMove:

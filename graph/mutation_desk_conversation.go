@@ -30,7 +30,8 @@ func (r *mutationResolver) StartConversation(ctx context.Context, input model.St
 
 // CloseConversation closes a conversation.
 func (r *mutationResolver) CloseConversation(ctx context.Context, input model.CloseConversationInput) (*model.CloseConversationPayload, error) {
-	closed, err := r.Desk.CloseConversation(ctx, desk.CloseConversation{ConversationID: input.ConversationID.As(relay.KindConversation)})
+	closed, err := r.Desk.CloseConversation(ctx, desk.CloseConversation{
+		ConversationID: input.ConversationID.As(relay.KindConversation), Reason: input.CloseReason, Note: input.CloseNote})
 	if err != nil {
 		return nil, err
 	}

@@ -81,6 +81,8 @@ func nodeKinds(c *ent.Client) map[relay.Kind]nodesFunc {
 		relay.KindContactAssignment: nodesOf(c, assignmentRows),
 		relay.KindConversation:      nodesOf(c, conversationRows),
 		relay.KindMessage:           nodesOf(c, messageRows),
+		relay.KindTag:               nodesOf(c, tagRows),
+		relay.KindNote:              nodesOf(c, noteRows),
 		relay.KindAuditEvent:        nodesOf(c, eventRows),
 	}
 }

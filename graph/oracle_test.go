@@ -27,6 +27,8 @@ type oracle struct {
 	assignments   map[int64]*ent.ContactAssignment
 	conversations map[int64]*ent.Conversation
 	messages      map[int64]*ent.Message
+	notes         map[int64]*ent.Note
+	tags          map[int64]*ent.Tag
 	events        map[int64]*ent.AuditEvent
 }
 
@@ -47,6 +49,8 @@ func (w *world) oracle() *oracle {
 		assignments:   rowsByID(c.ContactAssignment.Query().AllX(ctx), func(r *ent.ContactAssignment) int64 { return r.ID }),
 		conversations: rowsByID(c.Conversation.Query().AllX(ctx), func(r *ent.Conversation) int64 { return r.ID }),
 		messages:      rowsByID(c.Message.Query().AllX(ctx), func(r *ent.Message) int64 { return r.ID }),
+		notes:         rowsByID(c.Note.Query().AllX(ctx), func(r *ent.Note) int64 { return r.ID }),
+		tags:          rowsByID(c.Tag.Query().AllX(ctx), func(r *ent.Tag) int64 { return r.ID }),
 		events:        rowsByID(c.AuditEvent.Query().AllX(ctx), func(r *ent.AuditEvent) int64 { return r.ID }),
 	}
 }
@@ -99,6 +103,12 @@ func (o *oracle) ids() []relay.ID {
 	}
 	for id := range o.messages {
 		add(relay.KindMessage, id)
+	}
+	for id := range o.notes {
+		add(relay.KindNote, id)
+	}
+	for id := range o.tags {
+		add(relay.KindTag, id)
 	}
 	for id := range o.events {
 		add(relay.KindAuditEvent, id)
@@ -347,6 +357,10 @@ func (o *oracle) accountOf(id relay.ID) int64 {
 		return o.conversations[n].AccountID
 	case relay.KindMessage:
 		return o.messages[n].AccountID
+	case relay.KindNote:
+		return o.notes[n].AccountID
+	case relay.KindTag:
+		return o.tags[n].AccountID
 	case relay.KindAuditEvent:
 		return o.events[n].AccountID
 	}
@@ -386,10 +400,19 @@ func (o *oracle) sees(user int64, id relay.ID) bool {
 		return o.seesTalk(user, o.conversations[n].ContactID)
 	case relay.KindMessage:
 		return o.seesTalk(user, o.conversations[o.messages[n].ConversationID].ContactID)
+	case relay.KindNote:
+		return o.seesTalk(user, o.conversations[o.notes[n].ConversationID].ContactID)
+	case relay.KindTag:
+		return o.seesTags(user)
 	case relay.KindAuditEvent:
 		return o.holds(user, authz.AuditView, spot{})
 	}
 	return false
+}
+
+// seesTags is for who sees conversations anywhere, and for who manages the account's tags.
+func (o *oracle) seesTags(user int64) bool {
+	return o.somewhere(user, authz.ConversationsView) || o.somewhere(user, authz.QueueView) || o.holds(user, authz.InboxSettingsEdit, spot{})
 }
 
 func (o *oracle) seesTalk(user, contact int64) bool {
@@ -431,13 +454,15 @@ func (o *oracle) seesKind(user int64, kind relay.Kind) bool {
 	switch kind {
 	case relay.KindAccount:
 		return true
+	case relay.KindTag:
+		return o.seesTags(user)
 	case relay.KindGroup, relay.KindGroupRequest, relay.KindGroupMove:
 		any = []authz.Permission{authz.GroupsView}
 	case relay.KindUser, relay.KindSession:
 		any = []authz.Permission{authz.UsersView}
 	case relay.KindRole, relay.KindRoleGrant:
 		any = []authz.Permission{authz.RolesView}
-	case relay.KindContact, relay.KindContactAssignment, relay.KindConversation, relay.KindMessage:
+	case relay.KindContact, relay.KindContactAssignment, relay.KindConversation, relay.KindMessage, relay.KindNote:
 		any = []authz.Permission{authz.ConversationsView, authz.ContactsView}
 	}
 	return slices.ContainsFunc(any, func(p authz.Permission) bool { return o.holds(user, p, spot{}) })

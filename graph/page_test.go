@@ -37,6 +37,7 @@ func (w *world) lists() map[string]string {
 		"Contact.conversations": `contact(id: "` + w.id(relay.KindContact, "Kim") + `") { conversations(%s)`,
 		"Contact.assignments":   `contact(id: "` + w.id(relay.KindContact, "Kim") + `") { assignments(%s)`,
 		"Conversation.messages": `conversation(id: "` + w.id(relay.KindConversation, "Kim conversation") + `") { messages(%s)`,
+		"Conversation.notes":    `conversation(id: "` + w.id(relay.KindConversation, "Kim conversation") + `") { notes(%s)`,
 	}
 }
 

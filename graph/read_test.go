@@ -45,6 +45,8 @@ var everything = []string{
 	`{ contacts { nodes { name assignments { totalCount nodes { id contact { name } agent { name } assignedBy { name } method explanation startedAt endedAt } } } } }`,
 	`{ you: inbox(box: YOU) { totalCount nodes { name } } queue: inbox(box: QUEUE) { totalCount nodes { name } }
 		teammates: inbox(box: TEAMMATES) { totalCount nodes { name agent { name } } } closed: inbox(box: CLOSED) { totalCount nodes { name } } }`,
+	`{ tags { id name colour } conversationByNumber(number: 1) { id closeReason closeNote priority snoozedUntil tags { name } } }`,
+	`{ contacts { nodes { name conversation { priority tags { id name } notes { totalCount nodes { id author { name } text writtenAt conversation { number } } } } } } }`,
 	`{ auditEvents { totalCount nodes { id at user { name } action targetId target { id ... on Group { name } ... on Contact { name agent { name } } } changes { field before after } reason requestId } } }`,
 	`mutation { importRecords(input: {kind: GROUPS, format: JSON_LINES, dryRun: true, data: "{\"path\":[\"new\"]}\n{\"path\":[\"sales\"]}\n{}"})
 		{ created existed refused rows { line status id setupToken refusal { field code reason permission where remedy message } } } }`,
@@ -374,15 +376,16 @@ func TestAuditTrailGivesDetailsOfWhatTheReaderMaySee(t *testing.T) {
 			w.record(string(kind), kind, 1<<40, map[string]any{"text": "secret of " + string(kind)}, nil)
 		}
 		const query = `{ auditEvents(first: 200) { nodes { changes { before } reason target { id } } } }`
-		service := string([]relay.Kind{relay.KindContact, relay.KindContactAssignment, relay.KindConversation, relay.KindMessage})
+		service := string([]relay.Kind{relay.KindContact, relay.KindContactAssignment, relay.KindConversation, relay.KindMessage, relay.KindNote})
 		for extra, want := range map[authz.Permission]string{
 			authz.AuditView:         "",
 			authz.GroupsView:        string([]relay.Kind{relay.KindGroup, relay.KindGroupRequest, relay.KindGroupMove}),
 			authz.UsersView:         string([]relay.Kind{relay.KindUser, relay.KindSession}),
 			authz.RolesView:         string([]relay.Kind{relay.KindRole, relay.KindRoleGrant}),
-			authz.ConversationsView: service,
+			authz.ConversationsView: service + string(relay.KindTag),
 			authz.ContactsView:      service,
-			authz.QueueView:         "",
+			authz.QueueView:         string(relay.KindTag),
+			authz.InboxSettingsEdit: string(relay.KindTag),
 		} {
 			name := "reader with " + extra.String()
 			w.role("role of "+name, authz.Pair{Permission: authz.AuditView, Scope: authz.ScopeAccount}, authz.Pair{Permission: extra, Scope: authz.ScopeAccount})

@@ -48,6 +48,7 @@ func (r *resolver) Agent() generated.AgentResolver       { return &agentResolver
 func (r *resolver) Contact() generated.ContactResolver   { return &contactResolver{r} }
 func (r *resolver) Group() generated.GroupResolver       { return &groupResolver{r} }
 func (r *resolver) Message() generated.MessageResolver   { return &messageResolver{r} }
+func (r *resolver) Note() generated.NoteResolver         { return &noteResolver{r} }
 func (r *resolver) Role() generated.RoleResolver         { return &roleResolver{r} }
 func (r *resolver) Session() generated.SessionResolver   { return &sessionResolver{r} }
 func (r *resolver) User() generated.UserResolver         { return &userResolver{r} }
@@ -104,6 +105,7 @@ func (r *resolver) allLoaders() map[string]map[string]anyLoader {
 		"GroupMove":         r.groupMoveLoaders(),
 		"GroupRequest":      r.groupRequestLoaders(),
 		"Message":           r.messageLoaders(),
+		"Note":              r.noteLoaders(),
 		"Role":              r.roleLoaders(),
 		"RoleGrant":         r.roleGrantLoaders(),
 		"User":              r.userLoaders(),

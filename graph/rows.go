@@ -107,6 +107,18 @@ func messageRows(ctx context.Context, c *ent.Client, shape func(*entsql.Selector
 	return q.All(ctx)
 }
 
+func noteRows(ctx context.Context, c *ent.Client, shape func(*entsql.Selector)) ([]*ent.Note, error) {
+	q := c.Note.Query()
+	q.Modify(shape)
+	return q.All(ctx)
+}
+
+func tagRows(ctx context.Context, c *ent.Client, shape func(*entsql.Selector)) ([]*ent.Tag, error) {
+	q := c.Tag.Query()
+	q.Modify(shape)
+	return q.All(ctx)
+}
+
 func eventRows(ctx context.Context, c *ent.Client, shape func(*entsql.Selector)) ([]*ent.AuditEvent, error) {
 	q := c.AuditEvent.Query()
 	q.Modify(shape)

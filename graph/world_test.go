@@ -17,6 +17,7 @@ import (
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/account"
 	"canopy/ent/generated/contactassignment"
+	"canopy/ent/generated/conversation"
 	"canopy/ent/generated/group"
 	"canopy/ent/generated/message"
 	"canopy/ent/generated/session"
@@ -129,6 +130,10 @@ func company(t testing.TB, db *store.DB, change ...func(*graph.Config)) *world {
 	w.contact("Lee", "north", "")
 	w.contact("Max", "south", "carla")
 	w.contact("Nil", "vault", "vera")
+	w.note("Kim note", "Kim conversation", "ana")
+	w.note("Kim second note", "Kim conversation", "sue")
+	w.note("Max note", "Max conversation", "olga")
+	w.note("Nil note", "Nil conversation", "olga")
 	return w
 }
 
@@ -249,7 +254,28 @@ func (w *world) contact(name, at, agent string) {
 			return err
 		}
 		w.ids[name+" message"] = m.ID
+		tag, err := tx.Tag.Create().SetAccountID(w.account).SetName("Tag of " + name).SetNameKey("tag of " + fold.Key(name)).SetCreatedAt(now).Save(ctx)
+		if err != nil {
+			return err
+		}
+		w.ids[name+" tag"] = tag.ID
+		if err := tx.ConversationTag.Create().SetAccountID(w.account).SetConversationID(opened.ID).SetTagID(tag.ID).Exec(ctx); err != nil {
+			return err
+		}
 		return tree.AddContact(ctx, tx, c.ID)
+	})
+}
+
+// note makes an internal note.
+func (w *world) note(name, conversation, author string) {
+	w.t.Helper()
+	w.write(func(ctx context.Context, tx *ent.Tx) error {
+		n, err := tx.Note.Create().SetAccountID(w.account).SetConversationID(w.ids[conversation]).SetAuthorID(w.ids[author]).
+			SetText("Call back").SetWrittenAt(now).Save(ctx)
+		if err == nil {
+			w.ids[name] = n.ID
+		}
+		return err
 	})
 }
 
@@ -271,7 +297,8 @@ func (w *world) again(contact, agent string) {
 		if err != nil {
 			return err
 		}
-		return tx.Conversation.Create().SetAccountID(w.account).SetContactID(w.ids[contact]).SetNumber(w.numbers).SetOpenedAt(now).SetClosedAt(now).Exec(ctx)
+		return tx.Conversation.Create().SetAccountID(w.account).SetContactID(w.ids[contact]).SetNumber(w.numbers).SetOpenedAt(now).SetClosedAt(now).
+			SetCloseReason(conversation.CloseReasonRESOLVED).SetCloseNote("Done.").Exec(ctx)
 	})
 }
 
@@ -370,6 +397,7 @@ func (w *world) another(slug string) map[relay.Kind]int64 {
 	w.user("stranger", "root", authz.RoleOwner)
 	w.session("stranger")
 	w.contact("Stray", "root", "stranger")
+	w.note("Stray note", "Stray conversation", "stranger")
 	w.role("foreign role")
 	w.request("root", "stranger")
 	w.groupMove("root")
@@ -379,7 +407,7 @@ func (w *world) another(slug string) map[relay.Kind]int64 {
 		relay.KindRole: w.ids["foreign role"], relay.KindRoleGrant: w.ids["stranger OWNER"], relay.KindSession: w.ids["stranger session"],
 		relay.KindContact: w.ids["Stray"], relay.KindContactAssignment: w.ids["Stray assignment"], relay.KindConversation: w.ids["Stray conversation"],
 		relay.KindMessage: w.ids["Stray message"], relay.KindAuditEvent: w.ids["foreign event"], relay.KindGroupRequest: w.ids["request of stranger"],
-		relay.KindGroupMove: w.ids["move of root"],
+		relay.KindGroupMove: w.ids["move of root"], relay.KindNote: w.ids["Stray note"], relay.KindTag: w.ids["Stray tag"],
 	}
 	maps.Copy(w.ids, own)
 	return all

@@ -32,6 +32,7 @@ const (
 	AccessPaused       Reason = "ACCESS_PAUSED"
 	AddressTaken       Reason = "ADDRESS_TAKEN"
 	AlreadyAssigned    Reason = "ALREADY_ASSIGNED"
+	AlreadyCovered     Reason = "ALREADY_COVERED"
 	AlreadyDeactivated Reason = "ALREADY_DEACTIVATED"
 	AlreadyDecided     Reason = "ALREADY_DECIDED"
 	AlreadyGranted     Reason = "ALREADY_GRANTED"
@@ -51,6 +52,7 @@ const (
 	MoveUnderWay       Reason = "MOVE_UNDER_WAY"
 	NameTaken          Reason = "NAME_TAKEN"
 	NotActive          Reason = "NOT_ACTIVE"
+	NotCovered         Reason = "NOT_COVERED"
 	NotDeactivated     Reason = "NOT_DEACTIVATED"
 	NotOpen            Reason = "NOT_OPEN"
 	NotServing         Reason = "NOT_SERVING"
@@ -64,6 +66,8 @@ const (
 	ReasonRequired     Reason = "REASON_REQUIRED"
 	RoleInUse          Reason = "ROLE_IN_USE"
 	RootGroup          Reason = "ROOT_GROUP"
+	TagLimit           Reason = "TAG_LIMIT"
+	Waiting            Reason = "WAITING"
 	WiderThanAuthor    Reason = "WIDER_THAN_AUTHOR"
 )
 

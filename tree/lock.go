@@ -7,44 +7,64 @@ import (
 )
 
 // On PostgreSQL locks are taken in this order, each by a statement of its own, so that what is read afterwards is
-// read as it stands once the lock is held: the account's advisory lock; that of
-// distribution in a group; users; groups, in the order of their ids; contacts;
-// counters, in the order of their ids, last. SQLite admits one writing transaction at a time and needs none of it.
+// read as it stands once the lock is held: the account's advisory lock; that of distribution in a group; users; the door
+// of the account's groups, and groups, in the order of their ids; contacts; counters, in the order of their ids, last.
+// SQLite admits one writing transaction at a time and needs none of it.
 
 // LockShared keeps branches of the account from being moved, walled or deleted until the transaction ends. Create
 // takes it by itself.
 func LockShared(ctx context.Context, c Conn, accountID int64) error {
-	return lockAccount(ctx, c, "pg_advisory_xact_lock_shared", accountID)
+	return lock(ctx, c, "pg_advisory_xact_lock_shared", shape, accountID)
 }
 
 // LockExclusive makes the transaction the only one that changes the shape of the account's tree. Move, SetRestricted,
 // Delete, Dissolve and Rebuild take it by themselves; a use-case that decides by what it read of the tree takes it
 // before it reads.
 func LockExclusive(ctx context.Context, c Conn, accountID int64) error {
-	return lockAccount(ctx, c, "pg_advisory_xact_lock", accountID)
+	return lock(ctx, c, "pg_advisory_xact_lock", shape, accountID)
 }
 
 // LockDistribution makes the transaction the only one that gives out contacts to the agents of the group by its method,
-// until it ends. It comes before all other locks but the account's.
+// until it ends.
 func LockDistribution(ctx context.Context, c Conn, groupID int64) error {
+	return lock(ctx, c, "pg_advisory_xact_lock", "distribution", groupID)
+}
+
+// passDoor goes through the door of the groups' account. Those who lock groups to stay as they are pass it together, and
+// who locks a branch to change it closes it behind itself (lockBranch). PostgreSQL lets whoever shares a row pass those
+// who wait to have it alone, so that a branch in which somebody always writes could never be moved; before an advisory
+// lock everybody waits for their turn. A transaction passes before it locks any group or contact.
+func passDoor(ctx context.Context, c Conn, groupIDs []int64) error {
 	if !isPostgres(c) {
 		return nil
 	}
-	query := "SELECT pg_advisory_xact_lock(hashtextextended('canopy.distribution.' || current_schema(), $1))"
-	if _, err := exec(ctx, c, query, groupID); err != nil {
-		return fmt.Errorf("locking the distribution of group %d: %w", groupID, err)
+	query := "SELECT pg_advisory_xact_lock_shared(" + key(door, "account_id") + `)
+		FROM (SELECT DISTINCT account_id FROM groups WHERE id IN ` + idsOf(c, "$1") + ") AS accounts"
+	if _, err := exec(ctx, c, query, jsonOf(groupIDs)); err != nil {
+		return fmt.Errorf("waiting for branches that move: %w", err)
 	}
 	return nil
 }
 
-func lockAccount(ctx context.Context, c Conn, function string, accountID int64) error {
+// The advisory locks of an account.
+const (
+	shape = "tree"   // the shape of the tree
+	door  = "groups" // see passDoor
+)
+
+// key is the number of an advisory lock, in SQL. They are shared by the whole database: the schema's name keeps two
+// installations in it apart.
+func key(what, id string) string {
+	return "hashtextextended('canopy." + what + ".' || current_schema(), " + id + ")"
+}
+
+// lock takes an advisory lock of an account, or of a group, until the transaction ends.
+func lock(ctx context.Context, c Conn, function, what string, id int64) error {
 	if !isPostgres(c) {
 		return nil
 	}
-	// Advisory locks are shared by the whole database: the schema's name keeps two installations in it apart.
-	query := "SELECT " + function + "(hashtextextended('canopy.tree.' || current_schema(), $1))"
-	if _, err := exec(ctx, c, query, accountID); err != nil {
-		return fmt.Errorf("locking the tree of account %d: %w", accountID, err)
+	if _, err := exec(ctx, c, "SELECT "+function+"("+key(what, "$1")+")", id); err != nil {
+		return fmt.Errorf("locking the %s of %d: %w", what, id, err)
 	}
 	return nil
 }
@@ -58,6 +78,9 @@ func LockGroups(ctx context.Context, c Conn, ids ...int64) error {
 }
 
 func lockGroups(ctx context.Context, c Conn, ids ...int64) (map[int64]node, error) {
+	if err := passDoor(ctx, c, ids); err != nil {
+		return nil, err
+	}
 	return loadNodes(ctx, c, "id IN "+idsOf(c, "$1")+" ORDER BY id"+locking(c, "FOR SHARE"), ids, jsonOf(ids))
 }
 
@@ -90,8 +113,12 @@ func lockContact(ctx context.Context, c Conn, contactID int64, groupIDs ...int64
 }
 
 // lockBranch keeps everybody else from writing groups, users and contacts of the branch, and returns the depth of its
-// deepest group. The caller holds the account's exclusive lock.
+// deepest group. The caller holds the account's exclusive lock. On PostgreSQL those who write elsewhere in the account
+// wait too: see passDoor.
 func lockBranch(ctx context.Context, c Conn, n node) (deepest int, err error) {
+	if err := lock(ctx, c, "pg_advisory_xact_lock", door, n.account); err != nil {
+		return 0, err
+	}
 	from, to := Range(n.path)
 	err = one(ctx, c, []any{&deepest}, `SELECT MAX(depth) FROM (
 		SELECT depth FROM groups WHERE account_id = $1 AND path >= $2 AND path < $3 ORDER BY id`+

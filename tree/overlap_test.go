@@ -2,6 +2,7 @@ package tree_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -205,4 +206,57 @@ func (f *family) untilWaiting(t *testing.T, second <-chan error, err *error) (do
 	}
 	t.Fatal("the second transaction neither waits nor ends")
 	return false
+}
+
+// TestWhoWritesInABranchDoesNotPassWhoWaitsToMoveIt: of a branch in which somebody always writes, each writer sharing its
+// rows with the one before, nobody could move anything otherwise. On SQLite one transaction runs at a time anyway.
+func TestWhoWritesInABranchDoesNotPassWhoWaitsToMoveIt(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *store.DB) {
+		if db.Dialect() != dialect.Postgres {
+			return
+		}
+		w := newWorld(t, db, &atomic.Int64{})
+		branch, heights := w.create(t, w.root, "branch", false), w.create(t, w.root, "heights", false)
+		writes, moved, wrote := make(chan struct{}), make(chan error, 1), make(chan error, 1)
+		w.must(t, func(ctx context.Context, tx *ent.Tx) error {
+			if err := tree.LockGroups(ctx, tx, branch); err != nil {
+				return err
+			}
+			go func() { moved <- w.move(branch, heights) }()
+			w.untilSoManyWait(t, 1, writes)
+			go func() {
+				defer close(writes)
+				wrote <- w.write(func(ctx context.Context, tx *ent.Tx) error { return tree.LockGroups(ctx, tx, branch) })
+			}()
+			w.untilSoManyWait(t, 2, writes)
+			return nil
+		})
+		if err := errors.Join(<-moved, <-wrote); err != nil {
+			t.Fatal(err)
+		}
+		w.mustBeSound(t)
+	})
+}
+
+// untilSoManyWait returns when so many transactions wait for others. Nobody is to be done meanwhile.
+func (w *world) untilSoManyWait(t *testing.T, want int, done <-chan struct{}) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+		select {
+		case <-done:
+			t.Error("it passed")
+			return
+		default:
+		}
+		waiting := 0
+		err := store.EachRow(context.Background(), w.db.Read, `SELECT COUNT(*) FROM pg_stat_activity
+			WHERE datname = current_database() AND wait_event_type = 'Lock'`, nil, func(rows *sql.Rows) error { return rows.Scan(&waiting) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if waiting >= want {
+			return
+		}
+	}
+	t.Errorf("there are never %d that wait", want)
 }

@@ -127,6 +127,9 @@ func (w *world) carry(t fataler, moveID int64) (more bool) {
 }
 
 func (w *world) addUser(ctx context.Context, tx *ent.Tx, group int64) (int64, error) {
+	if err := tree.LockGroups(ctx, tx, group); err != nil { // the row's foreign key is a lock on the group too
+		return 0, err
+	}
 	mail := fmt.Sprintf("user-%d@example.com", w.serial.Add(1))
 	id, err := insert(ctx, tx, `INSERT INTO users (account_id, home_group_id, name, name_key, email, email_key, created_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id`, w.account, group, "User", "user", mail, mail, epoch)
@@ -144,6 +147,9 @@ func (w *world) deleteUser(ctx context.Context, tx *ent.Tx, user, home int64) er
 }
 
 func (w *world) addContact(ctx context.Context, tx *ent.Tx, p tree.Placement) (int64, error) {
+	if err := tree.LockGroups(ctx, tx, p.GroupID); err != nil {
+		return 0, err
+	}
 	id, err := insert(ctx, tx, `INSERT INTO contacts
 		(account_id, group_id, arrival_group_id, name, name_key, box, sort_key, last_activity_at, created_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id`,

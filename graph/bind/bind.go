@@ -68,6 +68,11 @@ type (
 	// MessageEdge is one message of a page.
 	MessageEdge = relay.Edge[*ent.Message]
 
+	// NoteConnection is a page of notes.
+	NoteConnection = relay.Connection[*ent.Note]
+	// NoteEdge is one note of a page.
+	NoteEdge = relay.Edge[*ent.Note]
+
 	// AccessChangeConnection is a page of changes of access.
 	AccessChangeConnection = relay.Connection[*directory.AccessChange]
 	// AccessChangeEdge is one change of a page.

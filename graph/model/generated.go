@@ -8,8 +8,10 @@ import (
 	"canopy/bulk"
 	"canopy/ent/generated"
 	"canopy/ent/generated/account"
+	"canopy/ent/generated/conversation"
 	"canopy/ent/generated/group"
 	"canopy/ent/generated/session"
+	"canopy/ent/generated/tag"
 	"canopy/ent/generated/user"
 	"canopy/graph/bind"
 	"canopy/relay"
@@ -91,6 +93,20 @@ type AccessRemedy struct {
 	Givers []*generated.User `json:"givers"`
 	// The roles whose holders may give it where their ROLES_ASSIGN reaches.
 	GiverRoles []*generated.Role `json:"giverRoles"`
+}
+
+// Input of addNote.
+type AddNoteInput struct {
+	// The conversation.
+	ConversationID relay.ID `json:"conversationId"`
+	// What to remember, 1 to 4096 characters.
+	Text string `json:"text"`
+}
+
+// What addNote answers.
+type AddNotePayload struct {
+	// The note.
+	Note *generated.Note `json:"note"`
 }
 
 // Input of assignContact.
@@ -187,6 +203,10 @@ type CloneRolePayload struct {
 type CloseConversationInput struct {
 	// The conversation.
 	ConversationID relay.ID `json:"conversationId"`
+	// Why: RESOLVED, NO_REPLY, SPAM, DUPLICATE or OTHER.
+	CloseReason *conversation.CloseReason `json:"closeReason,omitempty"`
+	// What else to say about it, at most 200 characters.
+	CloseNote string `json:"closeNote"`
 }
 
 // What closeConversation answers.
@@ -253,6 +273,20 @@ type CreateRoleInput struct {
 type CreateRolePayload struct {
 	// The role.
 	Role *generated.Role `json:"role"`
+}
+
+// Input of createTag.
+type CreateTagInput struct {
+	// 1 to 50 characters, unique within the account without regard to case.
+	Name string `json:"name"`
+	// In which colour to show it.
+	Colour tag.Colour `json:"colour"`
+}
+
+// What createTag answers.
+type CreateTagPayload struct {
+	// The tag.
+	Tag *generated.Tag `json:"tag"`
 }
 
 // Input of deactivateUser.
@@ -331,6 +365,18 @@ type DeleteGroupPayload struct {
 	Successor *generated.Group `json:"successor,omitempty"`
 }
 
+// Input of deleteNote.
+type DeleteNoteInput struct {
+	// The note.
+	NoteID relay.ID `json:"noteId"`
+}
+
+// What deleteNote answers.
+type DeleteNotePayload struct {
+	// The id that the note had.
+	DeletedNoteID relay.ID `json:"deletedNoteId"`
+}
+
 // Input of deleteRole.
 type DeleteRoleInput struct {
 	// The role.
@@ -345,6 +391,18 @@ type DeleteRoleInput struct {
 type DeleteRolePayload struct {
 	// Id of the role that is gone.
 	DeletedRoleID relay.ID `json:"deletedRoleId"`
+}
+
+// Input of deleteTag.
+type DeleteTagInput struct {
+	// The tag.
+	TagID relay.ID `json:"tagId"`
+}
+
+// What deleteTag answers.
+type DeleteTagPayload struct {
+	// The id that the tag had.
+	DeletedTagID relay.ID `json:"deletedTagId"`
 }
 
 // Input of deleteUser.
@@ -779,6 +837,20 @@ type ShiftInput struct {
 	End string `json:"end"`
 }
 
+// Input of snoozeConversation.
+type SnoozeConversationInput struct {
+	// The conversation.
+	ConversationID relay.ID `json:"conversationId"`
+	// Until when, at most a year ahead; null takes it up again.
+	Until *time.Time `json:"until,omitempty"`
+}
+
+// What snoozeConversation answers.
+type SnoozeConversationPayload struct {
+	// The conversation.
+	Conversation *generated.Conversation `json:"conversation"`
+}
+
 // Input of startConversation.
 type StartConversationInput struct {
 	// Name, 1 to 100 characters.
@@ -797,6 +869,22 @@ type StartConversationPayload struct {
 	Contact *generated.Contact `json:"contact,omitempty"`
 	// The conversation.
 	Conversation *generated.Conversation `json:"conversation,omitempty"`
+}
+
+// Input of tagConversation.
+type TagConversationInput struct {
+	// The conversation.
+	ConversationID relay.ID `json:"conversationId"`
+	// Tags that it shall have; those that it has already are no error.
+	AddTagIds []*relay.ID `json:"addTagIds"`
+	// Tags that it shall not have; those that it has not are no error.
+	RemoveTagIds []*relay.ID `json:"removeTagIds"`
+}
+
+// What tagConversation answers.
+type TagConversationPayload struct {
+	// The conversation.
+	Conversation *generated.Conversation `json:"conversation"`
 }
 
 // Input of transferContact.
@@ -892,6 +980,22 @@ type UpdateContactPayload struct {
 	Contact *generated.Contact `json:"contact"`
 }
 
+// Input of updateConversation. What is left out or null stays.
+type UpdateConversationInput struct {
+	// The conversation.
+	ConversationID relay.ID `json:"conversationId"`
+	// What it is about, at most 200 characters.
+	Subject *string `json:"subject,omitempty"`
+	// How urgent it is.
+	Priority *conversation.Priority `json:"priority,omitempty"`
+}
+
+// What updateConversation answers.
+type UpdateConversationPayload struct {
+	// The conversation.
+	Conversation *generated.Conversation `json:"conversation"`
+}
+
 // Input of updateGroup.
 type UpdateGroupInput struct {
 	// The group.
@@ -960,6 +1064,22 @@ type UpdateRoleInput struct {
 type UpdateRolePayload struct {
 	// The role.
 	Role *generated.Role `json:"role"`
+}
+
+// Input of updateTag. What is left out or null stays.
+type UpdateTagInput struct {
+	// The tag.
+	TagID relay.ID `json:"tagId"`
+	// 1 to 50 characters, unique within the account without regard to case.
+	Name *string `json:"name,omitempty"`
+	// In which colour to show it.
+	Colour *tag.Colour `json:"colour,omitempty"`
+}
+
+// What updateTag answers.
+type UpdateTagPayload struct {
+	// The tag.
+	Tag *generated.Tag `json:"tag"`
 }
 
 // Input of updateUser.

@@ -121,13 +121,15 @@ type Method string
 
 // Method values.
 const (
-	MethodCLAIM       Method = "CLAIM"
-	MethodOPENED      Method = "OPENED"
-	MethodASSIGNED    Method = "ASSIGNED"
-	MethodTRANSFERRED Method = "TRANSFERRED"
-	MethodHANDED_OVER Method = "HANDED_OVER"
-	MethodROUND_ROBIN Method = "ROUND_ROBIN"
-	MethodRADAR       Method = "RADAR"
+	MethodCLAIM        Method = "CLAIM"
+	MethodOPENED       Method = "OPENED"
+	MethodASSIGNED     Method = "ASSIGNED"
+	MethodTRANSFERRED  Method = "TRANSFERRED"
+	MethodHANDED_OVER  Method = "HANDED_OVER"
+	MethodROUND_ROBIN  Method = "ROUND_ROBIN"
+	MethodRADAR        Method = "RADAR"
+	MethodCOVERED      Method = "COVERED"
+	MethodBROUGHT_BACK Method = "BROUGHT_BACK"
 )
 
 func (m Method) String() string {
@@ -137,7 +139,7 @@ func (m Method) String() string {
 // MethodValidator is a validator for the "method" field enum values. It is called by the builders before save.
 func MethodValidator(m Method) error {
 	switch m {
-	case MethodCLAIM, MethodOPENED, MethodASSIGNED, MethodTRANSFERRED, MethodHANDED_OVER, MethodROUND_ROBIN, MethodRADAR:
+	case MethodCLAIM, MethodOPENED, MethodASSIGNED, MethodTRANSFERRED, MethodHANDED_OVER, MethodROUND_ROBIN, MethodRADAR, MethodCOVERED, MethodBROUGHT_BACK:
 		return nil
 	default:
 		return fmt.Errorf("contactassignment: invalid enum value for method field: %q", m)
