@@ -91,6 +91,36 @@ test('the session outlives a reload, and ends by logging out', async ({ page }) 
   await expect(answer(page)).toContainText('UNAUTHENTICATED')
 })
 
+test('a subscription tells what happens until it is stopped', async ({ page }) => {
+  await page.goto('/')
+  await becomeSomebody(page)
+  await openTab(page, 'Live')
+  await run(page)
+  await expect(answer(page)).toContainText('"STARTED"')
+
+  // Somebody else's answer to the same person's change.
+  await page.evaluate(() =>
+    fetch('/graphql', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ query: 'mutation { updateViewer(input: {name: "Robin Newname"}) { viewer { user { name } } } }' }),
+    }),
+  )
+  await expect(answer(page)).toContainText('"Robin Newname"')
+  await page.getByRole('button', { name: /stop query/i }).click()
+  await expect(page.getByRole('button', { name: /execute query/i })).toBeVisible()
+})
+
+test('a subscription ends with the session', async ({ page }) => {
+  await page.goto('/')
+  await becomeSomebody(page)
+  await openTab(page, 'Live')
+  await run(page)
+  await expect(answer(page)).toContainText('"STARTED"')
+  await page.getByRole('button', { name: 'Log out' }).click()
+  await expect(answer(page)).toContainText('UNAUTHENTICATED')
+})
+
 test('a wrong password is refused where it was typed', async ({ page }) => {
   await page.goto('/')
   await page.getByText('Somebody else', { exact: true }).click()
