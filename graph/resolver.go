@@ -76,6 +76,11 @@ func (r *resolver) AuditEvent() generated.AuditEventResolver {
 func (r *resolver) Conversation() generated.ConversationResolver {
 	return &conversationResolver{r}
 }
+func (r *resolver) HistoryEntry() generated.HistoryEntryResolver { return &historyEntryResolver{r} }
+func (r *resolver) Cover() generated.CoverResolver               { return &coverResolver{r} }
+func (r *resolver) ForeseenHandover() generated.ForeseenHandoverResolver {
+	return &foreseenHandoverResolver{r}
+}
 func (r *resolver) GroupMove() generated.GroupMoveResolver { return &groupMoveResolver{r} }
 
 func (r *resolver) GroupRequest() generated.GroupRequestResolver {
@@ -90,6 +95,11 @@ func (r *resolver) BooleanSetting() generated.BooleanSettingResolver {
 func (r *resolver) IntSetting() generated.IntSettingResolver {
 	return &intSettingResolver{r}
 }
+func (r *resolver) AgentCapacity() generated.AgentCapacityResolver {
+	return &agentCapacityResolver{r}
+}
+func (r *resolver) AgentPanel() generated.AgentPanelResolver { return &agentPanelResolver{r} }
+
 func (r *resolver) AssignmentModeSetting() generated.AssignmentModeSettingResolver {
 	return &assignmentModeSettingResolver{r}
 }
@@ -101,10 +111,14 @@ func (r *resolver) allLoaders() map[string]map[string]anyLoader {
 		"AccessPreview":     r.accessPreviewLoaders(),
 		"Account":           r.accountLoaders(),
 		"Agent":             r.agentLoaders(),
+		"AgentPanel":        r.agentPanelLoaders(),
 		"AuditEvent":        r.auditEventLoaders(),
 		"Contact":           r.contactLoaders(),
 		"ContactAssignment": r.contactAssignmentLoaders(),
 		"Conversation":      r.conversationLoaders(),
+		"Cover":             r.coverLoaders(),
+		"ForeseenHandover":  r.foreseenHandoverLoaders(),
+		"HistoryEntry":      r.historyEntryLoaders(),
 		"Group":             r.groupLoaders(),
 		"GroupMove":         r.groupMoveLoaders(),
 		"GroupRequest":      r.groupRequestLoaders(),
