@@ -89,10 +89,7 @@ func (r *resolver) tell(ctx context.Context, s *stream, d *live.Delivery, next g
 	}
 	r.descend(shown, s.field.Field.Definition.Type.Name(), []any{payload}, s.field.Field.Selections)
 	response := next(shown)
-	if response == nil {
-		return nil, shown.Err()
-	}
-	return response, nil
+	return response, shown.Err()
 }
 
 // oneStream refuses a subscription to anything but one field.
