@@ -89,6 +89,9 @@ func (r *resolver) GroupRequest() generated.GroupRequestResolver {
 func (r *resolver) ContactAssignment() generated.ContactAssignmentResolver {
 	return &contactAssignmentResolver{r}
 }
+func (r *resolver) Offer() generated.OfferResolver {
+	return &offerResolver{r}
+}
 func (r *resolver) BooleanSetting() generated.BooleanSettingResolver {
 	return &booleanSettingResolver{r}
 }
@@ -114,6 +117,7 @@ func (r *resolver) allLoaders() map[string]map[string]anyLoader {
 		"AgentPanel":        r.agentPanelLoaders(),
 		"AuditEvent":        r.auditEventLoaders(),
 		"Contact":           r.contactLoaders(),
+		"Offer":             {"agent": r.offerAgents()},
 		"ContactAssignment": r.contactAssignmentLoaders(),
 		"Conversation":      r.conversationLoaders(),
 		"Cover":             r.coverLoaders(),
