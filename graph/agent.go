@@ -51,6 +51,7 @@ func (r *resolver) agentLoaders() map[string]anyLoader {
 		"homeGroup": toOne(r, groupRows, to(func(a *bind.Agent) int64 { return a.HomeGroupID })),
 		"load":      loader[*bind.Agent, int]{numberOfNode[*bind.Agent], r.agentLoads},
 		"capacity":  loader[*bind.Agent, bind.AgentCapacity]{numberOfNode[*bind.Agent], r.agentCapacities},
+		"cover":     loader[*bind.Agent, *ent.Cover]{numberOfNode[*bind.Agent], r.coversOf},
 	}
 }
 

@@ -149,7 +149,7 @@ func seesAll(v *authz.Viewer, kind relay.Kind) bool {
 		return v.CanAccount(authz.UsersView)
 	case relay.KindRole, relay.KindRoleGrant:
 		return v.CanAccount(authz.RolesView)
-	case relay.KindContact, relay.KindContactAssignment, relay.KindConversation, relay.KindMessage, relay.KindNote:
+	case relay.KindContact, relay.KindContactAssignment, relay.KindConversation, relay.KindMessage, relay.KindHistoryEntry, relay.KindNote:
 		return v.CanAccount(authz.ConversationsView) || v.CanAccount(authz.ContactsView)
 	case relay.KindTag:
 		return v.Permissions().Has(authz.ConversationsView) || v.Permissions().Has(authz.QueueView) || v.CanAccount(authz.InboxSettingsEdit)

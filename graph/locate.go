@@ -154,15 +154,15 @@ func named(argument string) string {
 		return "group"
 	case "userId":
 		return "user"
-	case "agentId", "handoverAgentId":
+	case "agentId", "toAgentId", "handoverAgentId":
 		return "agent"
 	case "roleId", "roleIds", "mayGive":
 		return "role"
 	case "grantId":
 		return "grant"
-	case "contactId":
+	case "contactId", "contactIds":
 		return "contact"
-	case "conversationId":
+	case "conversationId", "conversationIds":
 		return "conversation"
 	case "tagId", "addTagIds", "removeTagIds":
 		return "tag"

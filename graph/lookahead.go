@@ -294,6 +294,8 @@ func typeName(kind relay.Kind) string {
 		return "ContactAssignment"
 	case relay.KindConversation:
 		return "Conversation"
+	case relay.KindHistoryEntry:
+		return "HistoryEntry"
 	case relay.KindMessage:
 		return "Message"
 	case relay.KindTag:

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"canopy/authz"
+	"canopy/ent/generated/historyentry"
 	"canopy/graph/generated"
 	"canopy/internal/testdb"
 	"canopy/relay"
@@ -37,6 +38,8 @@ func (w *world) lists() map[string]string {
 		"Group.agents":          `group(id: "` + w.id(relay.KindGroup, "north") + `") { agents(%s)`,
 		"Contact.conversations": `contact(id: "` + w.id(relay.KindContact, "Kim") + `") { conversations(%s)`,
 		"Contact.assignments":   `contact(id: "` + w.id(relay.KindContact, "Kim") + `") { assignments(%s)`,
+		"Contact.history":       `contact(id: "` + w.id(relay.KindContact, "Kim") + `") { history(%s)`,
+		"Conversation.history":  `conversation(id: "` + w.id(relay.KindConversation, "Kim conversation") + `") { history(%s)`,
 		"Conversation.messages": `conversation(id: "` + w.id(relay.KindConversation, "Kim conversation") + `") { messages(%s)`,
 		"Conversation.notes":    `conversation(id: "` + w.id(relay.KindConversation, "Kim conversation") + `") { notes(%s)`,
 	}
@@ -163,6 +166,7 @@ func (w *world) crowd() {
 		w.contact(fmt.Sprint("guest ", i), "north", []string{"", "bruno"}[i%2])
 		w.again("Kim", "bruno")
 		w.say("Kim conversation")
+		w.tell("Kim", historyentry.KindOFFERED)
 	}
 }
 

@@ -74,6 +74,11 @@ func (r *resolver) AuditEvent() generated.AuditEventResolver {
 func (r *resolver) Conversation() generated.ConversationResolver {
 	return &conversationResolver{r}
 }
+func (r *resolver) HistoryEntry() generated.HistoryEntryResolver { return &historyEntryResolver{r} }
+func (r *resolver) Cover() generated.CoverResolver               { return &coverResolver{r} }
+func (r *resolver) ForeseenHandover() generated.ForeseenHandoverResolver {
+	return &foreseenHandoverResolver{r}
+}
 func (r *resolver) GroupMove() generated.GroupMoveResolver { return &groupMoveResolver{r} }
 
 func (r *resolver) GroupRequest() generated.GroupRequestResolver {
@@ -109,6 +114,9 @@ func (r *resolver) allLoaders() map[string]map[string]anyLoader {
 		"Contact":           r.contactLoaders(),
 		"ContactAssignment": r.contactAssignmentLoaders(),
 		"Conversation":      r.conversationLoaders(),
+		"Cover":             r.coverLoaders(),
+		"ForeseenHandover":  r.foreseenHandoverLoaders(),
+		"HistoryEntry":      r.historyEntryLoaders(),
 		"Group":             r.groupLoaders(),
 		"GroupMove":         r.groupMoveLoaders(),
 		"GroupRequest":      r.groupRequestLoaders(),

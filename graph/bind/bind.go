@@ -64,6 +64,11 @@ type (
 	// ContactAssignmentEdge is one assignment of a page.
 	ContactAssignmentEdge = relay.Edge[*ent.ContactAssignment]
 
+	// HistoryEntryConnection is a page of a history.
+	HistoryEntryConnection = relay.Connection[*ent.HistoryEntry]
+	// HistoryEntryEdge is one entry of a page.
+	HistoryEntryEdge = relay.Edge[*ent.HistoryEntry]
+
 	// ConversationConnection is a page of conversations.
 	ConversationConnection = relay.Connection[*ent.Conversation]
 	// ConversationEdge is one conversation of a page.
@@ -107,6 +112,40 @@ func (a *Agent) GlobalID() relay.ID { return relay.NewID(relay.KindAgent, a.ID) 
 
 // AccessPaused says whether the agent is shut out until somebody resumes their access.
 func (a *Agent) AccessPaused() bool { return a.AccessPausedAt != nil }
+
+// ConsideredOutcome is what became of an agent who came into question for a contact, in the words of package desk.
+type ConsideredOutcome string
+
+// Considered is an agent who came into question for a contact.
+type Considered struct {
+	Agent   *Agent
+	Outcome ConsideredOutcome
+}
+
+// Words say what became of it, continuing the agent's name.
+func (c *Considered) Words() string {
+	switch c.Outcome {
+	case "CHOSEN":
+		return "got the contact"
+	case "ASKED":
+		return "was asked"
+	case "UNAVAILABLE":
+		return "was not available"
+	case "PAUSED":
+		return "could not work: their access was paused"
+	case "FULL":
+		return "had as many open conversations as they may hold"
+	case "OUTSIDE_HOURS":
+		return "was outside their working hours"
+	case "COVERED":
+		return "was covered by somebody else"
+	case "NOT_SERVING":
+		return "did not serve"
+	case "LEFT_OUT":
+		return "had got a contact later than others"
+	}
+	return "was passed over"
+}
 
 // AgentPanel is the panel of a group, or with Below of its whole branch.
 type AgentPanel struct {
