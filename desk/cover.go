@@ -198,6 +198,9 @@ func (j *job) startCover(ctx context.Context, in StartCover, agent *ent.User, to
 			return nil, err
 		}
 	}
+	if err := j.publishCard(ctx, agent); err != nil {
+		return nil, err
+	}
 	err = j.record(ctx, "COVER_STARTED", relay.KindUser, agent.ID, nil,
 		audit.Fields{"to": ref(relay.KindAgent, to.agent.ID), "until": c.EndsAt, "passedOn": len(open)}, in.Reason)
 	if err != nil {
@@ -318,6 +321,13 @@ func (j *job) endCover(ctx context.Context, c *ent.Cover, bringBack bool, reason
 	err = j.tx.Cover.Update().Where(cover.ID(c.ID), cover.AccountID(c.AccountID)).SetEndedAt(j.now).Exec(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("desk: ending cover %d: %w", c.ID, err)
+	}
+	agent, err := j.tx.User.Get(ctx, c.UserID)
+	if err != nil {
+		return 0, err
+	}
+	if err := j.publishCard(ctx, agent); err != nil {
+		return 0, err
 	}
 	if j.running == nil { // a timer that runs takes itself away
 		j.unschedule(timers.CoverEnds, c.ID)
