@@ -161,7 +161,13 @@ func (j *job) end(ctx context.Context, c *ent.Conversation, why *conversation.Cl
 	err := j.tx.Conversation.Update().Where(conversation.ID(c.ID), conversation.AccountID(c.AccountID)).
 		SetClosedAt(j.now).SetNillableClosedByID(j.author()).SetNillableCloseReason(why).SetCloseNote(note).ClearSnoozedUntil().
 		Exec(authz.Trusted(ctx))
-	return errors.Join(err, j.publishConversation(ctx, c))
+	if err != nil {
+		return err
+	}
+	if err := j.unmark(ctx, c.ID); err != nil {
+		return err
+	}
+	return j.publishConversation(ctx, c)
 }
 
 // begin inserts the next conversation of the contact. The agent is 0 while it waits, the opener 0 when the contact

@@ -72,6 +72,15 @@ func (r *queryResolver) Inbox(ctx context.Context, box model.InboxBox, under, ta
 	return connection, err
 }
 
+func (r *queryResolver) InboxCounts(ctx context.Context, under *relay.ID) (*model.InboxCounts, error) {
+	n, err := r.Desk.InboxCounts(ctx, numberOf(under, relay.KindGroup))
+	if err != nil {
+		return nil, err
+	}
+	of := func(c desk.Count) *model.BoxCount { return &model.BoxCount{Count: c.Contacts, More: c.More} }
+	return &model.InboxCounts{You: of(n.You), Unread: of(n.Unread), Queue: of(n.Queue), Teammates: of(n.Teammates), Closed: of(n.Closed)}, nil
+}
+
 // position is the place after which a page of contacts begins, nil for the start.
 func (p page) position() (*desk.Position, error) {
 	if p.after == nil {

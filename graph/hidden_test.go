@@ -90,9 +90,9 @@ func kindOf(a idArgument) []relay.Kind {
 		return []relay.Kind{relay.KindRole}
 	case "grantId":
 		return []relay.Kind{relay.KindRoleGrant}
-	case "contactId":
+	case "contactId", "contactIds":
 		return []relay.Kind{relay.KindContact}
-	case "conversationId":
+	case "conversationId", "conversationIds":
 		return []relay.Kind{relay.KindConversation}
 	case "noteId":
 		return []relay.Kind{relay.KindNote}
@@ -174,9 +174,9 @@ func (w *world) known(argument string) string {
 		return w.id(relay.KindRole, authz.RoleAgent)
 	case "grantId":
 		return w.id(relay.KindRoleGrant, "ana AGENT")
-	case "contactId":
+	case "contactId", "contactIds":
 		return w.id(relay.KindContact, "Kim")
-	case "conversationId":
+	case "conversationId", "conversationIds":
 		return w.id(relay.KindConversation, "Kim conversation")
 	case "noteId":
 		return w.id(relay.KindNote, "Kim note")
@@ -197,7 +197,11 @@ func (w *world) document(schema *ast.Schema, a idArgument, text string) string {
 			args = append(args, arg.Name+": "+w.literal(schema, arg.Name, arg.Type, path, text))
 		}
 	}
-	return fmt.Sprintf("%s { %s(%s) { __typename } }", a.operation, a.field.Name, strings.Join(args, ", "))
+	selection := "{ __typename }"
+	if isBulk(a.field.Name) {
+		selection = "{ done refused items { refusal { field code reason permission where remedy message } } }"
+	}
+	return fmt.Sprintf("%s { %s(%s) %s }", a.operation, a.field.Name, strings.Join(args, ", "), selection)
 }
 
 // acquaint sets what the viewer knows: the last thing of each kind that they see, or what is not there.
@@ -255,7 +259,8 @@ func (o *oracle) isKnown(user int64, a idArgument, id relay.ID) bool {
 	n := id.As(id.Kind())
 	switch id.Kind() {
 	case relay.KindGroup:
-		return (a.field.Name == "assignContact" || a.field.Name == "transferContact") && o.below(o.users[user].HomeGroupID, n)
+		passes := []string{"assignContact", "transferContact", "assignContacts", "transferContacts"}
+		return slices.Contains(passes, a.field.Name) && o.below(o.users[user].HomeGroupID, n)
 	case relay.KindAgent:
 		return o.sees(user, relay.NewID(relay.KindUser, n))
 	case relay.KindUser:
@@ -264,10 +269,14 @@ func (o *oracle) isKnown(user int64, a idArgument, id relay.ID) bool {
 	return false
 }
 
-// answer asks with the id at the argument; in a list it follows one that the viewer knows.
+// answer asks with the id at the argument; in a list it follows one that the viewer knows, or, where each is answered by
+// itself, one that nobody has.
 func (w *world) answer(ctx context.Context, schema *ast.Schema, a idArgument, id relay.ID) string {
 	text := `"` + id.String() + `"`
-	if a.list {
+	switch {
+	case a.list && isBulk(a.field.Name): // which would be changed
+		text = `["` + relay.NewID(id.Kind(), 1<<41).String() + `", ` + text + `]`
+	case a.list:
 		text = `["` + w.knows[id.Kind()].String() + `", ` + text + `]`
 	}
 	answer := w.run(ctx, w.document(schema, a, text), nil)

@@ -160,9 +160,9 @@ func named(argument string) string {
 		return "role"
 	case "grantId":
 		return "grant"
-	case "contactId":
+	case "contactId", "contactIds":
 		return "contact"
-	case "conversationId":
+	case "conversationId", "conversationIds":
 		return "conversation"
 	case "tagId", "addTagIds", "removeTagIds":
 		return "tag"

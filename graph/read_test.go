@@ -48,6 +48,12 @@ var everything = []string{
 	`{ contacts { nodes { assignments { nodes { origin { kind at sentence explanation reason doneBy { name } fromAgent { name } fromGroup { name } toAgent { name }
 		toGroup { name } method considered { agent { name } outcome words } } } }
 		history(first: 2) { totalCount nodes { kind sentence } } conversations(first: 2) { nodes { history { totalCount nodes { kind toAgent { name cover { until to { name } } } } } } } } } }`,
+	`{ contacts { nodes { name conversation { unread unreadCount } conversations { nodes { unread unreadCount } } } } }`,
+	`{ inboxCounts { you { count more } unread { count more } queue { count more } teammates { count more } closed { count more } } }`,
+	fmt.Sprintf(`mutation { assignContacts(input: {contactIds: ["%s"], agentId: "%s"}) { done refused items { contactId contact { name } assignment { id } refusal { code } } } }`,
+		relay.NewID(relay.KindContact, 1<<40), relay.NewID(relay.KindUser, 2)),
+	fmt.Sprintf(`mutation { closeConversations(input: {conversationIds: ["%s"]}) { done refused items { conversationId conversation { number } refusal { code } } } }`,
+		relay.NewID(relay.KindConversation, 1<<40)),
 	`{ you: inbox(box: YOU) { totalCount nodes { name } } queue: inbox(box: QUEUE) { totalCount nodes { name } }
 		teammates: inbox(box: TEAMMATES) { totalCount nodes { name agent { name } } } closed: inbox(box: CLOSED) { totalCount nodes { name } } }`,
 	`{ tags { id name colour } conversationByNumber(number: 1) { id closeReason closeNote priority snoozedUntil tags { name } } }`,

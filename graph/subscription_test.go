@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"canopy/authz"
 	ent "canopy/ent/generated"
 	"canopy/graph"
 	"canopy/internal/testdb"
@@ -134,6 +135,112 @@ func TestMessageAdded(t *testing.T) {
 		said.hears(`{"data":{"messageAdded":{"change":"LEFT","message":null}}}`)
 		if rest := said.raw(); rest != "" {
 			t.Errorf("after LEFT the stream goes on: %s", rest)
+		}
+	})
+}
+
+// TestSubscribersOfEveryProcessHear lets one process change what another one's subscriber looks at.
+func TestSubscribersOfEveryProcessHear(t *testing.T) {
+	testdb.EachURL(t, func(t *testing.T, url string) {
+		open := func() *store.DB {
+			db, err := store.Open(context.Background(), store.Options{URL: url, Readers: 2, Writers: 2})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = db.Close() })
+			return db
+		}
+		one := open()
+		if err := one.Migrate(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		w := heardCompany(t, one)
+		other := w.over(t, open(), served)
+		lee := w.id(relay.KindContact, "Lee")
+		queue := other.subscribe(other.as("bruno"), inboxOf("QUEUE", ""))
+		queue.hears(inbox("STARTED", "null", "null"))
+		w.ask("ana", `mutation { claimContact(input: {contactId: "%s"}) { contact { id } } }`, lee)
+		queue.hears(inbox("LEFT", lee, "null"))
+		w.ask("olga", `mutation { deactivateUser(input: {userId: "%s"}) { user { id } } }`, w.id(relay.KindUser, "bruno"))
+		if got := queue.raw(); !strings.Contains(got, `"code":"UNAUTHENTICATED"`) {
+			t.Errorf("who is deactivated in another process hears %s", got)
+		}
+		if got := queue.raw(); got != "" {
+			t.Errorf("after its end the stream says %s", got)
+		}
+	})
+}
+
+// TestAPayloadIsShownByTheRightsOfTheMoment masks a phone number that was shown a payload before.
+func TestAPayloadIsShownByTheRightsOfTheMoment(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *store.DB) {
+		w := heardCompany(t, db)
+		kim := w.id(relay.KindContact, "Kim")
+		w.grant("ana", authz.RoleDashboardAdministrator, "north")
+		mates := w.subscribe(w.as("ana"), `subscription { inboxChanged(box: YOU) { change contact { phone } } }`)
+		heard := func(change, contact string) {
+			t.Helper()
+			mates.hears(`{"data":{"inboxChanged":{"change":"` + change + `","contact":` + contact + `}}}`)
+		}
+		rename := func() {
+			w.ask("olga", `mutation { updateContact(input: {contactId: "%s", name: "Kim"}) { contact { id } } }`, kim)
+		}
+		heard("STARTED", "null")
+		rename()
+		heard("UPDATED", `{"phone":"+5511912345678"}`)
+		w.ask("olga", `mutation { revokeRole(input: {grantId: "%s"}) { grant { id } } }`, w.id(relay.KindRoleGrant, "ana "+authz.RoleAgent))
+		heard("GAP", "null")
+		w.ask("olga", `mutation { revokeRole(input: {grantId: "%s"}) { grant { id } } }`, w.id(relay.KindRoleGrant, "ana "+authz.RoleDashboardAdministrator+" north"))
+		heard("GAP", "null")
+		rename()
+		w.ask("olga", `mutation { grantRole(input: {userId: "%s", roleId: "%s"}) { grant { id } } }`, w.id(relay.KindUser, "ana"), w.id(relay.KindRole, authz.RoleAgent))
+		heard("GAP", "null") // and nothing of the name that changed while Kim was out of sight
+	})
+}
+
+// TestASubscriptionIsToOneField refuses what the executor would stumble over.
+func TestASubscriptionIsToOneField(t *testing.T) {
+	w := company(t, testdb.SQLite(t))
+	for _, query := range []string{
+		`subscription { __typename }`,
+		`subscription { viewerChanged { change } other: viewerChanged { change } }`,
+		`subscription { viewerChanged @skip(if: true) { change } }`,
+		`subscription { ... on Subscription { a: viewerChanged { change } b: viewerChanged { change } } }`,
+	} {
+		if got := w.refused(w.as("ana"), query, nil); got["code"] != "GRAPHQL_VALIDATION_FAILED" {
+			t.Errorf("%s: %v", query, got)
+		}
+	}
+}
+
+// TestEverySubscriptionTellsEverythingAboutWhatItIsTo asks for all fields of every subscription, and changes what each is about.
+func TestEverySubscriptionTellsEverythingAboutWhatItIsTo(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *store.DB) {
+		w := heardCompany(t, db)
+		kim := w.id(relay.KindConversation, "Kim conversation")
+		for field, c := range map[string]struct{ args, change, tells string }{
+			"inboxChanged":        {`(box: TEAMMATES)`, `updateContact(input: {contactId: "` + w.id(relay.KindContact, "Kim") + `", name: "Kimi"}) { contact { id } }`, `"name":"Kimi"`},
+			"conversationUpdated": {`(id: "` + kim + `")`, `closeConversation(input: {conversationId: "` + kim + `"}) { conversation { id } }`, `"closedAt":"`},
+			"groupTreeChanged":    {``, `moveGroup(input: {groupId: "` + w.id(relay.KindGroup, "north") + `", parentId: "` + w.id(relay.KindGroup, "support") + `"}) { group { id } }`, `"parent":{"name":"support"}`},
+			"agentPanelChanged":   {`(group: "` + w.id(relay.KindGroup, "south") + `")`, `updateAgentSettings(input: {agentId: "` + w.id(relay.KindUser, "carla") + `", availability: AVAILABLE}) { agent { id } }`, `"availability":"AVAILABLE"`},
+			"viewerChanged":       {``, `updateViewer(input: {name: "Olga II"}) { viewer { user { id } } }`, `"name":"Olga II"`},
+		} {
+			l := w.subscribe(w.as("olga"), "subscription { "+field+c.args+heardOf[field]+" }")
+			if got := l.raw(); !strings.Contains(got, `"change":"STARTED"`) {
+				t.Errorf("%s begins with %s", field, got)
+			}
+			w.ask("olga", `mutation { %s }`, c.change)
+			for {
+				got := l.raw()
+				if strings.Contains(got, c.tells) {
+					break
+				}
+				if got == "" || strings.Contains(got, `"errors"`) {
+					t.Errorf("%s hears %s", field, got)
+					break
+				}
+			}
+			l.stop()
 		}
 	})
 }

@@ -31,8 +31,8 @@ import (
 // say, which know nothing of events; what they do not see must have reached them in no way, not even as an empty payload.
 func TestSubscribersHearWhatTheirListsShow(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db *store.DB) {
-		for seed := range uint64(3) {
-			t.Run(fmt.Sprint(seed), func(t *testing.T) { newHistory(t, db, seed).run(60) })
+		for seed := range uint64(2) {
+			t.Run(fmt.Sprint(seed), func(t *testing.T) { newHistory(t, db, seed).run(40) })
 			clean(t, db)
 		}
 	})

@@ -129,6 +129,10 @@ func (b *builder) people() {
 	if b.err != nil {
 		return
 	}
+	save(b, b.tx.ReadMark.Create().SetAccountID(w.account).SetConversationID(v.ID).SetUserID(u.ID).SetSentAt(noon).SetMessageID(0))
+	if b.err == nil {
+		_, b.err = b.tx.ExecContext(b.ctx, "INSERT INTO contact_words (contact_id, word) VALUES ($1, 'hello')", c.ID)
+	}
 	save(b, b.tx.Message.Create().SetAccountID(w.account).SetConversationID(v.ID).SetAuthorID(u.ID).
 		SetDirection(message.DirectionOUTBOUND).SetText("Hello").SetExternalID("x1").SetSentAt(noon))
 	save(b, b.tx.Note.Create().SetAccountID(w.account).SetConversationID(v.ID).SetAuthorID(u.ID).SetText("Call back").SetWrittenAt(noon))

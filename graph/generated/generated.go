@@ -145,6 +145,9 @@ type ConversationResolver interface {
 	Agent(ctx context.Context, obj *generated.Conversation) (*bind.Agent, error)
 	Open(ctx context.Context, obj *generated.Conversation) (bool, error)
 
+	Unread(ctx context.Context, obj *generated.Conversation) (bool, error)
+	UnreadCount(ctx context.Context, obj *generated.Conversation) (int, error)
+
 	SnoozedUntil(ctx context.Context, obj *generated.Conversation) (*time.Time, error)
 	Tags(ctx context.Context, obj *generated.Conversation) ([]*generated.Tag, error)
 	Messages(ctx context.Context, obj *generated.Conversation, first *int, after *string) (*relay.Connection[*generated.Message], error)
@@ -241,9 +244,14 @@ type MutationResolver interface {
 	ClaimContact(ctx context.Context, input model.ClaimContactInput) (*model.ClaimContactPayload, error)
 	AssignContact(ctx context.Context, input model.AssignContactInput) (*model.AssignContactPayload, error)
 	TransferContact(ctx context.Context, input model.TransferContactInput) (*model.TransferContactPayload, error)
+	AssignContacts(ctx context.Context, input model.AssignContactsInput) (*model.AssignContactsPayload, error)
+	TransferContacts(ctx context.Context, input model.TransferContactsInput) (*model.TransferContactsPayload, error)
 	OpenConversation(ctx context.Context, input model.OpenConversationInput) (*model.OpenConversationPayload, error)
 	StartConversation(ctx context.Context, input model.StartConversationInput) (*model.StartConversationPayload, error)
 	CloseConversation(ctx context.Context, input model.CloseConversationInput) (*model.CloseConversationPayload, error)
+	CloseConversations(ctx context.Context, input model.CloseConversationsInput) (*model.CloseConversationsPayload, error)
+	MarkRead(ctx context.Context, input model.MarkReadInput) (*model.MarkReadPayload, error)
+	MarkUnread(ctx context.Context, input model.MarkUnreadInput) (*model.MarkUnreadPayload, error)
 	UpdateConversation(ctx context.Context, input model.UpdateConversationInput) (*model.UpdateConversationPayload, error)
 	TagConversation(ctx context.Context, input model.TagConversationInput) (*model.TagConversationPayload, error)
 	SnoozeConversation(ctx context.Context, input model.SnoozeConversationInput) (*model.SnoozeConversationPayload, error)
@@ -289,6 +297,7 @@ type QueryResolver interface {
 	Contact(ctx context.Context, id relay.ID) (*generated.Contact, error)
 	Contacts(ctx context.Context, under *relay.ID, search *string, first *int, after *string) (*relay.Connection[*generated.Contact], error)
 	Inbox(ctx context.Context, box model.InboxBox, under *relay.ID, tagID *relay.ID, priority *conversation.Priority, snoozed *bool, first *int, after *string) (*relay.Connection[*generated.Contact], error)
+	InboxCounts(ctx context.Context, under *relay.ID) (*model.InboxCounts, error)
 	Conversation(ctx context.Context, id relay.ID) (*generated.Conversation, error)
 	ConversationByNumber(ctx context.Context, number int) (*generated.Conversation, error)
 	Tags(ctx context.Context) ([]*generated.Tag, error)
@@ -361,11 +370,13 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 	inputUnmarshalMap := graphql.BuildUnmarshalerMap(
 		ec.unmarshalInputAddNoteInput,
 		ec.unmarshalInputAssignContactInput,
+		ec.unmarshalInputAssignContactsInput,
 		ec.unmarshalInputChangePasswordInput,
 		ec.unmarshalInputChangePlanInput,
 		ec.unmarshalInputClaimContactInput,
 		ec.unmarshalInputCloneRoleInput,
 		ec.unmarshalInputCloseConversationInput,
+		ec.unmarshalInputCloseConversationsInput,
 		ec.unmarshalInputCreateContactInput,
 		ec.unmarshalInputCreateGroupInput,
 		ec.unmarshalInputCreateRoleInput,
@@ -383,6 +394,8 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputImportRecordsInput,
 		ec.unmarshalInputInviteUserInput,
 		ec.unmarshalInputLogInInput,
+		ec.unmarshalInputMarkReadInput,
+		ec.unmarshalInputMarkUnreadInput,
 		ec.unmarshalInputMoveGroupInput,
 		ec.unmarshalInputMoveUserInput,
 		ec.unmarshalInputOpenConversationInput,
@@ -398,6 +411,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputStartCoverInput,
 		ec.unmarshalInputTagConversationInput,
 		ec.unmarshalInputTransferContactInput,
+		ec.unmarshalInputTransferContactsInput,
 		ec.unmarshalInputTransferOwnershipInput,
 		ec.unmarshalInputUpdateAccountInput,
 		ec.unmarshalInputUpdateAgentSettingsInput,
@@ -1813,6 +1827,13 @@ type Conversation implements Node {
   openedAt: Time! @authenticated
   """Until when."""
   closedAt: Time @authenticated
+  """
+  Whether anything in it is new to the viewer: what others said after the viewer's mark, and the open conversation itself
+  while the viewer has set no mark, unless they opened it. A closed one has nothing unread.
+  """
+  unread: Boolean! @authenticated
+  """How many messages of others came after the viewer's mark; 1001 stands for more than 1000."""
+  unreadCount: Int! @authenticated
   """Why it was closed; null while it is open, and when whoever closed it gave no reason."""
   closeReason: CloseReason @authenticated
   """What whoever closed it said about it; empty for nothing. The contact never sees it."""
@@ -1894,6 +1915,28 @@ type NoteEdge {
   cursor: String! @authenticated
   """The note."""
   node: Note! @authenticated
+}
+
+"""How many contacts the boxes have for the viewer."""
+type InboxCounts {
+  """In YOU."""
+  you: BoxCount! @authenticated
+  """In YOU, with an open conversation in which something is unread."""
+  unread: BoxCount! @authenticated
+  """In QUEUE."""
+  queue: BoxCount! @authenticated
+  """In TEAMMATES."""
+  teammates: BoxCount! @authenticated
+  """In CLOSED."""
+  closed: BoxCount! @authenticated
+}
+
+"""How many contacts are in a box."""
+type BoxCount {
+  """How many; exact, whatever it is, unless there are more."""
+  count: Int! @authenticated
+  """Whether there are more than these 1000: where Canopy keeps no number, counting ends there."""
+  more: Boolean! @authenticated
 }
 
 """A page of conversations."""
@@ -2427,7 +2470,11 @@ type Query {
   contacts(
     """Only contacts of this group and those below it."""
     under: ID
-    """Only contacts whose name has this text, or whose phone or e-mail has it as far as the viewer sees those unmasked; 100 characters at most."""
+    """
+    Only contacts whose name has this text; or whose phone or e-mail has it, as far as the viewer sees those unmasked; or,
+    where the viewer sees conversations, one of which has this number ("123", "#123"), or with whom words were said that
+    begin like each of these. 100 characters at most.
+    """
     search: String
     """How many at most, 1 to 200."""
     first: Int = 25
@@ -2451,6 +2498,11 @@ type Query {
     """Continue after this cursor."""
     after: String
   ): ContactConnection @authenticated
+  """How many contacts each box has for the viewer, all of the same moment."""
+  inboxCounts(
+    """Only contacts of this group and those below it."""
+    under: ID
+  ): InboxCounts @authenticated
   """One conversation."""
   conversation(
     """Its id."""
@@ -2685,6 +2737,20 @@ type Mutation {
     """What and how."""
     input: TransferContactInput!
   ): TransferContactPayload @hasPermission(permission: CONVERSATIONS_TRANSFER, at: ["input.contactId"])
+  """
+  Decide who serves contacts, 200 at most, or send them to a group. Each is judged as assignContact would judge it, and all
+  before the first one is changed; one that is refused stays as it is, and the others are done. What is wrong with the
+  agent, the group or the reason refuses everything.
+  """
+  assignContacts(
+    """What and how."""
+    input: AssignContactsInput!
+  ): AssignContactsPayload @hasPermission(permission: CONVERSATIONS_ASSIGN, anywhere: true)
+  """Pass contacts on, 200 at most, to one agent or group: each as transferContact would, answered as by assignContacts."""
+  transferContacts(
+    """What and how."""
+    input: TransferContactsInput!
+  ): TransferContactsPayload @hasPermission(permission: CONVERSATIONS_TRANSFER, anywhere: true)
   """Open a conversation with a contact. A waiting contact becomes the one of the opener, if they serve."""
   openConversation(
     """What and how."""
@@ -2700,6 +2766,24 @@ type Mutation {
     """What and how."""
     input: CloseConversationInput!
   ): CloseConversationPayload @hasPermission(permission: CONVERSATIONS_CLOSE, at: ["input.conversationId"])
+  """Close conversations, 200 at most: each as closeConversation would, answered as by assignContacts."""
+  closeConversations(
+    """What and how."""
+    input: CloseConversationsInput!
+  ): CloseConversationsPayload @hasPermission(permission: CONVERSATIONS_CLOSE, anywhere: true)
+  """
+  Set the viewer's mark in a conversation behind the last message: everything said so far has been read. It needs sight
+  only, is told to nobody and not recorded; a closed conversation stays as it is.
+  """
+  markRead(
+    """What and how."""
+    input: MarkReadInput!
+  ): MarkReadPayload @authenticated
+  """Set the viewer's mark before the last message of somebody else, so that it is unread again; like markRead."""
+  markUnread(
+    """What and how."""
+    input: MarkUnreadInput!
+  ): MarkUnreadPayload @authenticated
   """
   Change subject or priority of a conversation, also of a closed one. It needs CONVERSATIONS_REPLY at the contact, or
   CONVERSATIONS_ASSIGN.
@@ -3192,6 +3276,30 @@ input TransferContactInput {
   reason: String
 }
 
+"""Input of assignContacts."""
+input AssignContactsInput {
+  """The contacts, 1 to 200, each once."""
+  contactIds: [ID!]!
+  """The agent who shall serve them; this or groupId. The id of the card or of the user will do."""
+  agentId: ID
+  """The group in which they shall wait; this or agentId."""
+  groupId: ID
+  """Why; the account may require it."""
+  reason: String
+}
+
+"""Input of transferContacts."""
+input TransferContactsInput {
+  """The contacts, 1 to 200, each once."""
+  contactIds: [ID!]!
+  """The agent who shall serve them; this or groupId. The id of the card or of the user will do."""
+  agentId: ID
+  """The group in which they shall wait; this or agentId."""
+  groupId: ID
+  """Why; the account may require it."""
+  reason: String
+}
+
 """Input of openConversation."""
 input OpenConversationInput {
   """The contact."""
@@ -3286,6 +3394,28 @@ input UpdateTagInput {
 input DeleteTagInput {
   """The tag."""
   tagId: ID!
+}
+
+"""Input of closeConversations."""
+input CloseConversationsInput {
+  """The conversations, 1 to 200, each once."""
+  conversationIds: [ID!]!
+  """Why: RESOLVED, NO_REPLY, SPAM, DUPLICATE or OTHER."""
+  closeReason: CloseReason
+  """What else to say about it, at most 200 characters."""
+  closeNote: String! = ""
+}
+
+"""Input of markRead."""
+input MarkReadInput {
+  """The conversation."""
+  conversationId: ID!
+}
+
+"""Input of markUnread."""
+input MarkUnreadInput {
+  """The conversation."""
+  conversationId: ID!
 }
 
 """Input of sendMessage."""
@@ -3550,9 +3680,9 @@ type ImportedRow {
   refusal: RowRefusal @authenticated
 }
 
-"""Why a record was refused, as the error of the single change says it."""
+"""Why one of many was refused, as the error of the single change says it."""
 type RowRefusal {
-  """The column at fault; null when no single one is."""
+  """The column or field at fault; null when no single one is."""
   field: String @authenticated
   """The code, e.g. NOT_FOUND."""
   code: String! @authenticated
@@ -3604,6 +3734,38 @@ type TransferContactPayload {
   assignment: ContactAssignment @authenticated
 }
 
+"""What assignContacts answers."""
+type AssignContactsPayload {
+  """How many were assigned."""
+  done: Int! @authenticated
+  """How many were refused."""
+  refused: Int! @authenticated
+  """What became of each, in the order of the input."""
+  items: [PassedContact!]! @authenticated
+}
+
+"""What transferContacts answers."""
+type TransferContactsPayload {
+  """How many were passed on."""
+  done: Int! @authenticated
+  """How many were refused."""
+  refused: Int! @authenticated
+  """What became of each, in the order of the input."""
+  items: [PassedContact!]! @authenticated
+}
+
+"""What became of one contact of several."""
+type PassedContact {
+  """Its id, as it was given."""
+  contactId: ID! @authenticated
+  """The contact; null when it was refused, and when the viewer does not see it any more."""
+  contact: Contact @authenticated
+  """The assignment; null when it was refused, when it went to a group, and when the viewer does not see it."""
+  assignment: ContactAssignment @authenticated
+  """Why it stays as it was; null when it was done."""
+  refusal: RowRefusal @authenticated
+}
+
 """What openConversation answers."""
 type OpenConversationPayload {
   """The conversation; null when the viewer does not see it."""
@@ -3624,8 +3786,40 @@ type CloseConversationPayload {
   conversation: Conversation! @authenticated
 }
 
+"""What closeConversations answers."""
+type CloseConversationsPayload {
+  """How many were closed."""
+  done: Int! @authenticated
+  """How many were refused."""
+  refused: Int! @authenticated
+  """What became of each, in the order of the input."""
+  items: [ClosedConversation!]! @authenticated
+}
+
+"""What became of one conversation of several."""
+type ClosedConversation {
+  """Its id, as it was given."""
+  conversationId: ID! @authenticated
+  """The conversation; null when it was refused."""
+  conversation: Conversation @authenticated
+  """Why it stays as it was; null when it was closed."""
+  refusal: RowRefusal @authenticated
+}
+
+"""What markRead answers."""
+type MarkReadPayload {
+  """The conversation."""
+  conversation: Conversation! @authenticated
+}
+
 """What updateConversation answers."""
 type UpdateConversationPayload {
+  """The conversation."""
+  conversation: Conversation! @authenticated
+}
+
+"""What markUnread answers."""
+type MarkUnreadPayload {
   """The conversation."""
   conversation: Conversation! @authenticated
 }
@@ -4077,6 +4271,18 @@ func (ec *executionContext) childFields_AssignContactPayload(ctx context.Context
 	return nil, fmt.Errorf("no field named %q was found under type AssignContactPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_AssignContactsPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "done":
+		return ec.fieldContext_AssignContactsPayload_done(ctx, field)
+	case "refused":
+		return ec.fieldContext_AssignContactsPayload_refused(ctx, field)
+	case "items":
+		return ec.fieldContext_AssignContactsPayload_items(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AssignContactsPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_AssignmentModeSetting(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "value":
@@ -4161,6 +4367,16 @@ func (ec *executionContext) childFields_BooleanSetting(ctx context.Context, fiel
 	return nil, fmt.Errorf("no field named %q was found under type BooleanSetting", field.Name)
 }
 
+func (ec *executionContext) childFields_BoxCount(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "count":
+		return ec.fieldContext_BoxCount_count(ctx, field)
+	case "more":
+		return ec.fieldContext_BoxCount_more(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type BoxCount", field.Name)
+}
+
 func (ec *executionContext) childFields_ChangePasswordPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "passwordChanged":
@@ -4203,6 +4419,30 @@ func (ec *executionContext) childFields_CloseConversationPayload(ctx context.Con
 		return ec.fieldContext_CloseConversationPayload_conversation(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type CloseConversationPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_CloseConversationsPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "done":
+		return ec.fieldContext_CloseConversationsPayload_done(ctx, field)
+	case "refused":
+		return ec.fieldContext_CloseConversationsPayload_refused(ctx, field)
+	case "items":
+		return ec.fieldContext_CloseConversationsPayload_items(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CloseConversationsPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_ClosedConversation(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "conversationId":
+		return ec.fieldContext_ClosedConversation_conversationId(ctx, field)
+	case "conversation":
+		return ec.fieldContext_ClosedConversation_conversation(ctx, field)
+	case "refusal":
+		return ec.fieldContext_ClosedConversation_refusal(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ClosedConversation", field.Name)
 }
 
 func (ec *executionContext) childFields_Considered(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -4345,6 +4585,10 @@ func (ec *executionContext) childFields_Conversation(ctx context.Context, field 
 		return ec.fieldContext_Conversation_openedAt(ctx, field)
 	case "closedAt":
 		return ec.fieldContext_Conversation_closedAt(ctx, field)
+	case "unread":
+		return ec.fieldContext_Conversation_unread(ctx, field)
+	case "unreadCount":
+		return ec.fieldContext_Conversation_unreadCount(ctx, field)
 	case "closeReason":
 		return ec.fieldContext_Conversation_closeReason(ctx, field)
 	case "closeNote":
@@ -4909,6 +5153,22 @@ func (ec *executionContext) childFields_InboxChange(ctx context.Context, field g
 	return nil, fmt.Errorf("no field named %q was found under type InboxChange", field.Name)
 }
 
+func (ec *executionContext) childFields_InboxCounts(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "you":
+		return ec.fieldContext_InboxCounts_you(ctx, field)
+	case "unread":
+		return ec.fieldContext_InboxCounts_unread(ctx, field)
+	case "queue":
+		return ec.fieldContext_InboxCounts_queue(ctx, field)
+	case "teammates":
+		return ec.fieldContext_InboxCounts_teammates(ctx, field)
+	case "closed":
+		return ec.fieldContext_InboxCounts_closed(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type InboxCounts", field.Name)
+}
+
 func (ec *executionContext) childFields_IntSetting(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "value":
@@ -4955,6 +5215,22 @@ func (ec *executionContext) childFields_LogOutPayload(ctx context.Context, field
 		return ec.fieldContext_LogOutPayload_loggedOut(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type LogOutPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_MarkReadPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "conversation":
+		return ec.fieldContext_MarkReadPayload_conversation(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type MarkReadPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_MarkUnreadPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "conversation":
+		return ec.fieldContext_MarkUnreadPayload_conversation(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type MarkUnreadPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_Message(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -5111,6 +5387,20 @@ func (ec *executionContext) childFields_PageInfo(ctx context.Context, field grap
 		return ec.fieldContext_PageInfo_endCursor(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type PageInfo", field.Name)
+}
+
+func (ec *executionContext) childFields_PassedContact(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "contactId":
+		return ec.fieldContext_PassedContact_contactId(ctx, field)
+	case "contact":
+		return ec.fieldContext_PassedContact_contact(ctx, field)
+	case "assignment":
+		return ec.fieldContext_PassedContact_assignment(ctx, field)
+	case "refusal":
+		return ec.fieldContext_PassedContact_refusal(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PassedContact", field.Name)
 }
 
 func (ec *executionContext) childFields_PermissionChange(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -5413,6 +5703,18 @@ func (ec *executionContext) childFields_TransferContactPayload(ctx context.Conte
 		return ec.fieldContext_TransferContactPayload_assignment(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type TransferContactPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_TransferContactsPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "done":
+		return ec.fieldContext_TransferContactsPayload_done(ctx, field)
+	case "refused":
+		return ec.fieldContext_TransferContactsPayload_refused(ctx, field)
+	case "items":
+		return ec.fieldContext_TransferContactsPayload_items(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type TransferContactsPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_TransferOwnershipPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -6043,6 +6345,20 @@ func (ec *executionContext) field_Mutation_assignContact_args(ctx context.Contex
 	return args, nil
 }
 
+func (ec *executionContext) field_Mutation_assignContacts_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (model.AssignContactsInput, error) {
+			return ec.unmarshalNAssignContactsInput2canopyᚋgraphᚋmodelᚐAssignContactsInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_Mutation_changePassword_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -6105,6 +6421,20 @@ func (ec *executionContext) field_Mutation_closeConversation_args(ctx context.Co
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (model.CloseConversationInput, error) {
 			return ec.unmarshalNCloseConversationInput2canopyᚋgraphᚋmodelᚐCloseConversationInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_closeConversations_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (model.CloseConversationsInput, error) {
+			return ec.unmarshalNCloseConversationsInput2canopyᚋgraphᚋmodelᚐCloseConversationsInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -6351,6 +6681,34 @@ func (ec *executionContext) field_Mutation_logIn_args(ctx context.Context, rawAr
 	return args, nil
 }
 
+func (ec *executionContext) field_Mutation_markRead_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (model.MarkReadInput, error) {
+			return ec.unmarshalNMarkReadInput2canopyᚋgraphᚋmodelᚐMarkReadInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_markUnread_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (model.MarkUnreadInput, error) {
+			return ec.unmarshalNMarkUnreadInput2canopyᚋgraphᚋmodelᚐMarkUnreadInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_Mutation_moveGroup_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -6539,6 +6897,20 @@ func (ec *executionContext) field_Mutation_transferContact_args(ctx context.Cont
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (model.TransferContactInput, error) {
 			return ec.unmarshalNTransferContactInput2canopyᚋgraphᚋmodelᚐTransferContactInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_transferContacts_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (model.TransferContactsInput, error) {
+			return ec.unmarshalNTransferContactsInput2canopyᚋgraphᚋmodelᚐTransferContactsInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -7086,6 +7458,20 @@ func (ec *executionContext) field_Query_groups_args(ctx context.Context, rawArgs
 		return nil, err
 	}
 	args["after"] = arg3
+	return args, nil
+}
+
+func (ec *executionContext) field_Query_inboxCounts_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "under",
+		func(ctx context.Context, v any) (*relay.ID, error) {
+			return ec.unmarshalOID2ᚖcanopyᚋrelayᚐID(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["under"] = arg0
 	return args, nil
 }
 
@@ -10628,6 +11014,123 @@ func (ec *executionContext) fieldContext_AssignContactPayload_assignment(_ conte
 	return fc, nil
 }
 
+func (ec *executionContext) _AssignContactsPayload_done(ctx context.Context, field graphql.CollectedField, obj *model.AssignContactsPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AssignContactsPayload_done(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Done, nil
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Authenticated == nil {
+					var zeroVal int
+					return zeroVal, errors.New("directive authenticated is not implemented")
+				}
+				return ec.Directives.Authenticated(ctx, obj, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AssignContactsPayload_done(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AssignContactsPayload", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _AssignContactsPayload_refused(ctx context.Context, field graphql.CollectedField, obj *model.AssignContactsPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AssignContactsPayload_refused(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Refused, nil
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Authenticated == nil {
+					var zeroVal int
+					return zeroVal, errors.New("directive authenticated is not implemented")
+				}
+				return ec.Directives.Authenticated(ctx, obj, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AssignContactsPayload_refused(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AssignContactsPayload", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _AssignContactsPayload_items(ctx context.Context, field graphql.CollectedField, obj *model.AssignContactsPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AssignContactsPayload_items(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Items, nil
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Authenticated == nil {
+					var zeroVal []*model.PassedContact
+					return zeroVal, errors.New("directive authenticated is not implemented")
+				}
+				return ec.Directives.Authenticated(ctx, obj, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.PassedContact) graphql.Marshaler {
+			return ec.marshalNPassedContact2ᚕᚖcanopyᚋgraphᚋmodelᚐPassedContactᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AssignContactsPayload_items(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AssignContactsPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PassedContact(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _AssignmentModeSetting_value(ctx context.Context, field graphql.CollectedField, obj *bind.Setting[group.AssignmentMode]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -11573,6 +12076,78 @@ func (ec *executionContext) fieldContext_BooleanSetting_setBy(_ context.Context,
 	return fc, nil
 }
 
+func (ec *executionContext) _BoxCount_count(ctx context.Context, field graphql.CollectedField, obj *model.BoxCount) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_BoxCount_count(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Count, nil
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Authenticated == nil {
+					var zeroVal int
+					return zeroVal, errors.New("directive authenticated is not implemented")
+				}
+				return ec.Directives.Authenticated(ctx, obj, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_BoxCount_count(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("BoxCount", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _BoxCount_more(ctx context.Context, field graphql.CollectedField, obj *model.BoxCount) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_BoxCount_more(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.More, nil
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Authenticated == nil {
+					var zeroVal bool
+					return zeroVal, errors.New("directive authenticated is not implemented")
+				}
+				return ec.Directives.Authenticated(ctx, obj, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_BoxCount_more(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("BoxCount", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
+
 func (ec *executionContext) _ChangePasswordPayload_passwordChanged(ctx context.Context, field graphql.CollectedField, obj *model.ChangePasswordPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -11865,6 +12440,249 @@ func (ec *executionContext) fieldContext_CloseConversationPayload_conversation(_
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_Conversation(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _CloseConversationsPayload_done(ctx context.Context, field graphql.CollectedField, obj *model.CloseConversationsPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CloseConversationsPayload_done(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Done, nil
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Authenticated == nil {
+					var zeroVal int
+					return zeroVal, errors.New("directive authenticated is not implemented")
+				}
+				return ec.Directives.Authenticated(ctx, obj, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_CloseConversationsPayload_done(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CloseConversationsPayload", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _CloseConversationsPayload_refused(ctx context.Context, field graphql.CollectedField, obj *model.CloseConversationsPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CloseConversationsPayload_refused(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Refused, nil
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Authenticated == nil {
+					var zeroVal int
+					return zeroVal, errors.New("directive authenticated is not implemented")
+				}
+				return ec.Directives.Authenticated(ctx, obj, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_CloseConversationsPayload_refused(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CloseConversationsPayload", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _CloseConversationsPayload_items(ctx context.Context, field graphql.CollectedField, obj *model.CloseConversationsPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CloseConversationsPayload_items(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Items, nil
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Authenticated == nil {
+					var zeroVal []*model.ClosedConversation
+					return zeroVal, errors.New("directive authenticated is not implemented")
+				}
+				return ec.Directives.Authenticated(ctx, obj, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.ClosedConversation) graphql.Marshaler {
+			return ec.marshalNClosedConversation2ᚕᚖcanopyᚋgraphᚋmodelᚐClosedConversationᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_CloseConversationsPayload_items(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "CloseConversationsPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ClosedConversation(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ClosedConversation_conversationId(ctx context.Context, field graphql.CollectedField, obj *model.ClosedConversation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ClosedConversation_conversationId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ConversationID, nil
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Authenticated == nil {
+					var zeroVal relay.ID
+					return zeroVal, errors.New("directive authenticated is not implemented")
+				}
+				return ec.Directives.Authenticated(ctx, obj, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v relay.ID) graphql.Marshaler {
+			return ec.marshalNID2canopyᚋrelayᚐID(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ClosedConversation_conversationId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ClosedConversation", field, false, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _ClosedConversation_conversation(ctx context.Context, field graphql.CollectedField, obj *model.ClosedConversation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ClosedConversation_conversation(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Conversation, nil
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Authenticated == nil {
+					var zeroVal *generated.Conversation
+					return zeroVal, errors.New("directive authenticated is not implemented")
+				}
+				return ec.Directives.Authenticated(ctx, obj, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *generated.Conversation) graphql.Marshaler {
+			return ec.marshalOConversation2ᚖcanopyᚋentᚋgeneratedᚐConversation(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ClosedConversation_conversation(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ClosedConversation",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Conversation(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ClosedConversation_refusal(ctx context.Context, field graphql.CollectedField, obj *model.ClosedConversation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ClosedConversation_refusal(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Refusal, nil
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Authenticated == nil {
+					var zeroVal *model.RowRefusal
+					return zeroVal, errors.New("directive authenticated is not implemented")
+				}
+				return ec.Directives.Authenticated(ctx, obj, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *model.RowRefusal) graphql.Marshaler {
+			return ec.marshalORowRefusal2ᚖcanopyᚋgraphᚋmodelᚐRowRefusal(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ClosedConversation_refusal(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ClosedConversation",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_RowRefusal(ctx, field)
 		},
 	}
 	return fc, nil
@@ -13830,6 +14648,78 @@ func (ec *executionContext) _Conversation_closedAt(ctx context.Context, field gr
 }
 func (ec *executionContext) fieldContext_Conversation_closedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Conversation", field, false, false, errors.New("field of type Time does not have child fields"))
+}
+
+func (ec *executionContext) _Conversation_unread(ctx context.Context, field graphql.CollectedField, obj *generated.Conversation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Conversation_unread(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Conversation().Unread(ctx, obj)
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Authenticated == nil {
+					var zeroVal bool
+					return zeroVal, errors.New("directive authenticated is not implemented")
+				}
+				return ec.Directives.Authenticated(ctx, obj, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Conversation_unread(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Conversation", field, true, true, errors.New("field of type Boolean does not have child fields"))
+}
+
+func (ec *executionContext) _Conversation_unreadCount(ctx context.Context, field graphql.CollectedField, obj *generated.Conversation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Conversation_unreadCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Conversation().UnreadCount(ctx, obj)
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Authenticated == nil {
+					var zeroVal int
+					return zeroVal, errors.New("directive authenticated is not implemented")
+				}
+				return ec.Directives.Authenticated(ctx, obj, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Conversation_unreadCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Conversation", field, true, true, errors.New("field of type Int does not have child fields"))
 }
 
 func (ec *executionContext) _Conversation_closeReason(ctx context.Context, field graphql.CollectedField, obj *generated.Conversation) (ret graphql.Marshaler) {
@@ -20167,6 +21057,231 @@ func (ec *executionContext) fieldContext_InboxChange_contact(_ context.Context, 
 	return fc, nil
 }
 
+func (ec *executionContext) _InboxCounts_you(ctx context.Context, field graphql.CollectedField, obj *model.InboxCounts) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_InboxCounts_you(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.You, nil
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Authenticated == nil {
+					var zeroVal *model.BoxCount
+					return zeroVal, errors.New("directive authenticated is not implemented")
+				}
+				return ec.Directives.Authenticated(ctx, obj, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *model.BoxCount) graphql.Marshaler {
+			return ec.marshalNBoxCount2ᚖcanopyᚋgraphᚋmodelᚐBoxCount(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_InboxCounts_you(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "InboxCounts",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_BoxCount(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _InboxCounts_unread(ctx context.Context, field graphql.CollectedField, obj *model.InboxCounts) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_InboxCounts_unread(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Unread, nil
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Authenticated == nil {
+					var zeroVal *model.BoxCount
+					return zeroVal, errors.New("directive authenticated is not implemented")
+				}
+				return ec.Directives.Authenticated(ctx, obj, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *model.BoxCount) graphql.Marshaler {
+			return ec.marshalNBoxCount2ᚖcanopyᚋgraphᚋmodelᚐBoxCount(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_InboxCounts_unread(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "InboxCounts",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_BoxCount(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _InboxCounts_queue(ctx context.Context, field graphql.CollectedField, obj *model.InboxCounts) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_InboxCounts_queue(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Queue, nil
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Authenticated == nil {
+					var zeroVal *model.BoxCount
+					return zeroVal, errors.New("directive authenticated is not implemented")
+				}
+				return ec.Directives.Authenticated(ctx, obj, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *model.BoxCount) graphql.Marshaler {
+			return ec.marshalNBoxCount2ᚖcanopyᚋgraphᚋmodelᚐBoxCount(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_InboxCounts_queue(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "InboxCounts",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_BoxCount(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _InboxCounts_teammates(ctx context.Context, field graphql.CollectedField, obj *model.InboxCounts) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_InboxCounts_teammates(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Teammates, nil
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Authenticated == nil {
+					var zeroVal *model.BoxCount
+					return zeroVal, errors.New("directive authenticated is not implemented")
+				}
+				return ec.Directives.Authenticated(ctx, obj, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *model.BoxCount) graphql.Marshaler {
+			return ec.marshalNBoxCount2ᚖcanopyᚋgraphᚋmodelᚐBoxCount(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_InboxCounts_teammates(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "InboxCounts",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_BoxCount(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _InboxCounts_closed(ctx context.Context, field graphql.CollectedField, obj *model.InboxCounts) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_InboxCounts_closed(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Closed, nil
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Authenticated == nil {
+					var zeroVal *model.BoxCount
+					return zeroVal, errors.New("directive authenticated is not implemented")
+				}
+				return ec.Directives.Authenticated(ctx, obj, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *model.BoxCount) graphql.Marshaler {
+			return ec.marshalNBoxCount2ᚖcanopyᚋgraphᚋmodelᚐBoxCount(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_InboxCounts_closed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "InboxCounts",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_BoxCount(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _IntSetting_value(ctx context.Context, field graphql.CollectedField, obj *bind.Setting[int]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -20481,6 +21596,96 @@ func (ec *executionContext) _LogOutPayload_loggedOut(ctx context.Context, field 
 }
 func (ec *executionContext) fieldContext_LogOutPayload_loggedOut(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("LogOutPayload", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
+
+func (ec *executionContext) _MarkReadPayload_conversation(ctx context.Context, field graphql.CollectedField, obj *model.MarkReadPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_MarkReadPayload_conversation(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Conversation, nil
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Authenticated == nil {
+					var zeroVal *generated.Conversation
+					return zeroVal, errors.New("directive authenticated is not implemented")
+				}
+				return ec.Directives.Authenticated(ctx, obj, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *generated.Conversation) graphql.Marshaler {
+			return ec.marshalNConversation2ᚖcanopyᚋentᚋgeneratedᚐConversation(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_MarkReadPayload_conversation(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "MarkReadPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Conversation(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _MarkUnreadPayload_conversation(ctx context.Context, field graphql.CollectedField, obj *model.MarkUnreadPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_MarkUnreadPayload_conversation(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Conversation, nil
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Authenticated == nil {
+					var zeroVal *generated.Conversation
+					return zeroVal, errors.New("directive authenticated is not implemented")
+				}
+				return ec.Directives.Authenticated(ctx, obj, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *generated.Conversation) graphql.Marshaler {
+			return ec.marshalNConversation2ᚖcanopyᚋentᚋgeneratedᚐConversation(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_MarkUnreadPayload_conversation(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "MarkUnreadPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Conversation(ctx, field)
+		},
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _Message_id(ctx context.Context, field graphql.CollectedField, obj *generated.Message) (ret graphql.Marshaler) {
@@ -23794,6 +24999,140 @@ func (ec *executionContext) fieldContext_Mutation_transferContact(ctx context.Co
 	return fc, nil
 }
 
+func (ec *executionContext) _Mutation_assignContacts(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_assignContacts(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().AssignContacts(ctx, fc.Args["input"].(model.AssignContactsInput))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				permission, err := ec.unmarshalNPermission2canopyᚋauthzᚐPermission(ctx, "CONVERSATIONS_ASSIGN")
+				if err != nil {
+					var zeroVal *model.AssignContactsPayload
+					return zeroVal, err
+				}
+				anywhere, err := ec.unmarshalOBoolean2ᚖbool(ctx, true)
+				if err != nil {
+					var zeroVal *model.AssignContactsPayload
+					return zeroVal, err
+				}
+				if ec.Directives.HasPermission == nil {
+					var zeroVal *model.AssignContactsPayload
+					return zeroVal, errors.New("directive hasPermission is not implemented")
+				}
+				return ec.Directives.HasPermission(ctx, nil, directive0, permission, nil, anywhere)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *model.AssignContactsPayload) graphql.Marshaler {
+			return ec.marshalOAssignContactsPayload2ᚖcanopyᚋgraphᚋmodelᚐAssignContactsPayload(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_assignContacts(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_AssignContactsPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_assignContacts_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_transferContacts(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_transferContacts(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().TransferContacts(ctx, fc.Args["input"].(model.TransferContactsInput))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				permission, err := ec.unmarshalNPermission2canopyᚋauthzᚐPermission(ctx, "CONVERSATIONS_TRANSFER")
+				if err != nil {
+					var zeroVal *model.TransferContactsPayload
+					return zeroVal, err
+				}
+				anywhere, err := ec.unmarshalOBoolean2ᚖbool(ctx, true)
+				if err != nil {
+					var zeroVal *model.TransferContactsPayload
+					return zeroVal, err
+				}
+				if ec.Directives.HasPermission == nil {
+					var zeroVal *model.TransferContactsPayload
+					return zeroVal, errors.New("directive hasPermission is not implemented")
+				}
+				return ec.Directives.HasPermission(ctx, nil, directive0, permission, nil, anywhere)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *model.TransferContactsPayload) graphql.Marshaler {
+			return ec.marshalOTransferContactsPayload2ᚖcanopyᚋgraphᚋmodelᚐTransferContactsPayload(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_transferContacts(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_TransferContactsPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_transferContacts_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Mutation_openConversation(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -23989,6 +25328,187 @@ func (ec *executionContext) fieldContext_Mutation_closeConversation(ctx context.
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Mutation_closeConversation_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_closeConversations(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_closeConversations(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().CloseConversations(ctx, fc.Args["input"].(model.CloseConversationsInput))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				permission, err := ec.unmarshalNPermission2canopyᚋauthzᚐPermission(ctx, "CONVERSATIONS_CLOSE")
+				if err != nil {
+					var zeroVal *model.CloseConversationsPayload
+					return zeroVal, err
+				}
+				anywhere, err := ec.unmarshalOBoolean2ᚖbool(ctx, true)
+				if err != nil {
+					var zeroVal *model.CloseConversationsPayload
+					return zeroVal, err
+				}
+				if ec.Directives.HasPermission == nil {
+					var zeroVal *model.CloseConversationsPayload
+					return zeroVal, errors.New("directive hasPermission is not implemented")
+				}
+				return ec.Directives.HasPermission(ctx, nil, directive0, permission, nil, anywhere)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *model.CloseConversationsPayload) graphql.Marshaler {
+			return ec.marshalOCloseConversationsPayload2ᚖcanopyᚋgraphᚋmodelᚐCloseConversationsPayload(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_closeConversations(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_CloseConversationsPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_closeConversations_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_markRead(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_markRead(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().MarkRead(ctx, fc.Args["input"].(model.MarkReadInput))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Authenticated == nil {
+					var zeroVal *model.MarkReadPayload
+					return zeroVal, errors.New("directive authenticated is not implemented")
+				}
+				return ec.Directives.Authenticated(ctx, nil, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *model.MarkReadPayload) graphql.Marshaler {
+			return ec.marshalOMarkReadPayload2ᚖcanopyᚋgraphᚋmodelᚐMarkReadPayload(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_markRead(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_MarkReadPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_markRead_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_markUnread(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_markUnread(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().MarkUnread(ctx, fc.Args["input"].(model.MarkUnreadInput))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Authenticated == nil {
+					var zeroVal *model.MarkUnreadPayload
+					return zeroVal, errors.New("directive authenticated is not implemented")
+				}
+				return ec.Directives.Authenticated(ctx, nil, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *model.MarkUnreadPayload) graphql.Marshaler {
+			return ec.marshalOMarkUnreadPayload2ᚖcanopyᚋgraphᚋmodelᚐMarkUnreadPayload(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_markUnread(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_MarkUnreadPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_markUnread_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -25180,6 +26700,177 @@ func (ec *executionContext) _PageInfo_endCursor(ctx context.Context, field graph
 }
 func (ec *executionContext) fieldContext_PageInfo_endCursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("PageInfo", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _PassedContact_contactId(ctx context.Context, field graphql.CollectedField, obj *model.PassedContact) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PassedContact_contactId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ContactID, nil
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Authenticated == nil {
+					var zeroVal relay.ID
+					return zeroVal, errors.New("directive authenticated is not implemented")
+				}
+				return ec.Directives.Authenticated(ctx, obj, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v relay.ID) graphql.Marshaler {
+			return ec.marshalNID2canopyᚋrelayᚐID(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PassedContact_contactId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PassedContact", field, false, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _PassedContact_contact(ctx context.Context, field graphql.CollectedField, obj *model.PassedContact) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PassedContact_contact(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Contact, nil
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Authenticated == nil {
+					var zeroVal *generated.Contact
+					return zeroVal, errors.New("directive authenticated is not implemented")
+				}
+				return ec.Directives.Authenticated(ctx, obj, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *generated.Contact) graphql.Marshaler {
+			return ec.marshalOContact2ᚖcanopyᚋentᚋgeneratedᚐContact(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PassedContact_contact(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PassedContact",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Contact(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PassedContact_assignment(ctx context.Context, field graphql.CollectedField, obj *model.PassedContact) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PassedContact_assignment(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Assignment, nil
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Authenticated == nil {
+					var zeroVal *generated.ContactAssignment
+					return zeroVal, errors.New("directive authenticated is not implemented")
+				}
+				return ec.Directives.Authenticated(ctx, obj, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *generated.ContactAssignment) graphql.Marshaler {
+			return ec.marshalOContactAssignment2ᚖcanopyᚋentᚋgeneratedᚐContactAssignment(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PassedContact_assignment(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PassedContact",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ContactAssignment(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PassedContact_refusal(ctx context.Context, field graphql.CollectedField, obj *model.PassedContact) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PassedContact_refusal(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Refusal, nil
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Authenticated == nil {
+					var zeroVal *model.RowRefusal
+					return zeroVal, errors.New("directive authenticated is not implemented")
+				}
+				return ec.Directives.Authenticated(ctx, obj, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *model.RowRefusal) graphql.Marshaler {
+			return ec.marshalORowRefusal2ᚖcanopyᚋgraphᚋmodelᚐRowRefusal(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PassedContact_refusal(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PassedContact",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_RowRefusal(ctx, field)
+		},
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _PermissionChange_permission(ctx context.Context, field graphql.CollectedField, obj *directory.PermissionChange) (ret graphql.Marshaler) {
@@ -27299,6 +28990,63 @@ func (ec *executionContext) fieldContext_Query_inbox(ctx context.Context, field 
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Query_inbox_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Query_inboxCounts(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_inboxCounts(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().InboxCounts(ctx, fc.Args["under"].(*relay.ID))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Authenticated == nil {
+					var zeroVal *model.InboxCounts
+					return zeroVal, errors.New("directive authenticated is not implemented")
+				}
+				return ec.Directives.Authenticated(ctx, nil, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *model.InboxCounts) graphql.Marshaler {
+			return ec.marshalOInboxCounts2ᚖcanopyᚋgraphᚋmodelᚐInboxCounts(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Query_inboxCounts(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_InboxCounts(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Query_inboxCounts_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -30488,6 +32236,123 @@ func (ec *executionContext) fieldContext_TransferContactPayload_assignment(_ con
 	return fc, nil
 }
 
+func (ec *executionContext) _TransferContactsPayload_done(ctx context.Context, field graphql.CollectedField, obj *model.TransferContactsPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_TransferContactsPayload_done(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Done, nil
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Authenticated == nil {
+					var zeroVal int
+					return zeroVal, errors.New("directive authenticated is not implemented")
+				}
+				return ec.Directives.Authenticated(ctx, obj, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_TransferContactsPayload_done(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TransferContactsPayload", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _TransferContactsPayload_refused(ctx context.Context, field graphql.CollectedField, obj *model.TransferContactsPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_TransferContactsPayload_refused(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Refused, nil
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Authenticated == nil {
+					var zeroVal int
+					return zeroVal, errors.New("directive authenticated is not implemented")
+				}
+				return ec.Directives.Authenticated(ctx, obj, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_TransferContactsPayload_refused(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TransferContactsPayload", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _TransferContactsPayload_items(ctx context.Context, field graphql.CollectedField, obj *model.TransferContactsPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_TransferContactsPayload_items(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Items, nil
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Authenticated == nil {
+					var zeroVal []*model.PassedContact
+					return zeroVal, errors.New("directive authenticated is not implemented")
+				}
+				return ec.Directives.Authenticated(ctx, obj, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.PassedContact) graphql.Marshaler {
+			return ec.marshalNPassedContact2ᚕᚖcanopyᚋgraphᚋmodelᚐPassedContactᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_TransferContactsPayload_items(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "TransferContactsPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PassedContact(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _TransferOwnershipPayload_account(ctx context.Context, field graphql.CollectedField, obj *model.TransferOwnershipPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -33285,6 +35150,57 @@ func (ec *executionContext) unmarshalInputAssignContactInput(ctx context.Context
 	return it, nil
 }
 
+func (ec *executionContext) unmarshalInputAssignContactsInput(ctx context.Context, obj any) (model.AssignContactsInput, error) {
+	var it model.AssignContactsInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"contactIds", "agentId", "groupId", "reason"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "contactIds":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("contactIds"))
+			data, err := ec.unmarshalNID2ᚕᚖcanopyᚋrelayᚐIDᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ContactIds = data
+		case "agentId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("agentId"))
+			data, err := ec.unmarshalOID2ᚖcanopyᚋrelayᚐID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.AgentID = data
+		case "groupId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("groupId"))
+			data, err := ec.unmarshalOID2ᚖcanopyᚋrelayᚐID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.GroupID = data
+		case "reason":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reason"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Reason = data
+		}
+	}
+	return it, nil
+}
+
 func (ec *executionContext) unmarshalInputChangePasswordInput(ctx context.Context, obj any) (model.ChangePasswordInput, error) {
 	var it model.ChangePasswordInput
 	if obj == nil {
@@ -33462,6 +35378,54 @@ func (ec *executionContext) unmarshalInputCloseConversationInput(ctx context.Con
 				return it, err
 			}
 			it.ConversationID = data
+		case "closeReason":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("closeReason"))
+			data, err := ec.unmarshalOCloseReason2ᚖcanopyᚋentᚋgeneratedᚋconversationᚐCloseReason(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.CloseReason = data
+		case "closeNote":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("closeNote"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.CloseNote = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputCloseConversationsInput(ctx context.Context, obj any) (model.CloseConversationsInput, error) {
+	var it model.CloseConversationsInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["closeNote"]; !present {
+		asMap["closeNote"] = ""
+	}
+
+	fieldsInOrder := [...]string{"conversationIds", "closeReason", "closeNote"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "conversationIds":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("conversationIds"))
+			data, err := ec.unmarshalNID2ᚕᚖcanopyᚋrelayᚐIDᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ConversationIds = data
 		case "closeReason":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("closeReason"))
 			data, err := ec.unmarshalOCloseReason2ᚖcanopyᚋentᚋgeneratedᚋconversationᚐCloseReason(ctx, v)
@@ -34294,6 +36258,66 @@ func (ec *executionContext) unmarshalInputLogInInput(ctx context.Context, obj an
 	return it, nil
 }
 
+func (ec *executionContext) unmarshalInputMarkReadInput(ctx context.Context, obj any) (model.MarkReadInput, error) {
+	var it model.MarkReadInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"conversationId"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "conversationId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("conversationId"))
+			data, err := ec.unmarshalNID2canopyᚋrelayᚐID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ConversationID = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputMarkUnreadInput(ctx context.Context, obj any) (model.MarkUnreadInput, error) {
+	var it model.MarkUnreadInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"conversationId"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "conversationId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("conversationId"))
+			data, err := ec.unmarshalNID2canopyᚋrelayᚐID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ConversationID = data
+		}
+	}
+	return it, nil
+}
+
 func (ec *executionContext) unmarshalInputMoveGroupInput(ctx context.Context, obj any) (model.MoveGroupInput, error) {
 	var it model.MoveGroupInput
 	if obj == nil {
@@ -34943,6 +36967,57 @@ func (ec *executionContext) unmarshalInputTransferContactInput(ctx context.Conte
 				return it, err
 			}
 			it.ContactID = data
+		case "agentId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("agentId"))
+			data, err := ec.unmarshalOID2ᚖcanopyᚋrelayᚐID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.AgentID = data
+		case "groupId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("groupId"))
+			data, err := ec.unmarshalOID2ᚖcanopyᚋrelayᚐID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.GroupID = data
+		case "reason":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reason"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Reason = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputTransferContactsInput(ctx context.Context, obj any) (model.TransferContactsInput, error) {
+	var it model.TransferContactsInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"contactIds", "agentId", "groupId", "reason"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "contactIds":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("contactIds"))
+			data, err := ec.unmarshalNID2ᚕᚖcanopyᚋrelayᚐIDᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ContactIds = data
 		case "agentId":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("agentId"))
 			data, err := ec.unmarshalOID2ᚖcanopyᚋrelayᚐID(ctx, v)
@@ -36878,6 +38953,54 @@ func (ec *executionContext) _AssignContactPayload(ctx context.Context, sel ast.S
 	return out
 }
 
+var assignContactsPayloadImplementors = []string{"AssignContactsPayload"}
+
+func (ec *executionContext) _AssignContactsPayload(ctx context.Context, sel ast.SelectionSet, obj *model.AssignContactsPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, assignContactsPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("AssignContactsPayload")
+		case "done":
+			out.Values[i] = ec._AssignContactsPayload_done(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "refused":
+			out.Values[i] = ec._AssignContactsPayload_refused(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "items":
+			out.Values[i] = ec._AssignContactsPayload_items(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var assignmentModeSettingImplementors = []string{"AssignmentModeSetting"}
 
 func (ec *executionContext) _AssignmentModeSetting(ctx context.Context, sel ast.SelectionSet, obj *bind.Setting[group.AssignmentMode]) graphql.Marshaler {
@@ -37427,6 +39550,49 @@ func (ec *executionContext) _BooleanSetting(ctx context.Context, sel ast.Selecti
 	return out
 }
 
+var boxCountImplementors = []string{"BoxCount"}
+
+func (ec *executionContext) _BoxCount(ctx context.Context, sel ast.SelectionSet, obj *model.BoxCount) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, boxCountImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("BoxCount")
+		case "count":
+			out.Values[i] = ec._BoxCount_count(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "more":
+			out.Values[i] = ec._BoxCount_more(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var changePasswordPayloadImplementors = []string{"ChangePasswordPayload"}
 
 func (ec *executionContext) _ChangePasswordPayload(ctx context.Context, sel ast.SelectionSet, obj *model.ChangePasswordPayload) graphql.Marshaler {
@@ -37604,6 +39770,102 @@ func (ec *executionContext) _CloseConversationPayload(ctx context.Context, sel a
 		case "conversation":
 			out.Values[i] = ec._CloseConversationPayload_conversation(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var closeConversationsPayloadImplementors = []string{"CloseConversationsPayload"}
+
+func (ec *executionContext) _CloseConversationsPayload(ctx context.Context, sel ast.SelectionSet, obj *model.CloseConversationsPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, closeConversationsPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("CloseConversationsPayload")
+		case "done":
+			out.Values[i] = ec._CloseConversationsPayload_done(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "refused":
+			out.Values[i] = ec._CloseConversationsPayload_refused(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "items":
+			out.Values[i] = ec._CloseConversationsPayload_items(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var closedConversationImplementors = []string{"ClosedConversation"}
+
+func (ec *executionContext) _ClosedConversation(ctx context.Context, sel ast.SelectionSet, obj *model.ClosedConversation) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, closedConversationImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ClosedConversation")
+		case "conversationId":
+			out.Values[i] = ec._ClosedConversation_conversationId(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "conversation":
+			out.Values[i] = ec._ClosedConversation_conversation(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "refusal":
+			out.Values[i] = ec._ClosedConversation_refusal(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		default:
@@ -38704,6 +40966,82 @@ func (ec *executionContext) _Conversation(ctx context.Context, sel ast.Selection
 			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "unread":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Conversation_unread(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "unreadCount":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Conversation_unreadCount(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "closeReason":
 			out.Values[i] = ec._Conversation_closeReason(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
@@ -42003,6 +44341,64 @@ func (ec *executionContext) _InboxChange(ctx context.Context, sel ast.SelectionS
 	return out
 }
 
+var inboxCountsImplementors = []string{"InboxCounts"}
+
+func (ec *executionContext) _InboxCounts(ctx context.Context, sel ast.SelectionSet, obj *model.InboxCounts) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, inboxCountsImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("InboxCounts")
+		case "you":
+			out.Values[i] = ec._InboxCounts_you(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "unread":
+			out.Values[i] = ec._InboxCounts_unread(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "queue":
+			out.Values[i] = ec._InboxCounts_queue(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "teammates":
+			out.Values[i] = ec._InboxCounts_teammates(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "closed":
+			out.Values[i] = ec._InboxCounts_closed(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var intSettingImplementors = []string{"IntSetting"}
 
 func (ec *executionContext) _IntSetting(ctx context.Context, sel ast.SelectionSet, obj *bind.Setting[int]) graphql.Marshaler {
@@ -42222,6 +44618,82 @@ func (ec *executionContext) _LogOutPayload(ctx context.Context, sel ast.Selectio
 			out.Values[i] = graphql.MarshalString("LogOutPayload")
 		case "loggedOut":
 			out.Values[i] = ec._LogOutPayload_loggedOut(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var markReadPayloadImplementors = []string{"MarkReadPayload"}
+
+func (ec *executionContext) _MarkReadPayload(ctx context.Context, sel ast.SelectionSet, obj *model.MarkReadPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, markReadPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("MarkReadPayload")
+		case "conversation":
+			out.Values[i] = ec._MarkReadPayload_conversation(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var markUnreadPayloadImplementors = []string{"MarkUnreadPayload"}
+
+func (ec *executionContext) _MarkUnreadPayload(ctx context.Context, sel ast.SelectionSet, obj *model.MarkUnreadPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, markUnreadPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("MarkUnreadPayload")
+		case "conversation":
+			out.Values[i] = ec._MarkUnreadPayload_conversation(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -42977,6 +45449,20 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
+		case "assignContacts":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_assignContacts(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "transferContacts":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_transferContacts(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
 		case "openConversation":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_openConversation(ctx, field)
@@ -42994,6 +45480,27 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 		case "closeConversation":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_closeConversation(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "closeConversations":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_closeConversations(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "markRead":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_markRead(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "markUnread":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_markUnread(ctx, field)
 			})
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
@@ -43376,6 +45883,59 @@ func (ec *executionContext) _PageInfo(ctx context.Context, sel ast.SelectionSet,
 			}
 		case "endCursor":
 			out.Values[i] = ec._PageInfo_endCursor(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var passedContactImplementors = []string{"PassedContact"}
+
+func (ec *executionContext) _PassedContact(ctx context.Context, sel ast.SelectionSet, obj *model.PassedContact) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, passedContactImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PassedContact")
+		case "contactId":
+			out.Values[i] = ec._PassedContact_contactId(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "contact":
+			out.Values[i] = ec._PassedContact_contact(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "assignment":
+			out.Values[i] = ec._PassedContact_assignment(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "refusal":
+			out.Values[i] = ec._PassedContact_refusal(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
@@ -44226,6 +46786,28 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 					}
 				}()
 				res = ec._Query_inbox(ctx, field)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			rrm := func(ctx context.Context) graphql.Marshaler {
+				return ec.OperationContext.RootResolverMiddleware(ctx,
+					func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return rrm(innerCtx) })
+		case "inboxCounts":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Query_inboxCounts(ctx, field)
 				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -45683,6 +48265,54 @@ func (ec *executionContext) _TransferContactPayload(ctx context.Context, sel ast
 		case "assignment":
 			out.Values[i] = ec._TransferContactPayload_assignment(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var transferContactsPayloadImplementors = []string{"TransferContactsPayload"}
+
+func (ec *executionContext) _TransferContactsPayload(ctx context.Context, sel ast.SelectionSet, obj *model.TransferContactsPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, transferContactsPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("TransferContactsPayload")
+		case "done":
+			out.Values[i] = ec._TransferContactsPayload_done(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "refused":
+			out.Values[i] = ec._TransferContactsPayload_refused(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "items":
+			out.Values[i] = ec._TransferContactsPayload_items(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		default:
@@ -47424,6 +50054,11 @@ func (ec *executionContext) unmarshalNAssignContactInput2canopyᚋgraphᚋmodel�
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) unmarshalNAssignContactsInput2canopyᚋgraphᚋmodelᚐAssignContactsInput(ctx context.Context, v any) (model.AssignContactsInput, error) {
+	res, err := ec.unmarshalInputAssignContactsInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) unmarshalNAssignmentMethod2canopyᚋentᚋgeneratedᚋcontactassignmentᚐMethod(ctx context.Context, v any) (contactassignment.Method, error) {
 	tmp, err := graphql.UnmarshalString(v)
 	res := contactassignment.Method(tmp)
@@ -47571,6 +50206,16 @@ func (ec *executionContext) marshalNBooleanSetting2canopyᚋgraphᚋbindᚐSetti
 	return ec._BooleanSetting(ctx, sel, &v)
 }
 
+func (ec *executionContext) marshalNBoxCount2ᚖcanopyᚋgraphᚋmodelᚐBoxCount(ctx context.Context, sel ast.SelectionSet, v *model.BoxCount) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._BoxCount(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalNChangePasswordInput2canopyᚋgraphᚋmodelᚐChangePasswordInput(ctx context.Context, v any) (model.ChangePasswordInput, error) {
 	res, err := ec.unmarshalInputChangePasswordInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -47594,6 +50239,37 @@ func (ec *executionContext) unmarshalNCloneRoleInput2canopyᚋgraphᚋmodelᚐCl
 func (ec *executionContext) unmarshalNCloseConversationInput2canopyᚋgraphᚋmodelᚐCloseConversationInput(ctx context.Context, v any) (model.CloseConversationInput, error) {
 	res, err := ec.unmarshalInputCloseConversationInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalNCloseConversationsInput2canopyᚋgraphᚋmodelᚐCloseConversationsInput(ctx context.Context, v any) (model.CloseConversationsInput, error) {
+	res, err := ec.unmarshalInputCloseConversationsInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNClosedConversation2ᚕᚖcanopyᚋgraphᚋmodelᚐClosedConversationᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.ClosedConversation) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 2, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNClosedConversation2ᚖcanopyᚋgraphᚋmodelᚐClosedConversation(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNClosedConversation2ᚖcanopyᚋgraphᚋmodelᚐClosedConversation(ctx context.Context, sel ast.SelectionSet, v *model.ClosedConversation) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._ClosedConversation(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalNConsidered2ᚕᚖcanopyᚋgraphᚋbindᚐConsideredᚄ(ctx context.Context, sel ast.SelectionSet, v []*bind.Considered) graphql.Marshaler {
@@ -48418,6 +51094,16 @@ func (ec *executionContext) unmarshalNLogInInput2canopyᚋgraphᚋmodelᚐLogInI
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) unmarshalNMarkReadInput2canopyᚋgraphᚋmodelᚐMarkReadInput(ctx context.Context, v any) (model.MarkReadInput, error) {
+	res, err := ec.unmarshalInputMarkReadInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalNMarkUnreadInput2canopyᚋgraphᚋmodelᚐMarkUnreadInput(ctx context.Context, v any) (model.MarkUnreadInput, error) {
+	res, err := ec.unmarshalInputMarkUnreadInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) marshalNMessage2ᚕᚖcanopyᚋentᚋgeneratedᚐMessageᚄ(ctx context.Context, sel ast.SelectionSet, v []*generated.Message) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 2, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -48693,6 +51379,32 @@ func (ec *executionContext) marshalNPageInfo2ᚖcanopyᚋrelayᚐPageInfo(ctx co
 		return graphql.Null
 	}
 	return ec._PageInfo(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNPassedContact2ᚕᚖcanopyᚋgraphᚋmodelᚐPassedContactᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.PassedContact) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 2, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNPassedContact2ᚖcanopyᚋgraphᚋmodelᚐPassedContact(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNPassedContact2ᚖcanopyᚋgraphᚋmodelᚐPassedContact(ctx context.Context, sel ast.SelectionSet, v *model.PassedContact) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._PassedContact(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalNPermission2canopyᚋauthzᚐPermission(ctx context.Context, v any) (authz.Permission, error) {
@@ -49236,6 +51948,11 @@ func (ec *executionContext) unmarshalNTransferContactInput2canopyᚋgraphᚋmode
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) unmarshalNTransferContactsInput2canopyᚋgraphᚋmodelᚐTransferContactsInput(ctx context.Context, v any) (model.TransferContactsInput, error) {
+	res, err := ec.unmarshalInputTransferContactsInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) unmarshalNTransferOwnershipInput2canopyᚋgraphᚋmodelᚐTransferOwnershipInput(ctx context.Context, v any) (model.TransferOwnershipInput, error) {
 	res, err := ec.unmarshalInputTransferOwnershipInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -49603,6 +52320,13 @@ func (ec *executionContext) marshalOAssignContactPayload2ᚖcanopyᚋgraphᚋmod
 	return ec._AssignContactPayload(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalOAssignContactsPayload2ᚖcanopyᚋgraphᚋmodelᚐAssignContactsPayload(ctx context.Context, sel ast.SelectionSet, v *model.AssignContactsPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._AssignContactsPayload(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalOAssignmentMethod2ᚖcanopyᚋentᚋgeneratedᚋcontactassignmentᚐMethod(ctx context.Context, v any) (*contactassignment.Method, error) {
 	if v == nil {
 		return nil, nil
@@ -49730,6 +52454,13 @@ func (ec *executionContext) marshalOCloseConversationPayload2ᚖcanopyᚋgraph�
 		return graphql.Null
 	}
 	return ec._CloseConversationPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOCloseConversationsPayload2ᚖcanopyᚋgraphᚋmodelᚐCloseConversationsPayload(ctx context.Context, sel ast.SelectionSet, v *model.CloseConversationsPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._CloseConversationsPayload(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalOCloseReason2ᚖcanopyᚋentᚋgeneratedᚋconversationᚐCloseReason(ctx context.Context, v any) (*conversation.CloseReason, error) {
@@ -50070,6 +52801,13 @@ func (ec *executionContext) marshalOImportRecordsPayload2ᚖcanopyᚋgraphᚋmod
 	return ec._ImportRecordsPayload(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalOInboxCounts2ᚖcanopyᚋgraphᚋmodelᚐInboxCounts(ctx context.Context, sel ast.SelectionSet, v *model.InboxCounts) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._InboxCounts(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalOInt2ᚖint(ctx context.Context, v any) (*int, error) {
 	if v == nil {
 		return nil, nil
@@ -50114,6 +52852,20 @@ func (ec *executionContext) marshalOLogOutPayload2ᚖcanopyᚋgraphᚋmodelᚐLo
 		return graphql.Null
 	}
 	return ec._LogOutPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOMarkReadPayload2ᚖcanopyᚋgraphᚋmodelᚐMarkReadPayload(ctx context.Context, sel ast.SelectionSet, v *model.MarkReadPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._MarkReadPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOMarkUnreadPayload2ᚖcanopyᚋgraphᚋmodelᚐMarkUnreadPayload(ctx context.Context, sel ast.SelectionSet, v *model.MarkUnreadPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._MarkUnreadPayload(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalOMessage2ᚖcanopyᚋentᚋgeneratedᚐMessage(ctx context.Context, sel ast.SelectionSet, v *generated.Message) graphql.Marshaler {
@@ -50482,6 +53234,13 @@ func (ec *executionContext) marshalOTransferContactPayload2ᚖcanopyᚋgraphᚋm
 		return graphql.Null
 	}
 	return ec._TransferContactPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOTransferContactsPayload2ᚖcanopyᚋgraphᚋmodelᚐTransferContactsPayload(ctx context.Context, sel ast.SelectionSet, v *model.TransferContactsPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._TransferContactsPayload(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalOTransferOwnershipPayload2ᚖcanopyᚋgraphᚋmodelᚐTransferOwnershipPayload(ctx context.Context, sel ast.SelectionSet, v *model.TransferOwnershipPayload) graphql.Marshaler {

@@ -141,6 +141,28 @@ type AssignContactPayload struct {
 	Assignment *generated.ContactAssignment `json:"assignment,omitempty"`
 }
 
+// Input of assignContacts.
+type AssignContactsInput struct {
+	// The contacts, 1 to 200, each once.
+	ContactIds []*relay.ID `json:"contactIds"`
+	// The agent who shall serve them; this or groupId. The id of the card or of the user will do.
+	AgentID *relay.ID `json:"agentId,omitempty"`
+	// The group in which they shall wait; this or agentId.
+	GroupID *relay.ID `json:"groupId,omitempty"`
+	// Why; the account may require it.
+	Reason *string `json:"reason,omitempty"`
+}
+
+// What assignContacts answers.
+type AssignContactsPayload struct {
+	// How many were assigned.
+	Done int `json:"done"`
+	// How many were refused.
+	Refused int `json:"refused"`
+	// What became of each, in the order of the input.
+	Items []*PassedContact `json:"items"`
+}
+
 // One field of a recorded change.
 type AuditChange struct {
 	// Which field.
@@ -149,6 +171,14 @@ type AuditChange struct {
 	Before *string `json:"before,omitempty"`
 	// Its value after, as JSON; null when there is none.
 	After *string `json:"after,omitempty"`
+}
+
+// How many contacts are in a box.
+type BoxCount struct {
+	// How many; exact, whatever it is, unless there are more.
+	Count int `json:"count"`
+	// Whether there are more than these 1000: where Canopy keeps no number, counting ends there.
+	More bool `json:"more"`
 }
 
 // Input of changePassword.
@@ -225,6 +255,36 @@ type CloseConversationInput struct {
 type CloseConversationPayload struct {
 	// The conversation.
 	Conversation *generated.Conversation `json:"conversation"`
+}
+
+// Input of closeConversations.
+type CloseConversationsInput struct {
+	// The conversations, 1 to 200, each once.
+	ConversationIds []*relay.ID `json:"conversationIds"`
+	// Why: RESOLVED, NO_REPLY, SPAM, DUPLICATE or OTHER.
+	CloseReason *conversation.CloseReason `json:"closeReason,omitempty"`
+	// What else to say about it, at most 200 characters.
+	CloseNote string `json:"closeNote"`
+}
+
+// What closeConversations answers.
+type CloseConversationsPayload struct {
+	// How many were closed.
+	Done int `json:"done"`
+	// How many were refused.
+	Refused int `json:"refused"`
+	// What became of each, in the order of the input.
+	Items []*ClosedConversation `json:"items"`
+}
+
+// What became of one conversation of several.
+type ClosedConversation struct {
+	// Its id, as it was given.
+	ConversationID relay.ID `json:"conversationId"`
+	// The conversation; null when it was refused.
+	Conversation *generated.Conversation `json:"conversation,omitempty"`
+	// Why it stays as it was; null when it was closed.
+	Refusal *RowRefusal `json:"refusal,omitempty"`
 }
 
 // What happened to a conversation.
@@ -587,6 +647,20 @@ type InboxChange struct {
 	Contact *generated.Contact `json:"contact,omitempty"`
 }
 
+// How many contacts the boxes have for the viewer.
+type InboxCounts struct {
+	// In YOU.
+	You *BoxCount `json:"you"`
+	// In YOU, with an open conversation in which something is unread.
+	Unread *BoxCount `json:"unread"`
+	// In QUEUE.
+	Queue *BoxCount `json:"queue"`
+	// In TEAMMATES.
+	Teammates *BoxCount `json:"teammates"`
+	// In CLOSED.
+	Closed *BoxCount `json:"closed"`
+}
+
 // Input of inviteUser.
 type InviteUserInput struct {
 	// Name, 1 to 100 characters.
@@ -639,6 +713,30 @@ type LogOutEverywherePayload struct {
 type LogOutPayload struct {
 	// Always true.
 	LoggedOut bool `json:"loggedOut"`
+}
+
+// Input of markRead.
+type MarkReadInput struct {
+	// The conversation.
+	ConversationID relay.ID `json:"conversationId"`
+}
+
+// What markRead answers.
+type MarkReadPayload struct {
+	// The conversation.
+	Conversation *generated.Conversation `json:"conversation"`
+}
+
+// Input of markUnread.
+type MarkUnreadInput struct {
+	// The conversation.
+	ConversationID relay.ID `json:"conversationId"`
+}
+
+// What markUnread answers.
+type MarkUnreadPayload struct {
+	// The conversation.
+	Conversation *generated.Conversation `json:"conversation"`
 }
 
 // What was said in a conversation.
@@ -719,6 +817,18 @@ type OpenConversationInput struct {
 type OpenConversationPayload struct {
 	// The conversation; null when the viewer does not see it.
 	Conversation *generated.Conversation `json:"conversation,omitempty"`
+}
+
+// What became of one contact of several.
+type PassedContact struct {
+	// Its id, as it was given.
+	ContactID relay.ID `json:"contactId"`
+	// The contact; null when it was refused, and when the viewer does not see it any more.
+	Contact *generated.Contact `json:"contact,omitempty"`
+	// The assignment; null when it was refused, when it went to a group, and when the viewer does not see it.
+	Assignment *generated.ContactAssignment `json:"assignment,omitempty"`
+	// Why it stays as it was; null when it was done.
+	Refusal *RowRefusal `json:"refusal,omitempty"`
 }
 
 // The chart of functions and permissions.
@@ -833,9 +943,9 @@ type RoleTemplate struct {
 	MayGiveKeys []string `json:"mayGiveKeys"`
 }
 
-// Why a record was refused, as the error of the single change says it.
+// Why one of many was refused, as the error of the single change says it.
 type RowRefusal struct {
-	// The column at fault; null when no single one is.
+	// The column or field at fault; null when no single one is.
 	Field *string `json:"field,omitempty"`
 	// The code, e.g. NOT_FOUND.
 	Code string `json:"code"`
@@ -967,6 +1077,28 @@ type TransferContactPayload struct {
 	Contact *generated.Contact `json:"contact,omitempty"`
 	// The assignment; null when it went to a group, and when the viewer does not see it.
 	Assignment *generated.ContactAssignment `json:"assignment,omitempty"`
+}
+
+// Input of transferContacts.
+type TransferContactsInput struct {
+	// The contacts, 1 to 200, each once.
+	ContactIds []*relay.ID `json:"contactIds"`
+	// The agent who shall serve them; this or groupId. The id of the card or of the user will do.
+	AgentID *relay.ID `json:"agentId,omitempty"`
+	// The group in which they shall wait; this or agentId.
+	GroupID *relay.ID `json:"groupId,omitempty"`
+	// Why; the account may require it.
+	Reason *string `json:"reason,omitempty"`
+}
+
+// What transferContacts answers.
+type TransferContactsPayload struct {
+	// How many were passed on.
+	Done int `json:"done"`
+	// How many were refused.
+	Refused int `json:"refused"`
+	// What became of each, in the order of the input.
+	Items []*PassedContact `json:"items"`
 }
 
 // Input of transferOwnership.
