@@ -211,9 +211,11 @@ func (j *job) close(ctx context.Context, h *held, c *ent.Conversation, why *conv
 	if err := j.settle(ctx, h, to); err != nil {
 		return nil, err
 	}
-	// What the note says is about a person, and goes with the conversation.
-	return closed, j.record(ctx, "CONVERSATION_CLOSED", relay.KindConversation, c.ID,
-		audit.Fields{"open": true}, audit.Fields{"open": false, "closeReason": why}, "")
+	after := audit.Fields{"open": false}
+	if why != nil { // what the note says is about a person, and goes with the conversation
+		after["closeReason"] = *why
+	}
+	return closed, j.record(ctx, "CONVERSATION_CLOSED", relay.KindConversation, c.ID, audit.Fields{"open": true}, after, "")
 }
 
 // check refuses the reasons that are Canopy's own, and returns the note as it is stored.
@@ -264,7 +266,7 @@ func (s *Service) UpdateConversation(ctx context.Context, in UpdateConversation)
 		if updated, err = change.Save(ctx); err != nil {
 			return fmt.Errorf("desk: changing conversation %d: %w", c.ID, err)
 		}
-		if err := j.publishConversation(ctx, c); err != nil {
+		if err := j.publishWork(ctx, h, c); err != nil {
 			return err
 		}
 		return j.record(ctx, "CONVERSATION_UPDATED", relay.KindConversation, c.ID, before, after, "")

@@ -240,6 +240,9 @@ func (s stand) placement() tree.Placement {
 // settle writes where the contact stands from now on, and tells subscribers. It comes last: it changes counters that are
 // everybody's, and the viewer may not see the contact afterwards.
 func (j *job) settle(ctx context.Context, h *held, to stand) error {
+	if err := j.stayAt(ctx, h, to); err != nil {
+		return err
+	}
 	was := h.stand().shown()
 	if h.arriving {
 		was = nil

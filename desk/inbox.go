@@ -129,15 +129,21 @@ func (s *Service) begin(ctx context.Context, under *int64) (*authz.Viewer, *auth
 	if under == nil {
 		return v, nil, nil
 	}
-	g, err := s.DB.Read.Group.Query().Where(group.ID(*under), group.AccountID(v.AccountID)).Only(ctx)
+	place, err := s.seen(ctx, v, *under)
+	return v, place, refusal.Blame(err, "under")
+}
+
+// seen returns where a group stands that the viewer sees.
+func (s *Service) seen(ctx context.Context, v *authz.Viewer, id int64) (*authz.Place, error) {
+	g, err := s.DB.Read.Group.Query().Where(group.ID(id), group.AccountID(v.AccountID)).Only(ctx)
 	if ent.IsNotFound(err) {
-		return nil, nil, refusal.NotFound("group").At("under")
+		return nil, refusal.NotFound("group")
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	place := rule.PlaceOf(g)
-	return v, &place, nil
+	return &place, nil
 }
 
 // boxList is what makes up a box other than YOU.

@@ -38,6 +38,9 @@ func (s *Service) SendMessage(ctx context.Context, in SendMessage) (*ent.Message
 		if err != nil {
 			return err
 		}
+		if err := j.answered(ctx, h); err != nil {
+			return err
+		}
 		if err := j.publishMessage(ctx, c, sent); err != nil {
 			return err
 		}

@@ -166,7 +166,7 @@ func (w *world) naive(v *authz.Viewer, box desk.Box, under *ent.Group) []*ent.Co
 }
 
 // walk reads a list page by page.
-func walk(t *testing.T, first int, page func(after *desk.Position) (*desk.Page, error)) (ids []int64) {
+func walk(t testing.TB, first int, page func(after *desk.Position) (*desk.Page, error)) (ids []int64) {
 	t.Helper()
 	var after *desk.Position
 	for {

@@ -23,6 +23,15 @@ func (j *job) publishConversation(ctx context.Context, c *ent.Conversation) erro
 	return live.Publish(ctx, live.Event{AccountID: c.AccountID, Kind: live.Conversation, ContactID: c.ContactID, ConversationID: c.ID, At: j.now})
 }
 
+// publishWork tells subscribers that somebody worked on a conversation, whose contact stays where it stands: what boxes show
+// of it, and by what they filter, is different.
+func (j *job) publishWork(ctx context.Context, h *held, c *ent.Conversation) error {
+	if err := j.publishConversation(ctx, c); err != nil {
+		return err
+	}
+	return j.publish(ctx, h.ID, h.stand().shown(), h.stand().shown())
+}
+
 // publishMessage tells subscribers that something was said.
 func (j *job) publishMessage(ctx context.Context, c *ent.Conversation, m *ent.Message) error {
 	return live.Publish(ctx, live.Event{AccountID: c.AccountID, Kind: live.Message, ContactID: c.ContactID, ConversationID: c.ID, MessageID: m.ID, At: j.now})

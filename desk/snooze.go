@@ -50,6 +50,9 @@ func (s *Service) SnoozeConversation(ctx context.Context, in SnoozeConversation)
 		if err != nil {
 			return err
 		}
+		if err := j.publish(ctx, h.ID, h.stand().shown(), h.stand().shown()); err != nil {
+			return err
+		}
 		snoozed, err = j.conversation(ctx, c.ID)
 		return err
 	})

@@ -69,6 +69,8 @@ var table = []access{
 	{"users", ``, `USERS_VIEW somewhere`, nil},
 	{"agent", `id: "P tom"`, ``, nil},
 	{"agents", ``, ``, nil},
+	{"agentPanel", `groupId: "G branch"`, `AGENT_PANEL_VIEW at G branch`, nil},
+	{"groupReport", `groupId: "G branch", from: "2027-02-01T00:00:00Z", to: "2027-04-01T00:00:00Z"`, `ANALYTICS_VIEW at G branch`, nil},
 	{"role", `id: "R Reader"`, ``, nil},
 	{"roles", ``, ``, nil},
 	{"roleGrants", ``, `ROLES_VIEW somewhere`, nil},

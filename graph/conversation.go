@@ -101,12 +101,12 @@ func (r *resolver) conversationLoaders() map[string]anyLoader {
 	return map[string]anyLoader{
 		"contact":     toOne(r, contactRows, to(func(v *ent.Conversation) int64 { return v.ContactID })),
 		"agent":       toOne(r, agentRows, func(v *ent.Conversation) *int64 { return v.AgentID }),
+		"history":     loader[*ent.Conversation, *relay.Connection[*ent.HistoryEntry]]{numberOfNode[*ent.Conversation], r.histories},
 		"messages":    toMany[*ent.Conversation](r, messages, func(m *ent.Message) int64 { return m.ConversationID }),
 		"unread":      unreadOf(r, func(u desk.Unread) bool { return u.Conversation }),
 		"unreadCount": unreadOf(r, func(u desk.Unread) int { return u.Messages }),
 		"notes":       toMany[*ent.Conversation](r, notes, func(n *ent.Note) int64 { return n.ConversationID }),
 		"tags":        loader[*ent.Conversation, []*ent.Tag]{numberOfNode[*ent.Conversation], r.tagsOf},
-		"history":     loader[*ent.Conversation, *relay.Connection[*ent.HistoryEntry]]{numberOfNode[*ent.Conversation], r.histories},
 	}
 }
 

@@ -34,7 +34,7 @@ func unlimited(c *graph.Config) {
 
 // crawlers are the users of the maze whose eyes it is seen with.
 var crawlers = []string{"olga", "adam", "bill", "dev", "sue", "ana", "bruno", "carla", "dora", "vera", "vic", "nora", "lisa", "audrey", "rolf",
-	"ursula", "delia", "early", "late", "stranger"}
+	"ursula", "delia", "ben", "early", "late", "stranger"}
 
 // maze is the company with something of everything in it: every kind of grant, state and paper, each text of it once.
 func maze(t testing.TB, db *store.DB, change ...func(*graph.Config)) *world {
@@ -56,6 +56,9 @@ func maze(t testing.TB, db *store.DB, change ...func(*graph.Config)) *world {
 		authz.Pair{Permission: authz.DashboardsView, Scope: authz.ScopeGroup}, authz.Pair{Permission: authz.AgentPanelView, Scope: authz.ScopeGroup})
 	custom("delia", "sales", "sales", authz.Pair{Permission: authz.GroupsView, Scope: authz.ScopeSubtree}, authz.Pair{Permission: authz.UsersView, Scope: authz.ScopeSubtree},
 		authz.Pair{Permission: authz.RolesAssign, Scope: authz.ScopeSubtree})
+	// Ben sees the root and north, and not what is between.
+	custom("ben", "support", "root", authz.Pair{Permission: authz.GroupsView, Scope: authz.ScopeGroup}, authz.Pair{Permission: authz.AnalyticsView, Scope: authz.ScopeGroup})
+	w.grant("ben", "role of ben", "north")
 	w.user("early", "north")
 	w.user("late", "north")
 	w.user("paula", "north", authz.RoleAgent)
@@ -88,8 +91,37 @@ func maze(t testing.TB, db *store.DB, change ...func(*graph.Config)) *world {
 	w.ids["stranger"] = w.another("birch")[relay.KindUser]
 	w.account = own
 	w.history()
+	w.stays()
+	w.stood("Kim", "north", "gone")
 	w.mark()
 	return w
+}
+
+// stays lets every conversation that has stood nowhere stand since it was opened where its contact is, and have had an
+// answer within the day.
+func (w *world) stays() {
+	w.t.Helper()
+	w.write(func(ctx context.Context, tx *ent.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO stays (account_id, contact_id, conversation_id, group_id, agent_id, started_at, ended_at,
+				entered, ending, begun_at, unanswered, answered_at)
+			SELECT v.account_id, v.contact_id, v.id, k.group_id, v.agent_id, $1, CASE WHEN v.closed_at IS NULL THEN 9223372036854775807 ELSE $2 END,
+				1, CASE WHEN v.closed_at IS NULL THEN 0 ELSE 1 END, $1, TRUE, $2
+			FROM conversations AS v JOIN contacts AS k ON k.id = v.contact_id
+			WHERE NOT EXISTS (SELECT 1 FROM stays AS s WHERE s.conversation_id = v.id)`, now.UnixMicro(), now.Add(time.Hour).UnixMicro())
+		return err
+	})
+}
+
+// stood lets a conversation have stood with the agent for an hour before it was opened.
+func (w *world) stood(contact, group, agent string) {
+	w.t.Helper()
+	w.write(func(ctx context.Context, tx *ent.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO stays (account_id, contact_id, conversation_id, group_id, agent_id, started_at, ended_at,
+				entered, ending, begun_at, unanswered)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, 1, 0, $6, FALSE)`, w.account, w.ids[contact], w.ids[contact+" conversation"], w.ids[group], w.ids[agent],
+			now.Add(-time.Hour).UnixMicro(), now.Add(time.Minute).UnixMicro())
+		return err
+	})
 }
 
 // naming records changes of things that are seen by some, and that name what is hidden from them.

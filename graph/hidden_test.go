@@ -143,6 +143,9 @@ func (w *world) literal(schema *ast.Schema, name string, typ *ast.Type, path []s
 	case "Boolean":
 		return "true"
 	case "Time":
+		if name == "to" { // of what begins at the moment below
+			return `"2027-03-02T09:30:00Z"`
+		}
 		return `"2027-03-01T09:30:00Z"`
 	}
 	if name == "email" {

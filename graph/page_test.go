@@ -25,6 +25,7 @@ func (w *world) lists() map[string]string {
 		"groupRequests":         `groupRequests(%s)`,
 		"users":                 `users(%s)`,
 		"agents":                `agents(%s)`,
+		"AgentPanel.agents":     `agentPanel(groupId: "` + w.id(relay.KindGroup, "sales") + `", below: true) { agents(%s)`,
 		"roleGrants":            `roleGrants(%s)`,
 		"grantExpiries":         `grantExpiries(%s)`,
 		"contacts":              `contacts(%s)`,
@@ -47,8 +48,8 @@ func (w *world) lists() map[string]string {
 type pageOfIDs struct {
 	TotalCount int
 	Nodes      []struct {
-		ID   string
-		User struct{ ID string }
+		ID          string
+		User, Agent struct{ ID string }
 	}
 	Edges    []struct{ Cursor string }
 	PageInfo struct {
@@ -63,6 +64,9 @@ func (w *world) page(viewer, list, args string) pageOfIDs {
 	node := "id"
 	if strings.Contains(list, "whoCan") || strings.Contains(list, "effectiveUsers") {
 		node = "user { id }" // the entries are about users and have no id of their own
+	}
+	if strings.Contains(list, "agentPanel") {
+		node = "agent { id }"
 	}
 	query := "{ " + fmt.Sprintf(list, args) + ` { totalCount nodes { ` + node + ` } edges { cursor } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } ` + strings.Repeat("}", strings.Count(list, "{")) + " }"
 	var at map[string]json.RawMessage
@@ -125,7 +129,7 @@ func TestPagesMakeUpTheList(t *testing.T) {
 func idsOf(p pageOfIDs) []string {
 	var ids []string
 	for _, n := range p.Nodes {
-		ids = append(ids, n.ID+n.User.ID)
+		ids = append(ids, n.ID+n.User.ID+n.Agent.ID)
 	}
 	return ids
 }

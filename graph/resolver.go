@@ -93,6 +93,11 @@ func (r *resolver) BooleanSetting() generated.BooleanSettingResolver {
 func (r *resolver) IntSetting() generated.IntSettingResolver {
 	return &intSettingResolver{r}
 }
+func (r *resolver) AgentCapacity() generated.AgentCapacityResolver {
+	return &agentCapacityResolver{r}
+}
+func (r *resolver) AgentPanel() generated.AgentPanelResolver { return &agentPanelResolver{r} }
+
 func (r *resolver) AssignmentModeSetting() generated.AssignmentModeSettingResolver {
 	return &assignmentModeSettingResolver{r}
 }
@@ -104,6 +109,7 @@ func (r *resolver) allLoaders() map[string]map[string]anyLoader {
 		"AccessPreview":     r.accessPreviewLoaders(),
 		"Account":           r.accountLoaders(),
 		"Agent":             r.agentLoaders(),
+		"AgentPanel":        r.agentPanelLoaders(),
 		"AuditEvent":        r.auditEventLoaders(),
 		"Contact":           r.contactLoaders(),
 		"ContactAssignment": r.contactAssignmentLoaders(),

@@ -148,6 +148,10 @@ func (b *builder) people() {
 			w.root, m.ID, w.account, w.child)
 	}
 	if b.err == nil {
+		_, b.err = b.tx.ExecContext(b.ctx, `INSERT INTO stays (account_id, contact_id, conversation_id, group_id, started_at, entered, begun_at, unanswered)
+			VALUES ($1, $2, $3, $4, 1, 1, 1, TRUE)`, w.account, c.ID, v.ID, w.child)
+	}
+	if b.err == nil {
 		_, b.err = b.tx.ExecContext(b.ctx, "INSERT INTO allowances (key, spent_until) VALUES ($1, 1)", []byte(fmt.Sprint("log-in ", w.account)))
 	}
 	if b.err == nil {

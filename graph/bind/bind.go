@@ -6,7 +6,10 @@
 package bind
 
 import (
+	"time"
+
 	"canopy/authz"
+	"canopy/desk"
 	"canopy/directory"
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/group"
@@ -40,6 +43,11 @@ type (
 	AgentConnection = relay.Connection[*Agent]
 	// AgentEdge is one card of a page.
 	AgentEdge = relay.Edge[*Agent]
+
+	// AgentPanelConnection is a page of a panel.
+	AgentPanelConnection = relay.Connection[*AgentPanelEntry]
+	// AgentPanelEdge is one agent of a page of a panel.
+	AgentPanelEdge = relay.Edge[*AgentPanelEntry]
 
 	// RoleGrantConnection is a page of grants.
 	RoleGrantConnection = relay.Connection[*ent.RoleGrant]
@@ -139,6 +147,24 @@ func (c *Considered) Words() string {
 	return "was passed over"
 }
 
+// AgentPanel is the panel of a group, or with Below of its whole branch.
+type AgentPanel struct {
+	Group *ent.Group
+	Below bool
+}
+
+// AgentPanelEntry is one agent of a panel.
+type AgentPanelEntry struct {
+	Agent          *Agent
+	State          desk.AgentState
+	Load           int
+	Capacity       *AgentCapacity
+	LastActivityAt *time.Time
+}
+
+// PausedSince is since when the agent's access is paused; nil while it is not.
+func (e *AgentPanelEntry) PausedSince() *time.Time { return e.Agent.AccessPausedAt }
+
 // Viewer is who asks, as clients see it.
 type Viewer struct{ *authz.Viewer }
 
@@ -179,6 +205,8 @@ type (
 	BooleanSetting = Setting[bool]
 	// IntSetting is a number or a time in seconds.
 	IntSetting = Setting[int]
+	// AgentCapacity is the capacity in force for an agent, with SetByID 0 where it is their own.
+	AgentCapacity = Setting[int]
 	// AssignmentModeSetting says what happens with arriving contacts.
 	AssignmentModeSetting = Setting[group.AssignmentMode]
 )

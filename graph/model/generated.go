@@ -121,6 +121,22 @@ type AgentPanelChange struct {
 	Agent *bind.Agent `json:"agent,omitempty"`
 }
 
+// What waits in the groups of a panel: contacts that nobody serves, with an open conversation or never yet one.
+type AgentPanelQueue struct {
+	// How many.
+	Waiting int `json:"waiting"`
+	// Since when the one waits that has waited longest; null when none does.
+	OldestSince *time.Time `json:"oldestSince,omitempty"`
+}
+
+// One agent of a report.
+type AgentReportRow struct {
+	// The agent.
+	Agent *bind.Agent `json:"agent"`
+	// What happened while conversations of the report's groups were theirs.
+	Numbers *ReportNumbers `json:"numbers"`
+}
+
 // Input of assignContact.
 type AssignContactInput struct {
 	// The contact.
@@ -569,6 +585,35 @@ type GrantRolePayload struct {
 	Grant *generated.RoleGrant `json:"grant"`
 }
 
+// What happened in a group and below it within a time. Groups that the viewer does not see or that ANALYTICS_VIEW does not
+// reach, such as a RESTRICTED branch, are in no number.
+type GroupReport struct {
+	// The group.
+	Group *generated.Group `json:"group"`
+	// All of it.
+	Total *ReportNumbers `json:"total"`
+	// The same, interval by interval; 400 at most.
+	Buckets []*ReportBucket `json:"buckets"`
+	// The group itself, without what is below it.
+	Own *ReportNumbers `json:"own"`
+	// The groups directly below, each with all that is below it, the one with most arrivals first; 200 at most.
+	Groups []*GroupReportRow `json:"groups"`
+	// All other groups below together; null where there are none.
+	OtherGroups *ReportNumbers `json:"otherGroups,omitempty"`
+	// The agents whose card the viewer sees, the one who took most conversations first; 200 at most.
+	Agents []*AgentReportRow `json:"agents"`
+	// Everybody else together, such as those who have left; null where there is nobody.
+	OtherAgents *ReportNumbers `json:"otherAgents,omitempty"`
+}
+
+// One group of a report.
+type GroupReportRow struct {
+	// The group.
+	Group *generated.Group `json:"group"`
+	// What happened in it and below it.
+	Numbers *ReportNumbers `json:"numbers"`
+}
+
 // What a subtree holds, of what DASHBOARDS_VIEW reaches.
 type GroupTotals struct {
 	// Users, deleted ones left out.
@@ -895,6 +940,48 @@ type ReceiveMessagePayload struct {
 	ConversationNumber int `json:"conversationNumber"`
 	// The message; null when the viewer does not see the contact.
 	Message *generated.Message `json:"message,omitempty"`
+}
+
+// One interval of a report.
+type ReportBucket struct {
+	// Its first moment.
+	From time.Time `json:"from"`
+	// The first moment after it.
+	To time.Time `json:"to"`
+	// What happened in it, and how things stood at its end.
+	Numbers *ReportNumbers `json:"numbers"`
+}
+
+// How long something took, in whole seconds, rounded down.
+type ReportDurations struct {
+	// How many there were.
+	Count int `json:"count"`
+	// Their average; null when there were none.
+	Average *int `json:"average,omitempty"`
+	// The time within which half of them were done; null when there were none.
+	Median *int `json:"median,omitempty"`
+	// The time within which nine of ten were done; null when there were none.
+	P90 *int `json:"p90,omitempty"`
+}
+
+// Numbers of a report. What happened in one group stays its own when the contact moves on later; docs/reports.md says it all.
+type ReportNumbers struct {
+	// Conversations that were opened, by the contact or by a user; not those that continue one that was passed on.
+	Arrivals int `json:"arrivals"`
+	// How often an agent got a conversation: claimed it, opened it, or was given it.
+	Taken int `json:"taken"`
+	// Conversations that were closed by passing the contact on to another agent or group.
+	PassedOn int `json:"passedOn"`
+	// Conversations that were closed otherwise.
+	Closed int `json:"closed"`
+	// Conversations that were open at the end.
+	Open int `json:"open"`
+	// Those of them that had no agent.
+	Waiting int `json:"waiting"`
+	// From when a contact wrote and so opened a conversation to the first answer, of first answers that were given within the time.
+	FirstResponse *ReportDurations `json:"firstResponse"`
+	// From when a conversation was opened, or the first of those that were passed on to it, to its closing, of those that count as closed.
+	Resolution *ReportDurations `json:"resolution"`
 }
 
 // Input of resetPassword.
