@@ -176,10 +176,13 @@ func (j *job) receive(ctx context.Context, in ReceiveMessage, from person, group
 	if err != nil {
 		return nil, err
 	}
-	m, err := j.tx.Message.Create().SetAccountID(h.AccountID).SetConversationID(c.ID).SetDirection(message.DirectionINBOUND).
-		SetText(in.Text).SetExternalID(in.ExternalID).SetSentAt(j.now).Save(trusted)
+	m, err := j.say(trusted, h, j.tx.Message.Create().SetAccountID(h.AccountID).SetConversationID(c.ID).SetDirection(message.DirectionINBOUND).
+		SetText(in.Text).SetExternalID(in.ExternalID).SetSentAt(j.now))
 	if err != nil {
-		return nil, fmt.Errorf("desk: storing a message that arrived: %w", err)
+		return nil, err
+	}
+	if err := j.publishMessage(ctx, c, m); err != nil {
+		return nil, err
 	}
 	err = j.record(ctx, "MESSAGE_RECEIVED", relay.KindMessage, m.ID, nil,
 		audit.Fields{"conversation": ref(relay.KindConversation, c.ID), "channel": *from.channel}, "")

@@ -49,10 +49,14 @@ func assigning() passing {
 
 // TransferContact passes a contact on. It needs CONVERSATIONS_TRANSFER at the contact.
 func (s *Service) TransferContact(ctx context.Context, in TransferContact) (*Assigned, error) {
-	return s.pass(ctx, AssignContact(in), passing{
+	return s.pass(ctx, AssignContact(in), transferring())
+}
+
+func transferring() passing {
+	return passing{
 		permission: authz.ConversationsTransfer, action: "CONTACT_TRANSFERRED",
 		how: how{method: contactassignment.MethodTRANSFERRED, explanation: "It was passed on."},
-	})
+	}
 }
 
 // passing is in what assigning and transferring differ.
@@ -89,11 +93,8 @@ func (s *Service) pass(ctx context.Context, in AssignContact, p passing) (*Assig
 		if err := j.checkPass(ctx, h, in, to, p.permission); err != nil {
 			return err
 		}
-		a, err := j.passTo(ctx, h, to, p.how.because(in.Reason))
+		a, err := j.passAs(ctx, h, to, p, in.Reason)
 		if err != nil {
-			return err
-		}
-		if err := j.recordPass(ctx, p.action, h, to, in.Reason); err != nil {
 			return err
 		}
 		out, err = j.outcome(ctx, h.ID, a)
@@ -102,21 +103,40 @@ func (s *Service) pass(ctx context.Context, in AssignContact, p passing) (*Assig
 	return out, err
 }
 
+// passAs gives the contact to the receiver, and records it.
+func (j *job) passAs(ctx context.Context, h *held, to receiver, p passing, reason string) (*ent.ContactAssignment, error) {
+	a, err := j.passTo(ctx, h, to, p.how.because(reason))
+	if err != nil {
+		return nil, err
+	}
+	return a, j.recordPass(ctx, p.action, h, to, reason)
+}
+
 // checkPass refuses, in the order of ruling 16, what cannot be done with a contact and a receiver that exist.
 func (j *job) checkPass(ctx context.Context, h *held, in AssignContact, to receiver, p authz.Permission) error {
 	if err := j.may(p, h); err != nil {
 		return err
 	}
+	if err := j.checkPassInput(ctx, in); err != nil {
+		return err
+	}
+	return to.takes(h)
+}
+
+// checkPassInput refuses what cannot be asked of any contact.
+func (j *job) checkPassInput(ctx context.Context, in AssignContact) error {
 	if (in.AgentID == nil) == (in.GroupID == nil) {
 		return refusal.BadInput("input", "Name either an agent or a group.")
 	}
-	if err := j.checkReason(ctx, in.Reason); err != nil {
-		return err
+	return j.checkReason(ctx, in.Reason)
+}
+
+// takes refuses a contact that the receiver cannot take over.
+func (r receiver) takes(h *held) error {
+	if r.conflict != nil {
+		return r.conflict
 	}
-	if to.conflict != nil {
-		return to.conflict
-	}
-	if to.agent != nil && to.agent.ID == h.agent() {
+	if r.agent != nil && r.agent.ID == h.agent() {
 		return refusal.Conflict(refusal.AlreadyAssigned, "This agent serves the contact already.")
 	}
 	return nil

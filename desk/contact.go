@@ -189,6 +189,9 @@ func (s *Service) UpdateContact(ctx context.Context, in UpdateContact) (*ent.Con
 		if updated, err = change.Save(ctx); err != nil {
 			return fmt.Errorf("desk: changing contact %d: %w", h.ID, err)
 		}
+		if err := j.publish(ctx, h.ID, h.stand().shown(), h.stand().shown()); err != nil {
+			return err
+		}
 		return j.record(ctx, "CONTACT_UPDATED", relay.KindContact, h.ID, before, after, "")
 	})
 	return updated, err
@@ -255,6 +258,9 @@ func (s *Service) DeleteContact(ctx context.Context, in DeleteContact) error {
 		}
 		if n != 1 {
 			return refusal.NotFound("contact")
+		}
+		if err := j.publish(ctx, h.ID, h.stand().shown(), nil); err != nil {
+			return err
 		}
 		before := audit.Fields{"name": h.Name, "phone": h.Phone, "email": h.Email,
 			"group": ref(relay.KindGroup, h.GroupID), "agent": ref(relay.KindAgent, h.agent())}

@@ -212,28 +212,35 @@ func (s *Service) CloseConversation(ctx context.Context, in CloseConversation) (
 		if c.ClosedAt != nil {
 			return errNotOpen()
 		}
-		if err := j.end(ctx, c, in.Reason, note); err != nil {
-			return err
-		}
-		if closed, err = j.conversation(ctx, c.ID); err != nil {
-			return err
-		}
-		to := h.stand()
-		to.state, to.activity = tree.Closed, j.now
-		if err := j.tell(ctx, h, told{kind: historyentry.KindCLOSED, how: how{explanation: "The conversation was closed. Its agent keeps the contact."},
-			agent: to.agent, group: to.group, talk: talk{open: c.ID}}); err != nil {
-			return err
-		}
-		if err := j.settle(ctx, h, to); err != nil {
-			return err
-		}
-		after := audit.Fields{"open": false}
-		if in.Reason != nil { // what the note says is about a person, and goes with the conversation
-			after["closeReason"] = *in.Reason
-		}
-		return j.record(ctx, "CONVERSATION_CLOSED", relay.KindConversation, c.ID, audit.Fields{"open": true}, after, "")
+		closed, err = j.close(ctx, h, c, in.Reason, note)
+		return err
 	})
 	return closed, err
+}
+
+// close closes the open conversation of the contact, and records it.
+func (j *job) close(ctx context.Context, h *held, c *ent.Conversation, why *conversation.CloseReason, note string) (*ent.Conversation, error) {
+	if err := j.end(ctx, c, why, note); err != nil {
+		return nil, err
+	}
+	closed, err := j.conversation(ctx, c.ID)
+	if err != nil {
+		return nil, err
+	}
+	to := h.stand()
+	to.state, to.activity = tree.Closed, j.now
+	if err := j.tell(ctx, h, told{kind: historyentry.KindCLOSED, how: how{explanation: "The conversation was closed. Its agent keeps the contact."},
+		agent: to.agent, group: to.group, talk: talk{open: c.ID}}); err != nil {
+		return nil, err
+	}
+	if err := j.settle(ctx, h, to); err != nil {
+		return nil, err
+	}
+	after := audit.Fields{"open": false}
+	if why != nil { // what the note says is about a person, and goes with the conversation
+		after["closeReason"] = *why
+	}
+	return closed, j.record(ctx, "CONVERSATION_CLOSED", relay.KindConversation, c.ID, audit.Fields{"open": true}, after, "")
 }
 
 // check refuses the reasons that are Canopy's own, and returns the note as it is stored.
@@ -284,6 +291,9 @@ func (s *Service) UpdateConversation(ctx context.Context, in UpdateConversation)
 		if updated, err = change.Save(ctx); err != nil {
 			return fmt.Errorf("desk: changing conversation %d: %w", c.ID, err)
 		}
+		if err := j.publishWork(ctx, h, c); err != nil {
+			return err
+		}
 		return j.record(ctx, "CONVERSATION_UPDATED", relay.KindConversation, c.ID, before, after, "")
 	})
 	return updated, err
@@ -298,6 +308,6 @@ func (j *job) mayWork(h *held) error {
 	return j.may(authz.ConversationsReply, h)
 }
 
-func errNotOpen() error {
+func errNotOpen() *refusal.Refusal {
 	return refusal.Conflict(refusal.NotOpen, "The conversation is closed. Open a new one with the contact.")
 }

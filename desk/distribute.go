@@ -339,27 +339,21 @@ func (j *job) tellIf(ctx context.Context, h *held, news told) error {
 	return j.tell(ctx, h, news)
 }
 
-// passedOver says in words why those before the agent did not get the contact; it names nobody.
+// passedOver says in words why others did not get the contact; it names nobody, and counts nobody.
 func passedOver(list []considered) string {
 	var reasons []string
 	for _, r := range []struct{ outcome, words string }{
 		{unavailable, "away"}, {paused, "paused"}, {full, "full"}, {outsideHours, "outside working hours"},
 		{covered, "covered"}, {notServing, "not serving"}, {asked, "asked before"},
 	} {
-		n := 0
-		for _, c := range list {
-			if c.outcome == r.outcome {
-				n++
-			}
-		}
-		if n > 0 {
-			reasons = append(reasons, fmt.Sprintf("%d %s", n, r.words))
+		if slices.ContainsFunc(list, func(c considered) bool { return c.outcome == r.outcome }) {
+			reasons = append(reasons, r.words)
 		}
 	}
 	if len(reasons) == 0 {
 		return ""
 	}
-	return " Passed over: " + strings.Join(reasons, ", ") + "."
+	return " Passed over were agents who were " + strings.Join(reasons, ", or ") + "."
 }
 
 // recordMethod writes what a method did: nobody is its author.
@@ -395,7 +389,7 @@ func distribute(ctx context.Context, j *job, groupID int64) error {
 	if err != nil || len(waiting) == 0 {
 		return err
 	}
-	if err := j.holdAll(ctx, l); err != nil {
+	if err := j.holdLine(ctx, l); err != nil {
 		return err
 	}
 	return j.giveOut(ctx, l, waiting)
@@ -416,8 +410,8 @@ func (j *job) waitingIn(ctx context.Context, groupID int64) (waiting []*ent.Cont
 	return waiting, nil
 }
 
-// holdAll holds those of the line who could take something, in the order of their ids.
-func (j *job) holdAll(ctx context.Context, l *line) error {
+// holdLine holds those of the line who could take something, in the order of their ids.
+func (j *job) holdLine(ctx context.Context, l *line) error {
 	agents := slices.DeleteFunc(slices.Clone(l.agents), func(c *candidate) bool { return l.judge(c, j.now) != "" })
 	slices.SortFunc(agents, func(a, b *candidate) int { return cmp.Compare(a.ID, b.ID) })
 	for _, c := range agents {

@@ -83,17 +83,17 @@ func (j *job) lineFor(ctx context.Context, groupID int64) (*line, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l, j.holdAll(ctx, l)
+	return l, j.holdLine(ctx, l)
 }
 
-// taker is who of the line takes the next contact.
-func (j *job) taker(ctx context.Context, l *line) (*prepared, error) {
+// taker is who of the line takes the next contact, other than those.
+func (j *job) taker(ctx context.Context, l *line, not ...int64) (*prepared, error) {
 	if l == nil {
 		return nil, nil
 	}
 	p := &prepared{line: l}
 	var err error
-	p.agent, p.considered, err = j.next(ctx, l, nil)
+	p.agent, p.considered, err = j.next(ctx, l, not)
 	return p, err
 }
 

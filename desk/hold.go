@@ -292,9 +292,19 @@ func (s stand) writeWaiting(m *ent.ContactMutation) {
 	}
 }
 
-// settle writes where the contact stands from now on. It comes last: it changes counters that are everybody's, and
-// the viewer may not see the contact afterwards.
+// settle writes where the contact stands from now on, and tells subscribers. It comes last: it changes counters that are
+// everybody's, and the viewer may not see the contact afterwards.
 func (j *job) settle(ctx context.Context, h *held, to stand) error {
+	if err := j.stayAt(ctx, h, to); err != nil {
+		return err
+	}
+	was := h.stand().shown()
+	if h.arriving {
+		was = nil
+	}
+	if err := j.publish(ctx, h.ID, was, to.shown()); err != nil {
+		return err
+	}
 	place := to.placement()
 	change := j.tx.Contact.Update().Where(contact.ID(h.ID), contact.AccountID(h.AccountID)).SetLastActivityAt(to.activity)
 	if h.arriving {

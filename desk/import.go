@@ -252,6 +252,9 @@ func (j *job) takeIn(ctx context.Context, arrivals []arrival, reason string) ([]
 	if err := audit.Record(ctx, j.tx, events...); err != nil {
 		return nil, err
 	}
+	if err := j.publishArrivals(ctx, arrivals); err != nil {
+		return nil, err
+	}
 	return contacts, tree.AddContacts(ctx, j.tx, ids)
 }
 

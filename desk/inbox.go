@@ -10,6 +10,7 @@ import (
 	"canopy/ent/generated/contact"
 	"canopy/ent/generated/group"
 	"canopy/ent/rule"
+	"canopy/live"
 	"canopy/refusal"
 	"canopy/tree"
 
@@ -128,15 +129,21 @@ func (s *Service) begin(ctx context.Context, under *int64) (*authz.Viewer, *auth
 	if under == nil {
 		return v, nil, nil
 	}
-	g, err := s.DB.Read.Group.Query().Where(group.ID(*under), group.AccountID(v.AccountID)).Only(ctx)
+	place, err := s.seen(ctx, v, *under)
+	return v, place, refusal.Blame(err, "under")
+}
+
+// seen returns where a group stands that the viewer sees.
+func (s *Service) seen(ctx context.Context, v *authz.Viewer, id int64) (*authz.Place, error) {
+	g, err := s.DB.Read.Group.Query().Where(group.ID(id), group.AccountID(v.AccountID)).Only(ctx)
 	if ent.IsNotFound(err) {
-		return nil, nil, refusal.NotFound("group").At("under")
+		return nil, refusal.NotFound("group")
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	place := rule.PlaceOf(g)
-	return v, &place, nil
+	return &place, nil
 }
 
 // boxList is what makes up a box other than YOU.
@@ -235,4 +242,20 @@ func start(oldestFirst bool) Position {
 		return Position{math.MinInt64, math.MinInt64}
 	}
 	return Position{math.MaxInt64, math.MaxInt64}
+}
+
+// Holds says whether the box has, for the viewer, a contact that stands so at the target.
+func (b Box) Holds(v *authz.Viewer, at live.Stand, t authz.Target) bool {
+	open, sees := at.State == tree.Open, v.Can(authz.ConversationsView, t)
+	switch b {
+	case BoxYou:
+		return open && at.AgentID == v.UserID && (sees || v.Can(authz.ContactsView, t))
+	case BoxQueue:
+		return at.AgentID == 0 && v.Can(authz.QueueView, t)
+	case BoxTeammates:
+		return open && at.AgentID != 0 && at.AgentID != v.UserID && sees
+	case BoxClosed:
+		return at.State == tree.Closed && sees
+	}
+	return false
 }

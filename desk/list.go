@@ -217,7 +217,7 @@ func (l *list) count(ctx context.Context, c *ent.Client, limit int) (n int, err 
 }
 
 // statement merges the streams; nil when there are none. A contact that is in several is taken once.
-func (l *list) statement(name string, after Position, limit int) *sql.Builder {
+func (l *list) statement(name string, after Position, limit int) sql.Querier {
 	p := part{list: l, walled: l.finish(), after: after, limit: limit}
 	arms := slices.Concat(
 		p.arms(name, fromScopes(), l.scopes, l.filter),
@@ -228,15 +228,15 @@ func (l *list) statement(name string, after Position, limit int) *sql.Builder {
 	if len(arms) == 0 {
 		return nil
 	}
-	b := builder(name)
-	for i, arm := range arms {
-		if i > 0 {
-			b.WriteString(" UNION ")
+	return sql.ExprFunc(func(b *sql.Builder) {
+		for i, arm := range arms {
+			if i > 0 {
+				b.WriteString(" UNION ")
+			}
+			arm(b)
 		}
-		arm(b)
-	}
-	write(b, " ORDER BY sort_key"+l.direction()+", contact_id"+l.direction()+" LIMIT ?", limit)
-	return b
+		write(b, " ORDER BY sort_key"+l.direction()+", contact_id"+l.direction()+" LIMIT ?", limit)
+	})
 }
 
 func (l *list) direction() string {

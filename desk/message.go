@@ -2,7 +2,6 @@ package desk
 
 import (
 	"context"
-	"fmt"
 
 	"canopy/audit"
 	"canopy/authz"
@@ -38,10 +37,16 @@ func (s *Service) SendMessage(ctx context.Context, in SendMessage) (*ent.Message
 		if h, err = j.accept(ctx, h); err != nil {
 			return err
 		}
-		sent, err = j.tx.Message.Create().SetAccountID(h.AccountID).SetConversationID(c.ID).SetAuthorID(j.viewer.UserID).
-			SetDirection(message.DirectionOUTBOUND).SetText(in.Text).SetSentAt(j.now).Save(ctx)
+		sent, err = j.say(ctx, h, j.tx.Message.Create().SetAccountID(h.AccountID).SetConversationID(c.ID).SetAuthorID(j.viewer.UserID).
+			SetDirection(message.DirectionOUTBOUND).SetText(in.Text).SetSentAt(j.now))
 		if err != nil {
-			return fmt.Errorf("desk: sending a message: %w", err)
+			return err
+		}
+		if err := j.answered(ctx, h); err != nil {
+			return err
+		}
+		if err := j.publishMessage(ctx, c, sent); err != nil {
+			return err
 		}
 		if err := j.touch(ctx, h); err != nil {
 			return err

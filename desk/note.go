@@ -38,6 +38,9 @@ func (s *Service) AddNote(ctx context.Context, in AddNote) (*ent.Note, error) {
 		if err != nil {
 			return fmt.Errorf("desk: writing a note: %w", err)
 		}
+		if err := j.publishConversation(ctx, c); err != nil {
+			return err
+		}
 		return j.record(ctx, "NOTE_ADDED", relay.KindNote, added.ID, nil,
 			audit.Fields{"conversation": ref(relay.KindConversation, c.ID)}, "")
 	})
@@ -66,6 +69,9 @@ func (s *Service) DeleteNote(ctx context.Context, noteID int64) error {
 		}
 		if deleted != 1 { // by somebody else, before the contact was locked
 			return refusal.NotFound("note")
+		}
+		if err := j.publishConversation(ctx, c); err != nil {
+			return err
 		}
 		return j.record(ctx, "NOTE_DELETED", relay.KindNote, n.ID, audit.Fields{
 			"conversation": ref(relay.KindConversation, c.ID), "author": ref(relay.KindAgent, n.AuthorID)}, nil, "")

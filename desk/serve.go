@@ -166,9 +166,16 @@ func (j *job) openOf(ctx context.Context, h *held) (*ent.Conversation, error) {
 
 // end closes a conversation, for a reason or for none.
 func (j *job) end(ctx context.Context, c *ent.Conversation, why *conversation.CloseReason, note string) error {
-	return j.tx.Conversation.Update().Where(conversation.ID(c.ID), conversation.AccountID(c.AccountID)).
+	err := j.tx.Conversation.Update().Where(conversation.ID(c.ID), conversation.AccountID(c.AccountID)).
 		SetClosedAt(j.now).SetNillableClosedByID(j.author()).SetNillableCloseReason(why).SetCloseNote(note).ClearSnoozedUntil().
 		Exec(authz.Trusted(ctx))
+	if err != nil {
+		return err
+	}
+	if err := j.unmark(ctx, c.ID); err != nil {
+		return err
+	}
+	return j.publishConversation(ctx, c)
 }
 
 // begin inserts the next conversation of the contact. The agent is 0 while it waits, the opener 0 when the contact
@@ -186,7 +193,11 @@ func (j *job) begin(ctx context.Context, h *held, agent, opener int64, subject s
 	if opener != 0 {
 		create.SetOpenedByID(opener)
 	}
-	return create.Save(authz.Trusted(ctx))
+	c, err := create.Save(authz.Trusted(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return c, j.publishConversation(ctx, c)
 }
 
 // number takes the next conversation number of the account. Others wait for it until this transaction ends, so that

@@ -50,6 +50,9 @@ func (s *Service) SnoozeConversation(ctx context.Context, in SnoozeConversation)
 		if err != nil {
 			return err
 		}
+		if err := j.publish(ctx, h.ID, h.stand().shown(), h.stand().shown()); err != nil {
+			return err
+		}
 		snoozed, err = j.conversation(ctx, c.ID)
 		return err
 	})
@@ -75,6 +78,9 @@ func (j *job) snooze(ctx context.Context, c *ent.Conversation, until time.Time) 
 	if err := c.Update().SetSnoozedUntil(until).Exec(ctx); err != nil {
 		return fmt.Errorf("desk: snoozing conversation %d: %w", c.ID, err)
 	}
+	if err := j.publishConversation(ctx, c); err != nil {
+		return err
+	}
 	j.schedule(timers.SnoozeEnds, c.ID, until)
 	return j.record(ctx, "CONVERSATION_SNOOZED", relay.KindConversation, c.ID,
 		audit.Fields{"snoozedUntil": c.SnoozedUntil}, audit.Fields{"snoozedUntil": until}, "")
@@ -87,6 +93,9 @@ func (j *job) wake(ctx context.Context, c *ent.Conversation, why string) error {
 	}
 	if err := c.Update().ClearSnoozedUntil().Exec(authz.Trusted(ctx)); err != nil {
 		return fmt.Errorf("desk: waking conversation %d: %w", c.ID, err)
+	}
+	if err := j.publishConversation(ctx, c); err != nil {
+		return err
 	}
 	j.unschedule(timers.SnoozeEnds, c.ID)
 	return j.record(ctx, "CONVERSATION_WOKEN", relay.KindConversation, c.ID,

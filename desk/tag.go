@@ -212,7 +212,7 @@ func (s *Service) TagConversation(ctx context.Context, in TagConversation) (*ent
 			return refusal.BadInput("input.removeTagIds", "The same tag is to be added and taken away. Name it once.")
 		}
 		tagged = c
-		return j.retag(ctx, c, in)
+		return j.retag(ctx, h, c, in)
 	})
 	return tagged, err
 }
@@ -231,7 +231,7 @@ func (j *job) seeTags(ctx context.Context, ids []int64) error {
 	return err
 }
 
-func (j *job) retag(ctx context.Context, c *ent.Conversation, in TagConversation) error {
+func (j *job) retag(ctx context.Context, h *held, c *ent.Conversation, in TagConversation) error {
 	was, err := j.tagsOf(ctx, c.ID)
 	if err != nil {
 		return err
@@ -256,6 +256,9 @@ func (j *job) retag(ctx context.Context, c *ent.Conversation, in TagConversation
 		return fmt.Errorf("desk: taking tags off conversation %d: %w", c.ID, err)
 	}
 	if err := j.attach(ctx, c, added); err != nil {
+		return err
+	}
+	if err := j.publishWork(ctx, h, c); err != nil {
 		return err
 	}
 	return j.record(ctx, "CONVERSATION_TAGGED", relay.KindConversation, c.ID,

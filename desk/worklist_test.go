@@ -485,3 +485,36 @@ func TestTheAccountHasNoMoreTagsThanMany(t *testing.T) {
 		}
 	})
 }
+
+func TestSubscribersHearOfWork(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		vip, c := w.tag("olga", "VIP").ID, w.served("kim", "ana")
+		v := w.openOf(c).ID
+		kinds := func() (n map[string]int) {
+			t.Helper()
+			rows, err := w.db.Read.QueryContext(context.Background(), "SELECT kind FROM events WHERE contact_id = $1", c)
+			ok(t, err)
+			defer rows.Close()
+			n = map[string]int{}
+			for rows.Next() {
+				var kind string
+				ok(t, rows.Scan(&kind))
+				n[kind]++
+			}
+			ok(t, rows.Err())
+			return n
+		}
+		for _, what := range []string{"update", "tag", "snooze", "note"} {
+			before := kinds()
+			ok(t, w.work(v, vip)[what]("ana"))
+			after := kinds()
+			contact := 1
+			if what == "note" { // which no box shows
+				contact = 0
+			}
+			if after["CONVERSATION"]-before["CONVERSATION"] != 1 || after["CONTACT"]-before["CONTACT"] != contact {
+				t.Errorf("%s: the events were %v and are %v", what, before, after)
+			}
+		}
+	})
+}

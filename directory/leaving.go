@@ -8,6 +8,7 @@ import (
 	"canopy/audit"
 	"canopy/authz"
 	ent "canopy/ent/generated"
+	"canopy/ent/generated/readmark"
 	"canopy/ent/generated/rolegrant"
 	"canopy/ent/generated/user"
 	"canopy/ent/rule"
@@ -278,6 +279,9 @@ func (d *doing) erase(ctx context.Context, m member) error {
 	}
 	if _, err := endSessions(ctx, d.tx, m.ID, 0); err != nil {
 		return err
+	}
+	if _, err := d.tx.ReadMark.Delete().Where(readmark.UserID(m.ID)).Exec(trusted); err != nil {
+		return fmt.Errorf("directory: deleting the read marks of user %d: %w", m.ID, err)
 	}
 	err = d.tx.RoleGrant.Update().Where(rolegrant.UserID(m.ID), rolegrant.RevokedAtIsNil()).
 		SetRevokedAt(d.at).SetRevokedByID(d.viewer.UserID).Exec(trusted)

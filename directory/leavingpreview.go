@@ -31,6 +31,9 @@ type DeactivationPreview struct {
 // ForeseenHandover is a contact that is handed over: to the agent, or with 0 to the queue of the group.
 type ForeseenHandover struct{ ContactID, AgentID, GroupID int64 }
 
+// Waits says whether nobody would serve the contact.
+func (h ForeseenHandover) Waits() bool { return h.AgentID == 0 }
+
 // MaxHandovers is how many contacts a preview lists.
 const MaxHandovers = 200
 

@@ -73,6 +73,15 @@ func (r *queryResolver) Inbox(ctx context.Context, box model.InboxBox, under, ta
 	return connection, err
 }
 
+func (r *queryResolver) InboxCounts(ctx context.Context, under *relay.ID) (*model.InboxCounts, error) {
+	n, err := r.Desk.InboxCounts(ctx, numberOf(under, relay.KindGroup))
+	if err != nil {
+		return nil, err
+	}
+	of := func(c desk.Count) *model.BoxCount { return &model.BoxCount{Count: c.Contacts, More: c.More} }
+	return &model.InboxCounts{You: of(n.You), Unread: of(n.Unread), Queue: of(n.Queue), Teammates: of(n.Teammates), Closed: of(n.Closed)}, nil
+}
+
 // position is the place after which a page of contacts begins, nil for the start.
 func (p page) position() (*desk.Position, error) {
 	if p.after == nil {
@@ -173,6 +182,7 @@ func (r *resolver) contactLoaders() map[string]anyLoader {
 		"conversation":      loader[*ent.Contact, *ent.Conversation]{numberOfNode[*ent.Contact], r.lastConversations},
 		"conversations":     toMany[*ent.Contact](r, conversations, func(v *ent.Conversation) int64 { return v.ContactID }),
 		"assignments":       toMany[*ent.Contact](r, assignments, func(a *ent.ContactAssignment) int64 { return a.ContactID }),
+		"history":           toMany[*ent.Contact](r, nested[*ent.HistoryEntry]{list: historyOldestFirst(), relation: ofContact}, func(e *ent.HistoryEntry) int64 { return e.ContactID }),
 		"offer":             loader[*ent.Contact, *bind.Offer]{numberOfNode[*ent.Contact], r.offers},
 		"escalatedTo":       toOne(r, groupRows, func(c *ent.Contact) *int64 { return c.EscalatedToID }),
 		"viewerPermissions": loader[*ent.Contact, []authz.Permission]{numberOfNode[*ent.Contact], r.contactPermissions},
@@ -184,6 +194,7 @@ func (r *resolver) contactAssignmentLoaders() map[string]anyLoader {
 		"contact":    toOne(r, contactRows, to(func(a *ent.ContactAssignment) int64 { return a.ContactID })),
 		"agent":      toOne(r, agentRows, to(func(a *ent.ContactAssignment) int64 { return a.UserID })),
 		"assignedBy": toOne(r, agentRows, func(a *ent.ContactAssignment) *int64 { return a.AssignedByID }),
+		"origin":     loader[*ent.ContactAssignment, *ent.HistoryEntry]{numberOfNode[*ent.ContactAssignment], r.origins},
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"canopy/authz"
+	"canopy/desk"
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/conversation"
 	"canopy/graph/bind"
@@ -50,6 +51,14 @@ func (r *conversationResolver) Open(_ context.Context, v *ent.Conversation) (boo
 	return v.ClosedAt == nil, nil
 }
 
+func (r *conversationResolver) Unread(ctx context.Context, v *ent.Conversation) (bool, error) {
+	return take[bool](ctx, r.resolver, v)
+}
+
+func (r *conversationResolver) UnreadCount(ctx context.Context, v *ent.Conversation) (int, error) {
+	return take[int](ctx, r.resolver, v)
+}
+
 // SnoozedUntil is judged by the moment: nothing has to happen when a conversation is snoozed no more.
 func (r *conversationResolver) SnoozedUntil(_ context.Context, v *ent.Conversation) (*time.Time, error) {
 	if v.SnoozedUntil == nil || !v.SnoozedUntil.After(r.now()) {
@@ -90,11 +99,14 @@ func (r *resolver) conversationLoaders() map[string]anyLoader {
 	messages := nested[*ent.Message]{list: messagesNewestFirst(), relation: inConversation}
 	notes := nested[*ent.Note]{list: notesNewestFirst(), relation: inConversation}
 	return map[string]anyLoader{
-		"contact":  toOne(r, contactRows, to(func(v *ent.Conversation) int64 { return v.ContactID })),
-		"agent":    toOne(r, agentRows, func(v *ent.Conversation) *int64 { return v.AgentID }),
-		"messages": toMany[*ent.Conversation](r, messages, func(m *ent.Message) int64 { return m.ConversationID }),
-		"notes":    toMany[*ent.Conversation](r, notes, func(n *ent.Note) int64 { return n.ConversationID }),
-		"tags":     loader[*ent.Conversation, []*ent.Tag]{numberOfNode[*ent.Conversation], r.tagsOf},
+		"contact":     toOne(r, contactRows, to(func(v *ent.Conversation) int64 { return v.ContactID })),
+		"agent":       toOne(r, agentRows, func(v *ent.Conversation) *int64 { return v.AgentID }),
+		"history":     loader[*ent.Conversation, *relay.Connection[*ent.HistoryEntry]]{numberOfNode[*ent.Conversation], r.histories},
+		"messages":    toMany[*ent.Conversation](r, messages, func(m *ent.Message) int64 { return m.ConversationID }),
+		"unread":      unreadOf(r, func(u desk.Unread) bool { return u.Conversation }),
+		"unreadCount": unreadOf(r, func(u desk.Unread) int { return u.Messages }),
+		"notes":       toMany[*ent.Conversation](r, notes, func(n *ent.Note) int64 { return n.ConversationID }),
+		"tags":        loader[*ent.Conversation, []*ent.Tag]{numberOfNode[*ent.Conversation], r.tagsOf},
 	}
 }
 
@@ -103,6 +115,18 @@ func (r *resolver) noteLoaders() map[string]anyLoader {
 		"author":       toOne(r, agentRows, to(func(n *ent.Note) int64 { return n.AuthorID })),
 		"conversation": toOne(r, conversationRows, to(func(n *ent.Note) int64 { return n.ConversationID })),
 	}
+}
+
+// unreadOf loads a part of what is new in conversations.
+func unreadOf[V any](r *resolver, part func(desk.Unread) V) loader[*ent.Conversation, V] {
+	return loader[*ent.Conversation, V]{numberOfNode[*ent.Conversation], func(ctx context.Context, conversations []*ent.Conversation, _ asked) (map[int64]V, error) {
+		found, err := r.Desk.Unread(ctx, numbers(conversations))
+		values := make(map[int64]V, len(found))
+		for id, u := range found {
+			values[id] = part(u)
+		}
+		return values, err
+	}}
 }
 
 func (r *resolver) messageLoaders() map[string]anyLoader {

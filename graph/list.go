@@ -38,6 +38,7 @@ const (
 	orderOfTree    relay.Order = 'p'
 	orderOfDesk    relay.Order = 'd'
 	orderOfChanges relay.Order = 'a'
+	orderOfHistory relay.Order = 'h'
 )
 
 // behindName and behindTime read positions of lists by name and by time.
@@ -224,6 +225,15 @@ func conversationsNewestFirst() *list[*ent.Conversation] {
 	return &list[*ent.Conversation]{
 		table: "conversations", visible: rule.Conversations, rows: conversationRows, order: orderByTime, by: []string{"opened_at", "id"}, newest: true,
 		position: func(v *ent.Conversation) relay.Position { return atTime(v.OpenedAt, v.ID) }, behind: behindTime,
+	}
+}
+
+// historyOldestFirst goes by the numbers of the entries: who writes one holds the contact.
+func historyOldestFirst() *list[*ent.HistoryEntry] {
+	return &list[*ent.HistoryEntry]{
+		table: "history_entries", visible: rule.HistoryEntries, rows: historyRows, order: orderOfHistory, by: []string{"id"},
+		position: func(e *ent.HistoryEntry) relay.Position { return relay.Position{Order: orderOfHistory, ID: e.ID} },
+		behind:   func(_ context.Context, _ *ent.Client, p relay.Position) ([]any, error) { return []any{p.ID}, nil },
 	}
 }
 

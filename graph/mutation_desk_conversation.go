@@ -38,6 +38,24 @@ func (r *mutationResolver) CloseConversation(ctx context.Context, input model.Cl
 	return &model.CloseConversationPayload{Conversation: closed}, nil
 }
 
+// MarkRead sets the viewer's mark behind the last message.
+func (r *mutationResolver) MarkRead(ctx context.Context, input model.MarkReadInput) (*model.MarkReadPayload, error) {
+	marked, err := r.Desk.MarkRead(ctx, desk.MarkRead{ConversationID: input.ConversationID.As(relay.KindConversation)})
+	if err != nil {
+		return nil, err
+	}
+	return &model.MarkReadPayload{Conversation: marked}, nil
+}
+
+// MarkUnread sets the viewer's mark before the last message of somebody else.
+func (r *mutationResolver) MarkUnread(ctx context.Context, input model.MarkUnreadInput) (*model.MarkUnreadPayload, error) {
+	marked, err := r.Desk.MarkUnread(ctx, desk.MarkUnread{ConversationID: input.ConversationID.As(relay.KindConversation)})
+	if err != nil {
+		return nil, err
+	}
+	return &model.MarkUnreadPayload{Conversation: marked}, nil
+}
+
 // SendMessage answers a contact.
 func (r *mutationResolver) SendMessage(ctx context.Context, input model.SendMessageInput) (*model.SendMessagePayload, error) {
 	sent, err := r.Desk.SendMessage(ctx, desk.SendMessage{

@@ -56,13 +56,16 @@ func moveUser(input model.MoveUserInput) directory.MoveUser {
 
 // DeactivateUser ends what a user may do and hands over their open conversations.
 func (r *mutationResolver) DeactivateUser(ctx context.Context, input model.DeactivateUserInput) (*model.DeactivateUserPayload, error) {
-	left, err := r.Directory.DeactivateUser(ctx, directory.DeactivateUser{UserID: input.UserID.As(relay.KindUser),
-		Handover: directory.HandoverMethod(input.Handover), Reason: orEmpty(input.Reason),
-		HandoverAgentID: numberOf(input.HandoverAgentID, relay.KindAgent, relay.KindUser)})
+	left, err := r.Directory.DeactivateUser(ctx, deactivateUser(input))
 	if err != nil {
 		return nil, err
 	}
 	return &model.DeactivateUserPayload{User: left.User, HandedOver: left.HandedOver}, nil
+}
+
+func deactivateUser(input model.DeactivateUserInput) directory.DeactivateUser {
+	return directory.DeactivateUser{UserID: input.UserID.As(relay.KindUser), Handover: directory.HandoverMethod(input.Handover),
+		HandoverAgentID: numberOf(input.HandoverAgentID, relay.KindAgent, relay.KindUser), Reason: orEmpty(input.Reason), PreviewToken: input.PreviewToken}
 }
 
 // ReactivateUser lets a deactivated user log in again.

@@ -27,6 +27,7 @@ type oracle struct {
 	assignments   map[int64]*ent.ContactAssignment
 	conversations map[int64]*ent.Conversation
 	messages      map[int64]*ent.Message
+	entries       map[int64]*ent.HistoryEntry
 	notes         map[int64]*ent.Note
 	tags          map[int64]*ent.Tag
 	events        map[int64]*ent.AuditEvent
@@ -49,6 +50,7 @@ func (w *world) oracle() *oracle {
 		assignments:   rowsByID(c.ContactAssignment.Query().AllX(ctx), func(r *ent.ContactAssignment) int64 { return r.ID }),
 		conversations: rowsByID(c.Conversation.Query().AllX(ctx), func(r *ent.Conversation) int64 { return r.ID }),
 		messages:      rowsByID(c.Message.Query().AllX(ctx), func(r *ent.Message) int64 { return r.ID }),
+		entries:       rowsByID(c.HistoryEntry.Query().AllX(ctx), func(r *ent.HistoryEntry) int64 { return r.ID }),
 		notes:         rowsByID(c.Note.Query().AllX(ctx), func(r *ent.Note) int64 { return r.ID }),
 		tags:          rowsByID(c.Tag.Query().AllX(ctx), func(r *ent.Tag) int64 { return r.ID }),
 		events:        rowsByID(c.AuditEvent.Query().AllX(ctx), func(r *ent.AuditEvent) int64 { return r.ID }),
@@ -103,6 +105,9 @@ func (o *oracle) ids() []relay.ID {
 	}
 	for id := range o.messages {
 		add(relay.KindMessage, id)
+	}
+	for id := range o.entries {
+		add(relay.KindHistoryEntry, id)
 	}
 	for id := range o.notes {
 		add(relay.KindNote, id)
@@ -357,6 +362,8 @@ func (o *oracle) accountOf(id relay.ID) int64 {
 		return o.conversations[n].AccountID
 	case relay.KindMessage:
 		return o.messages[n].AccountID
+	case relay.KindHistoryEntry:
+		return o.entries[n].AccountID
 	case relay.KindNote:
 		return o.notes[n].AccountID
 	case relay.KindTag:
@@ -400,6 +407,8 @@ func (o *oracle) sees(user int64, id relay.ID) bool {
 		return o.seesTalk(user, o.conversations[n].ContactID)
 	case relay.KindMessage:
 		return o.seesTalk(user, o.conversations[o.messages[n].ConversationID].ContactID)
+	case relay.KindHistoryEntry:
+		return o.seesTalk(user, o.entries[n].ContactID)
 	case relay.KindNote:
 		return o.seesTalk(user, o.conversations[o.notes[n].ConversationID].ContactID)
 	case relay.KindTag:
@@ -462,7 +471,7 @@ func (o *oracle) seesKind(user int64, kind relay.Kind) bool {
 		any = []authz.Permission{authz.UsersView}
 	case relay.KindRole, relay.KindRoleGrant:
 		any = []authz.Permission{authz.RolesView}
-	case relay.KindContact, relay.KindContactAssignment, relay.KindConversation, relay.KindMessage, relay.KindNote:
+	case relay.KindContact, relay.KindContactAssignment, relay.KindConversation, relay.KindMessage, relay.KindHistoryEntry, relay.KindNote:
 		any = []authz.Permission{authz.ConversationsView, authz.ContactsView}
 	}
 	return slices.ContainsFunc(any, func(p authz.Permission) bool { return o.holds(user, p, spot{}) })

@@ -95,6 +95,18 @@ func assignmentRows(ctx context.Context, c *ent.Client, shape func(*entsql.Selec
 	return q.All(ctx)
 }
 
+func historyRows(ctx context.Context, c *ent.Client, shape func(*entsql.Selector)) ([]*ent.HistoryEntry, error) {
+	q := c.HistoryEntry.Query()
+	q.Modify(shape)
+	return q.All(ctx)
+}
+
+func coverRows(ctx context.Context, c *ent.Client, shape func(*entsql.Selector)) ([]*ent.Cover, error) {
+	q := c.Cover.Query()
+	q.Modify(shape)
+	return q.All(ctx)
+}
+
 func conversationRows(ctx context.Context, c *ent.Client, shape func(*entsql.Selector)) ([]*ent.Conversation, error) {
 	q := c.Conversation.Query()
 	q.Modify(shape)

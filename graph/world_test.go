@@ -19,6 +19,7 @@ import (
 	"canopy/ent/generated/contactassignment"
 	"canopy/ent/generated/conversation"
 	"canopy/ent/generated/group"
+	"canopy/ent/generated/historyentry"
 	"canopy/ent/generated/message"
 	"canopy/ent/generated/session"
 	"canopy/ent/generated/user"
@@ -254,6 +255,17 @@ func (w *world) contact(name, at, agent string) {
 			return err
 		}
 		w.ids[name+" message"] = m.ID
+		e := tx.HistoryEntry.Create().SetAccountID(w.account).SetContactID(c.ID).SetConversationID(opened.ID).SetKind(historyentry.KindARRIVED).
+			SetAt(now).SetExplanation("Arrived.").SetToGroupID(w.ids[at])
+		if agent != "" {
+			e.SetKind(historyentry.KindCLAIMED).SetDoneByID(w.ids[agent]).SetToAgentID(w.ids[agent]).SetFromGroupID(w.ids[at]).
+				SetAssignmentID(w.ids[name+" assignment"]).SetMethod(historyentry.MethodCLAIM)
+		}
+		told, err := e.Save(ctx)
+		if err != nil {
+			return err
+		}
+		w.ids[name+" entry"] = told.ID
 		tag, err := tx.Tag.Create().SetAccountID(w.account).SetName("Tag of " + name).SetNameKey("tag of " + fold.Key(name)).SetCreatedAt(now).Save(ctx)
 		if err != nil {
 			return err
@@ -263,6 +275,32 @@ func (w *world) contact(name, at, agent string) {
 			return err
 		}
 		return tree.AddContact(ctx, tx, c.ID)
+	})
+}
+
+// tell adds an entry to the history of a contact and its conversation, which considered those people.
+func (w *world) tell(name string, kind historyentry.Kind, considered ...string) {
+	w.t.Helper()
+	var list []desk.Candidate
+	for _, who := range considered {
+		list = append(list, desk.Candidate{UserID: w.ids[who], Outcome: "FULL"})
+	}
+	raw, err := json.Marshal(list)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.write(func(ctx context.Context, tx *ent.Tx) error {
+		return tx.HistoryEntry.Create().SetAccountID(w.account).SetContactID(w.ids[name]).SetConversationID(w.ids[name+" conversation"]).
+			SetKind(kind).SetAt(now).SetExplanation("Told.").SetConsidered(raw).Exec(ctx)
+	})
+}
+
+// cover has somebody covered by another one, so many hours from now.
+func (w *world) cover(who, by string, hours int) {
+	w.t.Helper()
+	w.write(func(ctx context.Context, tx *ent.Tx) error {
+		return tx.Cover.Create().SetAccountID(w.account).SetUserID(w.ids[who]).SetToID(w.ids[by]).SetStartedByID(w.ids[who]).
+			SetStartedAt(now.Add(-24 * time.Hour)).SetEndsAt(now.Add(time.Duration(hours) * time.Hour)).Exec(ctx)
 	})
 }
 
@@ -407,7 +445,7 @@ func (w *world) another(slug string) map[relay.Kind]int64 {
 		relay.KindRole: w.ids["foreign role"], relay.KindRoleGrant: w.ids["stranger OWNER"], relay.KindSession: w.ids["stranger session"],
 		relay.KindContact: w.ids["Stray"], relay.KindContactAssignment: w.ids["Stray assignment"], relay.KindConversation: w.ids["Stray conversation"],
 		relay.KindMessage: w.ids["Stray message"], relay.KindAuditEvent: w.ids["foreign event"], relay.KindGroupRequest: w.ids["request of stranger"],
-		relay.KindGroupMove: w.ids["move of root"], relay.KindNote: w.ids["Stray note"], relay.KindTag: w.ids["Stray tag"],
+		relay.KindGroupMove: w.ids["move of root"], relay.KindHistoryEntry: w.ids["Stray entry"], relay.KindNote: w.ids["Stray note"], relay.KindTag: w.ids["Stray tag"],
 	}
 	maps.Copy(w.ids, own)
 	return all
@@ -439,7 +477,8 @@ func (w *world) as(name string) context.Context {
 // run sends a query and returns the whole answer as a client gets it.
 func (w *world) run(ctx context.Context, query string, variables map[string]any) string {
 	w.t.Helper()
-	ctx = graphql.StartOperationTrace(ctx)
+	ctx, stop := context.WithCancel(graphql.StartOperationTrace(ctx))
+	defer stop() // of a subscription only the first payload counts
 	op, errs := w.exec.CreateOperationContext(ctx, &graphql.RawParams{Query: query, Variables: variables})
 	var response *graphql.Response
 	if errs != nil {

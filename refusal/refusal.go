@@ -66,6 +66,7 @@ const (
 	ReasonRequired     Reason = "REASON_REQUIRED"
 	RoleInUse          Reason = "ROLE_IN_USE"
 	RootGroup          Reason = "ROOT_GROUP"
+	SlowReaderReason   Reason = "SLOW_READER"
 	TagLimit           Reason = "TAG_LIMIT"
 	Waiting            Reason = "WAITING"
 	WiderThanAuthor    Reason = "WIDER_THAN_AUTHOR"
@@ -119,6 +120,12 @@ func NoViewer() *Refusal {
 func Paused() *Refusal {
 	return &Refusal{Code: Unauthenticated, Reason: AccessPaused,
 		Message: "Your access is paused. Ask your supervisor to resume it."}
+}
+
+// SlowReader ends a stream whose subscriber does not read what is sent.
+func SlowReader() *Refusal {
+	return &Refusal{Code: RateLimited, Reason: SlowReaderReason,
+		Message: "More has happened than was read, and the stream has ended. Subscribe again with the last position as since, and read faster."}
 }
 
 // NotFound says that there is no such thing, or that the viewer may not see it: the two are one answer. What is the

@@ -36,6 +36,7 @@ const (
 	KindNote              Kind = 'D'
 	KindHistoryEntry      Kind = 'H'
 	KindCover             Kind = 'O'
+	KindReadMark          Kind = 'Y'
 )
 
 // ID is an id as clients see it: base64url of the kind and the number as a varint. It is opaque but not secret.

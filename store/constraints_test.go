@@ -51,6 +51,7 @@ var twice = map[string]string{
 	"group_sibling_name":      copyOf("groups", "parent_id IS NOT NULL", none{"name": "'SALES'"}),
 	"group_one_root":          copyOf("groups", "parent_id IS NULL", none{"name_key": "'other'"}),
 	"message_external_id":     copyOf("messages", "true", nil),
+	"read_mark":               copyOf("read_marks", "true", nil),
 	"role_name":               copyOf("roles", "true", none{"key": "'OTHER'"}),
 	"role_key":                copyOf("roles", "true", none{"name_key": "'other'"}),
 	"import_one_open":         copyOf("import_runs", "true", nil),

@@ -129,6 +129,10 @@ func (b *builder) people() {
 	if b.err != nil {
 		return
 	}
+	save(b, b.tx.ReadMark.Create().SetAccountID(w.account).SetConversationID(v.ID).SetUserID(u.ID).SetSentAt(noon).SetMessageID(0))
+	if b.err == nil {
+		_, b.err = b.tx.ExecContext(b.ctx, "INSERT INTO contact_words (contact_id, word) VALUES ($1, 'hello')", c.ID)
+	}
 	save(b, b.tx.Message.Create().SetAccountID(w.account).SetConversationID(v.ID).SetAuthorID(u.ID).
 		SetDirection(message.DirectionOUTBOUND).SetText("Hello").SetExternalID("x1").SetSentAt(noon))
 	save(b, b.tx.Note.Create().SetAccountID(w.account).SetConversationID(v.ID).SetAuthorID(u.ID).SetText("Call back").SetWrittenAt(noon))
@@ -144,10 +148,21 @@ func (b *builder) people() {
 			w.root, m.ID, w.account, w.child)
 	}
 	if b.err == nil {
+		_, b.err = b.tx.ExecContext(b.ctx, `INSERT INTO stays (account_id, contact_id, conversation_id, group_id, started_at, entered, begun_at, unanswered)
+			VALUES ($1, $2, $3, $4, 1, 1, 1, TRUE)`, w.account, c.ID, v.ID, w.child)
+	}
+	if b.err == nil {
 		_, b.err = b.tx.ExecContext(b.ctx, "INSERT INTO allowances (key, spent_until) VALUES ($1, 1)", []byte(fmt.Sprint("log-in ", w.account)))
 	}
 	if b.err == nil {
 		_, b.err = b.tx.ExecContext(b.ctx, "INSERT INTO timers (kind, subject_id, account_id, due_at) VALUES ('DISTRIBUTE', $1, $2, 1)", w.child, w.account)
+	}
+	if b.err == nil {
+		_, b.err = b.tx.ExecContext(b.ctx, "INSERT INTO event_counters (account_id, last, secret) VALUES ($1, 1, $2)", w.account, make([]byte, 16))
+	}
+	if b.err == nil {
+		_, b.err = b.tx.ExecContext(b.ctx, `INSERT INTO events (account_id, sequence, at, kind, contact_id, conversation_id, message_id, group_id, user_id)
+			VALUES ($1, 1, $2, 'CONTACT', $3, 0, 0, 0, 0)`, w.account, noon, c.ID)
 	}
 }
 

@@ -151,6 +151,7 @@ func memories() []reference {
 		{"users", "home_group_id"},
 		{"contacts", "arrival_group_id"},
 		{"contact_assignments", "taken_from_group_id"},
+		{"stays", "group_id"},
 		{"contact_assignments", "escalated_to_id"},
 	}
 }

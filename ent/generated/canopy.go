@@ -54,6 +54,9 @@ func (n *Message) GlobalID() relay.ID { return relay.NewID(relay.KindMessage, n.
 // GlobalID returns the id of the Note as clients see it.
 func (n *Note) GlobalID() relay.ID { return relay.NewID(relay.KindNote, n.ID) }
 
+// GlobalID returns the id of the ReadMark as clients see it.
+func (n *ReadMark) GlobalID() relay.ID { return relay.NewID(relay.KindReadMark, n.ID) }
+
 // GlobalID returns the id of the Role as clients see it.
 func (n *Role) GlobalID() relay.ID { return relay.NewID(relay.KindRole, n.ID) }
 

@@ -17,6 +17,7 @@ import (
 	"canopy/ent/generated/importrun"
 	"canopy/ent/generated/message"
 	"canopy/ent/generated/note"
+	"canopy/ent/generated/readmark"
 	"canopy/ent/generated/role"
 	"canopy/ent/generated/rolegrant"
 	"canopy/ent/generated/session"
@@ -105,6 +106,7 @@ func checkColumn(t, c string) error {
 			importrun.Table:         importrun.ValidColumn,
 			message.Table:           message.ValidColumn,
 			note.Table:              note.ValidColumn,
+			readmark.Table:          readmark.ValidColumn,
 			role.Table:              role.ValidColumn,
 			rolegrant.Table:         rolegrant.ValidColumn,
 			session.Table:           session.ValidColumn,

@@ -243,6 +243,10 @@ func (c *company) contact(ctx context.Context, tx *ent.Tx, account, groupName, a
 		talk.SetAgentID(c.users[before]).SetClosedByID(c.users[before]).SetClosedAt(noon)
 	}
 	conversation := must[*ent.Conversation](c.t)(talk.Save(ctx))
+	for _, reader := range []string{before, map[string]string{"acme": "owner", "rival": "rival owner"}[account]} {
+		must[*ent.ReadMark](c.t)(tx.ReadMark.Create().SetAccountID(owner).SetConversationID(conversation.ID).SetUserID(c.users[reader]).
+			SetSentAt(noon).SetMessageID(0).Save(ctx))
+	}
 	must[*ent.HistoryEntry](c.t)(tx.HistoryEntry.Create().SetAccountID(owner).SetContactID(id).SetKind(historyentry.KindCOVERED).SetAt(noon).
 		SetConversationID(conversation.ID).SetPreviousConversationID(conversation.ID).SetAssignmentID(first.ID).SetCoverID(c.cover[account]).
 		SetDoneByID(c.users[before]).SetToAgentID(c.users[before]).SetToGroupID(at).SetExplanation("because").Save(ctx))

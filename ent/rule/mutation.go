@@ -148,6 +148,8 @@ func find(ctx context.Context, c *ent.Client, entity string, id int64) (err erro
 		_, err = c.AuditEvent.Get(ctx, id)
 	case ent.TypeImportRun:
 		_, err = c.ImportRun.Get(ctx, id)
+	case ent.TypeReadMark:
+		_, err = c.ReadMark.Get(ctx, id)
 	default:
 		err = fmt.Errorf("rule: %s has no rule", entity)
 	}

@@ -50,6 +50,7 @@ func everything(t *testing.T, c *ent.Client) rowsOf {
 		"User":      collect(t, func(r *ent.User) int64 { return r.ID })(c.User.Query().All(ctx)),
 		"Session":   collect(t, func(r *ent.Session) int64 { return r.ID })(c.Session.Query().All(ctx)),
 		"ImportRun": collect(t, func(r *ent.ImportRun) int64 { return r.ID })(c.ImportRun.Query().All(ctx)),
+		"ReadMark":  collect(t, func(r *ent.ReadMark) int64 { return r.ID })(c.ReadMark.Query().All(ctx)),
 		"Role":      collect(t, func(r *ent.Role) int64 { return r.ID })(c.Role.Query().WithMayGive().All(ctx)),
 		"RoleGrant": collect(t, func(r *ent.RoleGrant) int64 { return r.ID })(c.RoleGrant.Query().All(ctx)),
 		"Contact":   collect(t, func(r *ent.Contact) int64 { return r.ID })(c.Contact.Query().All(ctx)),
@@ -183,6 +184,8 @@ func (o *oracle) sees(row any) bool {
 	case *ent.User:
 		return mine(r.AccountID) && (r.ID == v.UserID || v.Can(authz.UsersView, authz.AtUser(o.places[r.HomeGroupID], r.ID)))
 	case *ent.Session:
+		return r.UserID == v.UserID
+	case *ent.ReadMark:
 		return r.UserID == v.UserID
 	case *ent.ImportRun:
 		return r.UserID == v.UserID

@@ -118,6 +118,13 @@ func ImportRuns(ctx context.Context) Predicate {
 	})
 }
 
+// ReadMarks are the viewer's own.
+func ReadMarks(ctx context.Context) Predicate {
+	return limited(ctx, func(v *authz.Viewer, mark row) clause {
+		return allOf(owned(v, mark), text("? = ?", column(mark("user_id")), v.UserID))
+	})
+}
+
 // Roles are the built-in ones, those that the viewer holds, held or is to hold, those that they may give because a role
 // that they hold now lists them, and with ROLES_VIEW all.
 func Roles(ctx context.Context) Predicate {
@@ -170,11 +177,19 @@ func Contacts(ctx context.Context) Predicate {
 	return limited(ctx, visibleContact)
 }
 
-// ContactsReached are the contacts at which the viewer holds the permission, whether or not they see them: for what a
-// list tells of contacts beside their being there, such as whether a phone number matches a search.
-func ContactsReached(ctx context.Context, p authz.Permission) Predicate {
-	return limited(ctx, func(v *authz.Viewer, c row) clause { return allOf(owned(v, c), contact(c, v, p)) })
+// ContactsReached are the contacts at which the viewer holds one of the permissions, whether or not they see them: for
+// what a list tells of contacts beside their being there, such as whether a phone number matches a search.
+func ContactsReached(ctx context.Context, permissions ...authz.Permission) Predicate {
+	return limited(ctx, func(v *authz.Viewer, c row) clause { return allOf(owned(v, c), contact(c, v, permissions...)) })
 }
+
+// ContactsHeard are those whose conversations the viewer sees.
+func ContactsHeard(ctx context.Context) Predicate {
+	return ContactsReached(ctx, heard()...)
+}
+
+// heard are the permissions that show the conversations of a contact.
+func heard() []authz.Permission { return []authz.Permission{authz.ConversationsView, authz.QueueView} }
 
 func visibleContact(v *authz.Viewer, c row) clause { return allOf(owned(v, c), reachedContact(v, c)) }
 
@@ -244,7 +259,7 @@ func Tags(ctx context.Context) Predicate {
 
 // ofContact is true when the column holds the id of a contact whose conversations the viewer sees.
 func ofContact(v *authz.Viewer, col string) clause {
-	seen := contact(aliased("rule_contact"), v, authz.ConversationsView, authz.QueueView)
+	seen := contact(aliased("rule_contact"), v, heard()...)
 	if seen == nil {
 		return nil
 	}

@@ -82,6 +82,8 @@ func of(ctx context.Context, entity string) Predicate {
 		return AuditEvents(ctx)
 	case ent.TypeImportRun:
 		return ImportRuns(ctx)
+	case ent.TypeReadMark:
+		return ReadMarks(ctx)
 	}
 	return nothing
 }

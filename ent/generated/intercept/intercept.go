@@ -22,6 +22,7 @@ import (
 	"canopy/ent/generated/message"
 	"canopy/ent/generated/note"
 	"canopy/ent/generated/predicate"
+	"canopy/ent/generated/readmark"
 	"canopy/ent/generated/role"
 	"canopy/ent/generated/rolegrant"
 	"canopy/ent/generated/session"
@@ -465,6 +466,33 @@ func (f TraverseNote) Traverse(ctx context.Context, q generated.Query) error {
 	return fmt.Errorf("unexpected query type %T. expect *generated.NoteQuery", q)
 }
 
+// The ReadMarkFunc type is an adapter to allow the use of ordinary function as a Querier.
+type ReadMarkFunc func(context.Context, *generated.ReadMarkQuery) (generated.Value, error)
+
+// Query calls f(ctx, q).
+func (f ReadMarkFunc) Query(ctx context.Context, q generated.Query) (generated.Value, error) {
+	if q, ok := q.(*generated.ReadMarkQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *generated.ReadMarkQuery", q)
+}
+
+// The TraverseReadMark type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseReadMark func(context.Context, *generated.ReadMarkQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseReadMark) Intercept(next generated.Querier) generated.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseReadMark) Traverse(ctx context.Context, q generated.Query) error {
+	if q, ok := q.(*generated.ReadMarkQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *generated.ReadMarkQuery", q)
+}
+
 // The RoleFunc type is an adapter to allow the use of ordinary function as a Querier.
 type RoleFunc func(context.Context, *generated.RoleQuery) (generated.Value, error)
 
@@ -631,6 +659,8 @@ func NewQuery(q generated.Query) (Query, error) {
 		return &query[*generated.MessageQuery, predicate.Message, message.OrderOption]{typ: generated.TypeMessage, tq: q}, nil
 	case *generated.NoteQuery:
 		return &query[*generated.NoteQuery, predicate.Note, note.OrderOption]{typ: generated.TypeNote, tq: q}, nil
+	case *generated.ReadMarkQuery:
+		return &query[*generated.ReadMarkQuery, predicate.ReadMark, readmark.OrderOption]{typ: generated.TypeReadMark, tq: q}, nil
 	case *generated.RoleQuery:
 		return &query[*generated.RoleQuery, predicate.Role, role.OrderOption]{typ: generated.TypeRole, tq: q}, nil
 	case *generated.RoleGrantQuery:

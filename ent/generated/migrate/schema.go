@@ -942,6 +942,58 @@ var (
 			},
 		},
 	}
+	// ReadMarksColumns holds the columns for the "read_marks" table.
+	ReadMarksColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "sent_at", Type: field.TypeTime},
+		{Name: "message_id", Type: field.TypeInt64},
+		{Name: "account_id", Type: field.TypeInt64},
+		{Name: "user_id", Type: field.TypeInt64},
+		{Name: "conversation_id", Type: field.TypeInt64},
+	}
+	// ReadMarksTable holds the schema information for the "read_marks" table.
+	ReadMarksTable = &schema.Table{
+		Name:       "read_marks",
+		Columns:    ReadMarksColumns,
+		PrimaryKey: []*schema.Column{ReadMarksColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "read_marks_accounts_account",
+				Columns:    []*schema.Column{ReadMarksColumns[3]},
+				RefColumns: []*schema.Column{AccountsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+			{
+				Symbol:     "read_marks_users_user",
+				Columns:    []*schema.Column{ReadMarksColumns[4]},
+				RefColumns: []*schema.Column{UsersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "read_marks_conversations_conversation",
+				Columns:    []*schema.Column{ReadMarksColumns[5]},
+				RefColumns: []*schema.Column{ConversationsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "readmark_account_id_id",
+				Unique:  true,
+				Columns: []*schema.Column{ReadMarksColumns[3], ReadMarksColumns[0]},
+			},
+			{
+				Name:    "read_mark",
+				Unique:  true,
+				Columns: []*schema.Column{ReadMarksColumns[5], ReadMarksColumns[4]},
+			},
+			{
+				Name:    "readmark_user_id",
+				Unique:  false,
+				Columns: []*schema.Column{ReadMarksColumns[4]},
+			},
+		},
+	}
 	// RolesColumns holds the columns for the "roles" table.
 	RolesColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeInt64, Increment: true},
@@ -1258,6 +1310,7 @@ var (
 		ImportRunsTable,
 		MessagesTable,
 		NotesTable,
+		ReadMarksTable,
 		RolesTable,
 		RoleGrantsTable,
 		SessionsTable,
@@ -1321,6 +1374,9 @@ func init() {
 	NotesTable.ForeignKeys[0].RefTable = AccountsTable
 	NotesTable.ForeignKeys[1].RefTable = ConversationsTable
 	NotesTable.ForeignKeys[2].RefTable = UsersTable
+	ReadMarksTable.ForeignKeys[0].RefTable = AccountsTable
+	ReadMarksTable.ForeignKeys[1].RefTable = UsersTable
+	ReadMarksTable.ForeignKeys[2].RefTable = ConversationsTable
 	RolesTable.ForeignKeys[0].RefTable = AccountsTable
 	RoleGrantsTable.ForeignKeys[0].RefTable = AccountsTable
 	RoleGrantsTable.ForeignKeys[1].RefTable = UsersTable

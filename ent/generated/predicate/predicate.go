@@ -48,6 +48,9 @@ type Message func(*sql.Selector)
 // Note is the predicate function for note builders.
 type Note func(*sql.Selector)
 
+// ReadMark is the predicate function for readmark builders.
+type ReadMark func(*sql.Selector)
+
 // Role is the predicate function for role builders.
 type Role func(*sql.Selector)
 
