@@ -92,12 +92,12 @@ func TestNobodyGetsAContactWhoShallNot(t *testing.T) {
 			words  string
 		}{
 			"away":        {func(u *ent.UserUpdateOne) { u.SetAvailability(user.AvailabilityAWAY) }, func(u *ent.UserUpdateOne) { u.SetAvailability(user.AvailabilityAVAILABLE) }, "2 away"},
-			"paused":      {func(u *ent.UserUpdateOne) { u.SetAccessPausedAt(w.clock.Now()) }, func(u *ent.UserUpdateOne) { u.ClearAccessPausedAt() }, "1 paused"},
+			"paused":      {func(u *ent.UserUpdateOne) { u.SetAccessPausedAt(w.clock.Now()) }, func(u *ent.UserUpdateOne) { u.ClearAccessPausedAt() }, "paused"},
 			"deactivated": {func(u *ent.UserUpdateOne) { u.SetStatus(user.StatusDEACTIVATED) }, func(u *ent.UserUpdateOne) { u.SetStatus(user.StatusACTIVE) }, ""},
-			"full":        {func(u *ent.UserUpdateOne) { u.SetCapacity(1) }, func(u *ent.UserUpdateOne) { u.ClearCapacity() }, "1 full"},
+			"full":        {func(u *ent.UserUpdateOne) { u.SetCapacity(1) }, func(u *ent.UserUpdateOne) { u.ClearCapacity() }, "full"},
 			"night": {func(u *ent.UserUpdateOne) {
 				u.SetWorkingHours(&hours.Week{TimeZone: "UTC", Shifts: []hours.Shift{{Day: time.Monday, Start: 0, End: 60}}})
-			}, func(u *ent.UserUpdateOne) { u.ClearWorkingHours() }, "1 outside working hours"},
+			}, func(u *ent.UserUpdateOne) { u.ClearWorkingHours() }, "outside working hours"},
 		} {
 			if name == "full" {
 				w.assigned(w.writes("fills up", "root"), "dora")

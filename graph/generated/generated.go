@@ -1244,7 +1244,8 @@ type GroupSettings {
   """
   escalateAfter: IntSetting! @authenticated
   """
-  Seconds within which a returning contact goes back to its last agent; -1 is never.
+  Seconds within which a returning contact goes back to its last agent, if they are available; -1 is never. Where no group
+  sets it, a contact stays with its last agent as long as they serve.
   """
   reassignAfter: IntSetting! @authenticated
   """
