@@ -118,14 +118,6 @@ type AgentPanelResolver interface {
 	Queue(ctx context.Context, obj *bind.AgentPanel) (*model.AgentPanelQueue, error)
 	HeldByLeavers(ctx context.Context, obj *bind.AgentPanel) (int, error)
 }
-type AgentCapacityResolver interface {
-	SetBy(ctx context.Context, obj *bind.Setting[int]) (*generated.Group, error)
-}
-type AgentPanelResolver interface {
-	Agents(ctx context.Context, obj *bind.AgentPanel, first *int, after *string) (*relay.Connection[*bind.AgentPanelEntry], error)
-	Queue(ctx context.Context, obj *bind.AgentPanel) (*model.AgentPanelQueue, error)
-	HeldByLeavers(ctx context.Context, obj *bind.AgentPanel) (int, error)
-}
 type AssignmentModeSettingResolver interface {
 	SetBy(ctx context.Context, obj *bind.Setting[group.AssignmentMode]) (*generated.Group, error)
 }
@@ -11155,8 +11147,6 @@ func (ec *executionContext) fieldContext_Agent_cover(_ context.Context, field gr
 	return fc, nil
 }
 
-<<<<<<< HEAD
-=======
 func (ec *executionContext) _Agent_workingHours(ctx context.Context, field graphql.CollectedField, obj *bind.Agent) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -11202,7 +11192,6 @@ func (ec *executionContext) fieldContext_Agent_workingHours(_ context.Context, f
 	return fc, nil
 }
 
->>>>>>> b596fb02052dc51b0c18c71fda792dc2303ef910
 func (ec *executionContext) _AgentCapacity_value(ctx context.Context, field graphql.CollectedField, obj *bind.Setting[int]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -42111,87 +42100,6 @@ func (ec *executionContext) _Agent(ctx context.Context, sel ast.SelectionSet, ob
 					}
 				}()
 				res = ec._Agent_workingHours(ctx, field, obj)
-				if res == graphql.RequiredNull {
-					atomic.AddUint32(&fs.Invalids, 1)
-				}
-				return res
-			}
-
-			if field.IsDeferred() {
-				deferredFieldSet.AddField(field)
-				fieldIndex := len(deferredFieldSet.Values) - 1
-				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
-					return innerFunc(ctx, deferredFieldSet)
-				})
-
-				for _, deferrable := range field.Deferrables {
-					view, ok := deferLabelToView[deferrable.Label]
-					if !ok {
-						view = deferredFieldSet.NewView()
-						deferLabelToView[deferrable.Label] = view
-					}
-					view.AddIndices(fieldIndex)
-				}
-
-				// don't run the out.Concurrently() call below
-				out.Values[i] = graphql.Null
-				continue
-			}
-
-			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
-		default:
-			panic("unknown field " + strconv.Quote(field.Name))
-		}
-	}
-	out.Dispatch(ctx)
-	if out.Invalids > 0 {
-		return graphql.Null
-	}
-
-	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
-
-	ec.ProcessDeferredGroup(graphql.DeferredGroup{
-		Defers:   deferLabelToView,
-		Path:     graphql.GetPath(ctx),
-		FieldSet: deferredFieldSet,
-		Context:  ctx,
-	})
-
-	return out
-}
-
-var agentCapacityImplementors = []string{"AgentCapacity"}
-
-func (ec *executionContext) _AgentCapacity(ctx context.Context, sel ast.SelectionSet, obj *bind.Setting[int]) graphql.Marshaler {
-	fields := graphql.CollectFields(ec.OperationContext, sel, agentCapacityImplementors)
-
-	out := graphql.NewFieldSet(fields)
-	deferredFieldSet := graphql.NewFieldSet(nil)
-	deferLabelToView := make(map[string]*graphql.FieldSetView)
-	for i, field := range fields {
-		switch field.Name {
-		case "__typename":
-			out.Values[i] = graphql.MarshalString("AgentCapacity")
-		case "value":
-			out.Values[i] = ec._AgentCapacity_value(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				atomic.AddUint32(&out.Invalids, 1)
-			}
-		case "own":
-			out.Values[i] = ec._AgentCapacity_own(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				atomic.AddUint32(&out.Invalids, 1)
-			}
-		case "setBy":
-			field := field
-
-			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
-				defer func() {
-					if r := recover(); r != nil {
-						ec.Error(ctx, ec.Recover(ctx, r))
-					}
-				}()
-				res = ec._AgentCapacity_setBy(ctx, field, obj)
 				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
