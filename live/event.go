@@ -97,7 +97,9 @@ func Publish(ctx context.Context, e Event) error {
 	}
 	for i := range b.events {
 		if have := &b.events[i]; e.Kind == Contact && have.Kind == Contact && have.ContactID == e.ContactID {
-			have.Now, have.At = e.Now, e.At
+			if e.Was == nil || e.Now == nil || *e.Was != *e.Now { // else it was touched where it stands
+				have.Now, have.At = e.Now, e.At
+			}
 			return nil
 		}
 	}
