@@ -58,3 +58,13 @@ func (j *job) publishArrivals(ctx context.Context, arrivals []arrival) error {
 	}
 	return nil
 }
+
+// publishCard tells of the card of a user, which says who covers.
+func (j *job) publishCard(ctx context.Context, u *ent.User) error {
+	home, err := j.place(ctx, u.HomeGroupID)
+	if err != nil {
+		return err
+	}
+	at := live.At(home)
+	return live.Publish(ctx, live.Event{AccountID: u.AccountID, Kind: live.User, UserID: u.ID, Was: at, Now: at, At: j.now})
+}

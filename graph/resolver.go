@@ -30,6 +30,8 @@ type resolver struct {
 	nodeTypes []string
 	satisfies map[string][]string // for each object type its own name and those of its interfaces
 	inputs    map[string]ast.FieldList
+
+	payloadTimeout time.Duration // Limits.Payload
 }
 
 // now is the moment at which grants and sessions are judged that are shown. It is not the one at which the viewer was
