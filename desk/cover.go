@@ -198,8 +198,11 @@ func (j *job) startCover(ctx context.Context, in StartCover, agent *ent.User, to
 			return nil, err
 		}
 	}
+	if err := j.publishCard(ctx, agent); err != nil {
+		return nil, err
+	}
 	err = j.record(ctx, "COVER_STARTED", relay.KindUser, agent.ID, nil,
-		audit.Fields{"to": ref(relay.KindAgent, to.agent.ID), "until": c.EndsAt, "passedOn": len(open)}, in.Reason)
+		audit.Fields{"coveredBy": ref(relay.KindAgent, to.agent.ID), "until": c.EndsAt, "passedOn": len(open)}, in.Reason)
 	if err != nil {
 		return nil, err
 	}
@@ -319,10 +322,17 @@ func (j *job) endCover(ctx context.Context, c *ent.Cover, bringBack bool, reason
 	if err != nil {
 		return 0, fmt.Errorf("desk: ending cover %d: %w", c.ID, err)
 	}
+	agent, err := j.tx.User.Get(ctx, c.UserID)
+	if err != nil {
+		return 0, err
+	}
+	if err := j.publishCard(ctx, agent); err != nil {
+		return 0, err
+	}
 	if j.running == nil { // a timer that runs takes itself away
 		j.unschedule(timers.CoverEnds, c.ID)
 	}
-	return n, j.record(ctx, "COVER_ENDED", relay.KindUser, c.UserID, audit.Fields{"to": ref(relay.KindAgent, c.ToID), "until": c.EndsAt},
+	return n, j.record(ctx, "COVER_ENDED", relay.KindUser, c.UserID, audit.Fields{"coveredBy": ref(relay.KindAgent, c.ToID), "until": c.EndsAt},
 		audit.Fields{"broughtBack": n}, reason)
 }
 

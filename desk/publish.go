@@ -10,7 +10,11 @@ import (
 
 // shown is where a contact stands, as subscribers' rights are judged by it.
 func (s stand) shown() *live.Stand {
-	return &live.Stand{GroupID: s.group, AgentID: s.agent, State: s.state}
+	at := &live.Stand{GroupID: s.group, AgentID: s.agent, State: s.state}
+	if s.agent == 0 && s.state != tree.Closed {
+		at.Offered, at.Escalated = s.offeredTo, s.escalatedTo
+	}
+	return at
 }
 
 // publish tells subscribers where a contact stood and stands: nil before it came to be, and when it is gone.
@@ -53,4 +57,14 @@ func (j *job) publishArrivals(ctx context.Context, arrivals []arrival) error {
 		}
 	}
 	return nil
+}
+
+// publishCard tells of the card of a user, which says who covers.
+func (j *job) publishCard(ctx context.Context, u *ent.User) error {
+	home, err := j.place(ctx, u.HomeGroupID)
+	if err != nil {
+		return err
+	}
+	at := live.At(home)
+	return live.Publish(ctx, live.Event{AccountID: u.AccountID, Kind: live.User, UserID: u.ID, Was: at, Now: at, At: j.now})
 }

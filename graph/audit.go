@@ -174,7 +174,7 @@ func (r *resolver) targets(ctx context.Context, events []*ent.AuditEvent, _ aske
 }
 
 // naming are the recorded fields whose values are ids, or lists of ids, of other things.
-var naming = []string{"agent", "author", "clonedFrom", "contact", "conversation", "endedGrants", "group", "homeGroup", "mayGive", "parent", "primaryOwner", "role", "successor", "tags", "user"}
+var naming = []string{"agent", "author", "clonedFrom", "contact", "conversation", "coveredBy", "endedGrants", "group", "homeGroup", "mayGive", "parent", "primaryOwner", "role", "successor", "tags", "user"}
 
 // changes lists what each event changed, nothing for those of which the viewer is not shown the details. Other things
 // that it names are left out where the viewer does not see them.
