@@ -239,7 +239,7 @@ func differences(want, got string) string {
 // the list of loaders computes its answer from the object alone.
 func TestEveryResolverHasALoader(t *testing.T) {
 	computed := []string{
-		"Conversation.open", "Conversation.snoozedUntil", "Group.viewerPermissions", "GroupMove.progress", "HistoryEntry.method", "Role.builtIn", "Role.pairs", "RoleGrant.followsHomeGroup",
+		"Agent.workingHours", "Conversation.open", "Conversation.snoozedUntil", "Group.viewerPermissions", "GroupMove.progress", "HistoryEntry.method", "Role.builtIn", "Role.pairs", "RoleGrant.followsHomeGroup",
 		"RoleGrant.inForce", "Session.current",
 	}
 	loaders := (&resolver{}).allLoaders()
