@@ -76,6 +76,11 @@ func (s *Service) pass(ctx context.Context, in AssignContact, p passing) (*Assig
 		if err != nil {
 			return err
 		}
+		if to.agent == nil && to.group != 0 {
+			if to.taker, err = j.prepareRelease(ctx, in.ContactID, to.group); err != nil {
+				return err
+			}
+		}
 		h, err := j.hold(ctx, in.ContactID, to.groups()...)
 		if err != nil {
 			return err
@@ -142,7 +147,19 @@ func (j *job) passTo(ctx context.Context, h *held, to receiver, by how) (*ent.Co
 	if to.agent != nil {
 		return j.give(ctx, h, to.agent, by)
 	}
-	return nil, j.release(ctx, h, to.group, by)
+	return nil, j.release(ctx, h, to.group, to.taker, by)
+}
+
+// prepareRelease prepares who takes a contact that is sent to a group; not who serves it now.
+func (j *job) prepareRelease(ctx context.Context, contactID, groupID int64) (*prepared, error) {
+	c, err := j.see(ctx, contactID)
+	if err != nil {
+		return nil, err
+	}
+	if c.AssignedUserID == nil {
+		return j.prepare(ctx, groupID, nil)
+	}
+	return j.prepare(ctx, groupID, nil, *c.AssignedUserID)
 }
 
 func (j *job) recordPass(ctx context.Context, action string, h *held, to receiver, reason string) error {

@@ -86,6 +86,12 @@ func (s *Service) passAll(ctx context.Context, in AssignContacts, p passing) ([]
 		if err := j.checkPassInput(ctx, AssignContact{AgentID: in.AgentID, GroupID: in.GroupID, Reason: in.Reason}); err != nil {
 			return err
 		}
+		var line *line
+		if to.agent == nil {
+			if line, err = j.lineFor(ctx, to.group); err != nil {
+				return err
+			}
+		}
 		contacts, err := j.holdAll(ctx, in.ContactIDs, to.groups()...)
 		if err != nil {
 			return err
@@ -105,7 +111,7 @@ func (s *Service) passAll(ctx context.Context, in AssignContacts, p passing) ([]
 				passed = append(passed, contacts[id])
 			}
 		}
-		if err := j.passEach(ctx, passed, to, p, in.Reason); err != nil {
+		if err := j.passEach(ctx, passed, to, line, p, in.Reason); err != nil {
 			return err
 		}
 		return j.outcomes(ctx, in.ContactIDs, out)
@@ -149,8 +155,8 @@ func (j *job) checkOneOf(h *held, to receiver, p authz.Permission) error {
 	return to.takes(h)
 }
 
-// passEach gives the contacts to the receiver, in the order of their ids.
-func (j *job) passEach(ctx context.Context, contacts []*held, to receiver, p passing, reason string) error {
+// passEach gives the contacts to the receiver, in the order of their ids. The line is that of a group that gives them out.
+func (j *job) passEach(ctx context.Context, contacts []*held, to receiver, line *line, p passing, reason string) (err error) {
 	slices.SortFunc(contacts, func(a, b *held) int { return cmp.Compare(a.ID, b.ID) })
 	if slices.ContainsFunc(contacts, func(h *held) bool { return h.state() == tree.Open && h.agent() != 0 }) {
 		// The first contact changes counters, after which nobody waits for a number.
@@ -159,6 +165,9 @@ func (j *job) passEach(ctx context.Context, contacts []*held, to receiver, p pas
 		}
 	}
 	for _, h := range contacts {
+		if to.taker, err = j.taker(ctx, line, h.agent()); err != nil {
+			return err
+		}
 		if _, err := j.passAs(ctx, h, to, p, reason); err != nil {
 			return err
 		}

@@ -66,12 +66,20 @@ func checkOptional(field string, s *string, check func(field, s string) (string,
 	return &checked, err
 }
 
-// CreateContact creates a contact that waits in the group.
+// CreateContact creates a contact that arrives in the group, whose method decides who takes it. The answer is nil when
+// the viewer does not see it.
 func (s *Service) CreateContact(ctx context.Context, in CreateContact) (*ent.Contact, error) {
 	var created *ent.Contact
 	err := s.write(ctx, func(ctx context.Context, j *job) error {
-		at, err := j.holdGroup(ctx, in.GroupID)
+		at, err := j.seeGroup(ctx, in.GroupID)
 		if err != nil {
+			return err
+		}
+		taker, err := j.prepare(ctx, at.GroupID, nil)
+		if err != nil {
+			return err
+		}
+		if at, err = j.holdGroup(ctx, in.GroupID); err != nil {
 			return err
 		}
 		if err := j.mayCreate(at); err != nil {
@@ -85,11 +93,21 @@ func (s *Service) CreateContact(ctx context.Context, in CreateContact) (*ent.Con
 		if err != nil {
 			return err
 		}
-		created = h.Contact
-		if err := j.publish(ctx, h.ID, nil, h.stand().shown()); err != nil {
+		to, news, err := j.fallBack(ctx, h, h.stand(), taker)
+		if err != nil {
 			return err
 		}
-		return tree.AddContact(ctx, j.tx, h.ID)
+		if err := j.tellIf(ctx, h, news); err != nil {
+			return err
+		}
+		if err := j.settle(authz.Trusted(ctx), h, to); err != nil {
+			return err
+		}
+		created, err = j.tx.Contact.Query().Where(contact.ID(h.ID)).Only(ctx)
+		if ent.IsNotFound(err) { // whoever creates contacts need not see those of an agent
+			return nil
+		}
+		return err
 	})
 	return created, err
 }
@@ -104,7 +122,7 @@ type arrival struct {
 }
 
 // arrive inserts a contact that waits in the group, and records it. It is not listed and counted yet: settle does that,
-// or the caller. What the group's assignment mode would do with it is not done here.
+// or the caller.
 func (j *job) arrive(ctx context.Context, at authz.Place, p person) (*held, error) {
 	contacts, err := j.arriveAll(ctx, []arrival{{person: p, at: at}})
 	if err != nil {

@@ -55,6 +55,10 @@ type UpdateConversation struct {
 func (s *Service) OpenConversation(ctx context.Context, in OpenConversation) (*ent.Conversation, error) {
 	var opened *ent.Conversation
 	err := s.write(ctx, func(ctx context.Context, j *job) error {
+		taker, err := j.prepareOpening(ctx, in.ContactID)
+		if err != nil {
+			return err
+		}
 		opener, err := j.holdSelf(ctx)
 		if err != nil {
 			return err
@@ -76,15 +80,24 @@ func (s *Service) OpenConversation(ctx context.Context, in OpenConversation) (*e
 		if h.state() == tree.Open {
 			return refusal.Conflict(refusal.AlreadyOpen, "The contact has an open conversation already.")
 		}
-		opened, err = j.openAs(ctx, h, opener, subject)
+		opened, err = j.openAs(ctx, h, opener, subject, taker)
 		return err
 	})
 	return opened, err
 }
 
+// prepareOpening prepares who takes a contact with which somebody who does not serve opens a conversation.
+func (j *job) prepareOpening(ctx context.Context, contactID int64) (*prepared, error) {
+	c, err := j.see(ctx, contactID)
+	if err != nil || j.viewer.Permissions().Has(authz.ConversationsReply) {
+		return nil, err
+	}
+	return j.prepare(ctx, c.GroupID, nil)
+}
+
 // openAs opens a conversation for a user, records it, and returns it if the viewer sees it.
-func (j *job) openAs(ctx context.Context, h *held, opener *ent.User, subject string) (*ent.Conversation, error) {
-	c, err := j.open(ctx, h, opener, subject)
+func (j *job) openAs(ctx context.Context, h *held, opener *ent.User, subject string, p *prepared) (*ent.Conversation, error) {
+	c, err := j.open(ctx, h, opener, subject, p)
 	if err != nil {
 		return nil, err
 	}
@@ -108,6 +121,10 @@ func (j *job) openAs(ctx context.Context, h *held, opener *ent.User, subject str
 func (s *Service) StartConversation(ctx context.Context, in StartConversation) (*Started, error) {
 	var started *Started
 	err := s.write(ctx, func(ctx context.Context, j *job) error {
+		taker, err := j.prepareStart(ctx)
+		if err != nil {
+			return err
+		}
 		opener, err := j.holdSelf(ctx)
 		if err != nil {
 			return err
@@ -126,7 +143,7 @@ func (s *Service) StartConversation(ctx context.Context, in StartConversation) (
 		if err != nil {
 			return err
 		}
-		started, err = j.start(ctx, home, p, opener, subject)
+		started, err = j.start(ctx, home, p, opener, subject, taker)
 		return err
 	})
 	return started, err
@@ -145,7 +162,15 @@ func (in StartConversation) check() (person, string, error) {
 	return p, subject, err
 }
 
-func (j *job) start(ctx context.Context, home authz.Place, p person, opener *ent.User, subject string) (*Started, error) {
+// prepareStart prepares who takes a new contact of somebody who does not serve.
+func (j *job) prepareStart(ctx context.Context) (*prepared, error) {
+	if j.viewer.Permissions().Has(authz.ConversationsReply) {
+		return nil, nil
+	}
+	return j.prepare(ctx, j.viewer.Home.GroupID, nil)
+}
+
+func (j *job) start(ctx context.Context, home authz.Place, p person, opener *ent.User, subject string, taker *prepared) (*Started, error) {
 	if err := j.reserveNumber(ctx); err != nil {
 		return nil, err
 	}
@@ -154,7 +179,7 @@ func (j *job) start(ctx context.Context, home authz.Place, p person, opener *ent
 		return nil, err
 	}
 	// Who may open a conversation need not see contacts that wait.
-	opened, err := j.openAs(authz.Trusted(ctx), h, opener, subject)
+	opened, err := j.openAs(authz.Trusted(ctx), h, opener, subject, taker)
 	if err != nil {
 		return nil, err
 	}
@@ -277,7 +302,7 @@ func (s *Service) UpdateConversation(ctx context.Context, in UpdateConversation)
 // mayWork lets those work on a contact's conversations who serve it, and those who supervise who does. Either of two
 // permissions is enough, so no directive can ask for it.
 func (j *job) mayWork(h *held) error {
-	if j.viewer.Can(authz.ConversationsAssign, h.target()) {
+	if j.viewer.Can(authz.ConversationsAssign, h.target(j.now)) {
 		return nil
 	}
 	return j.may(authz.ConversationsReply, h)

@@ -9,6 +9,7 @@ import (
 	"canopy/ent/generated/contact"
 	"canopy/ent/generated/contactassignment"
 	"canopy/ent/generated/cover"
+	"canopy/ent/generated/group"
 	"canopy/refusal"
 )
 
@@ -23,8 +24,8 @@ const (
 type Told = func(contactID, agentID, groupID int64)
 
 // HandOver takes the contacts with an open conversation from a user who is leaving, within the transaction of their
-// leaving, and tells of each where it went, in the order of their ids: to the agent, or into the queue of the leaver's home group. What a method
-// would distribute waits there. Contacts without an open conversation stay with the leaver until they return
+// leaving, and tells of each where it went, in the order of their ids: to the agent, into the queue of the leaver's home
+// group, or to whom the method of that group gives it. Contacts without an open conversation stay with the leaver until they return
 // (ruling 10).
 //
 // The caller has checked that the viewer in the context may do it, and has written the leaver's new status: that
@@ -41,6 +42,16 @@ func (s *Service) HandOver(ctx context.Context, tx *ent.Tx, leaver *ent.User, me
 	}
 	// Who deactivates users need not see what those serve.
 	trusted := authz.Trusted(ctx)
+	var line *line
+	switch method {
+	case HandOverByMethod:
+		line, err = j.lineFor(trusted, leaver.HomeGroupID)
+	case HandOverToQueue:
+		j.queueOnly = true
+	}
+	if err != nil {
+		return err
+	}
 	// Who leaves is neither covered nor covers any more; what they serve for somebody else is handed over with the rest.
 	if _, err := j.endCovers(trusted, false, cover.Or(cover.UserID(leaver.ID), cover.ToID(leaver.ID))); err != nil {
 		return err
@@ -50,11 +61,40 @@ func (s *Service) HandOver(ctx context.Context, tx *ent.Tx, leaver *ent.User, me
 		return err
 	}
 	for _, c := range contacts {
+		if method == HandOverByMethod {
+			if to.taker, err = j.taker(trusted, line); err != nil {
+				return err
+			}
+		}
 		if err := j.handOver(trusted, c.ID, to, tell); err != nil {
 			return err
 		}
 	}
 	return j.finish(ctx)
+}
+
+// lineFor is the line of a group with all of its agents held, nil where everything waits.
+func (j *job) lineFor(ctx context.Context, groupID int64) (*line, error) {
+	s, err := j.settings(ctx, groupID)
+	if err != nil || s.AssignmentMode.Value == group.AssignmentModeMANUAL {
+		return nil, err
+	}
+	l, err := j.line(ctx, groupID, s)
+	if err != nil {
+		return nil, err
+	}
+	return l, j.holdLine(ctx, l)
+}
+
+// taker is who of the line takes the next contact, other than those.
+func (j *job) taker(ctx context.Context, l *line, not ...int64) (*prepared, error) {
+	if l == nil {
+		return nil, nil
+	}
+	p := &prepared{line: l}
+	var err error
+	p.agent, p.considered, err = j.next(ctx, l, not)
+	return p, err
 }
 
 // successor is who takes over.
@@ -87,6 +127,8 @@ func (j *job) handOver(ctx context.Context, contactID int64, to receiver, tell T
 	agent := int64(0)
 	if to.agent != nil {
 		agent = to.agent.ID
+	} else if c := to.taker.gives(to.group); c != nil {
+		agent = c.ID
 	}
 	tell(contactID, agent, to.group)
 	return nil

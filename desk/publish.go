@@ -10,7 +10,11 @@ import (
 
 // shown is where a contact stands, as subscribers' rights are judged by it.
 func (s stand) shown() *live.Stand {
-	return &live.Stand{GroupID: s.group, AgentID: s.agent, State: s.state}
+	at := &live.Stand{GroupID: s.group, AgentID: s.agent, State: s.state}
+	if s.agent == 0 && s.state != tree.Closed {
+		at.Offered, at.Escalated = s.offeredTo, s.escalatedTo
+	}
+	return at
 }
 
 // publish tells subscribers where a contact stood and stands: nil before it came to be, and when it is gone.

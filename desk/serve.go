@@ -68,24 +68,32 @@ func (j *job) give(ctx context.Context, h *held, agent *ent.User, by how) (*ent.
 	return a, j.settle(ctx, h, to)
 }
 
-// release leaves the contact waiting in the group. What was waiting before has waited since then.
-func (j *job) release(ctx context.Context, h *held, groupID int64, by how) error {
-	to := h.stand()
-	to.group, to.agent = groupID, 0
-	if h.agent() != 0 {
-		to.waiting = j.now
+// release lets the contact fall back to the group, whose method decides. What was waiting before has waited since then.
+func (j *job) release(ctx context.Context, h *held, groupID int64, p *prepared, by how) error {
+	to, next := h.stand(), int64(0)
+	to.group = groupID
+	if c := p.gives(groupID); c != nil {
+		next = c.ID
 	}
-	talk, err := j.passOn(ctx, h, 0, by.closing())
+	talk, err := j.passOn(ctx, h, next, by.closing())
 	if err != nil {
 		return err
 	}
 	if talk.ended != 0 {
 		to.activity = j.now
 	}
-	if err := j.unassign(ctx, h); err != nil {
+	to, news, err := j.fallBack(ctx, h, to, p)
+	if err != nil {
 		return err
 	}
+	if from := h.agent(); from != 0 && to.agent == 0 {
+		to.asked = append([]int64{from}, to.asked...) // who has given it away does not get it back
+	}
 	if err := j.tell(ctx, h, told{kind: kinds[by.method], how: by, group: groupID, talk: talk}); err != nil {
+		return err
+	}
+	news.talk.open = talk.open
+	if err := j.tellIf(ctx, h, news); err != nil {
 		return err
 	}
 	return j.settle(ctx, h, to)
@@ -232,14 +240,26 @@ func (j *job) assign(ctx context.Context, h *held, userID int64, by how) (*ent.C
 	}
 	create := j.assignment(h.ID, userID, by)
 	if h.agent() == 0 && !h.arriving { // who arrives with an agent has been in nobody's queue
-		create.SetTakenFromGroupID(h.GroupID)
+		create.SetTakenFromGroupID(h.GroupID).SetNillableEscalatedToID(h.EscalatedToID)
+		if to := h.offered(j.now); to != 0 {
+			create.SetOfferedToID(to)
+		}
 	}
-	return create.Save(authz.Trusted(ctx))
+	a, err := create.Save(authz.Trusted(ctx))
+	if err != nil || by.method == contactassignment.MethodROUND_ROBIN {
+		return a, err
+	}
+	_, err = j.takesTurn(ctx, userID)
+	return a, err
 }
 
 func (j *job) assignment(contactID, userID int64, by how) *ent.ContactAssignmentCreate {
-	return j.tx.ContactAssignment.Create().SetAccountID(j.viewer.AccountID).SetContactID(contactID).SetUserID(userID).
-		SetNillableAssignedByID(j.author()).SetMethod(by.method).SetExplanation(cmp.Or(by.reason, by.explanation)).SetStartedAt(j.now)
+	create := j.tx.ContactAssignment.Create().SetAccountID(j.viewer.AccountID).SetContactID(contactID).SetUserID(userID).
+		SetMethod(by.method).SetExplanation(cmp.Or(by.reason, by.explanation)).SetStartedAt(j.now)
+	if by.method != contactassignment.MethodROUND_ROBIN {
+		create.SetNillableAssignedByID(j.author())
+	}
+	return create
 }
 
 // unassign ends the present assignment, if there is one.
@@ -251,13 +271,14 @@ func (j *job) unassign(ctx context.Context, h *held) error {
 		SetEndedAt(j.now).Exec(authz.Trusted(ctx))
 }
 
-// open opens a conversation on a contact that has none open. It goes to whoever serves the contact, as long as they
-// do serve, or to whoever covers them, unless they open it themselves; else to the opener, if they serve; else the contact waits in its group. The opener is nil when the
-// contact itself wrote.
-func (j *job) open(ctx context.Context, h *held, opener *ent.User, subject string) (*ent.Conversation, error) {
+// open opens a conversation on a contact that has none open. When a user does, it goes to whoever serves the contact, as
+// long as they do serve; else to the opener, if they serve. When the contact itself wrote (the opener is nil) it goes
+// back to whoever serves it, if that was prepared. Instead of somebody who is covered it goes to whoever covers them,
+// unless they open it themselves. In all other cases the method of its group decides.
+func (j *job) open(ctx context.Context, h *held, opener *ent.User, subject string, p *prepared) (*ent.Conversation, error) {
 	to := h.stand()
 	to.state, to.activity = tree.Open, j.now
-	stays, err := j.staysWithAgent(ctx, h)
+	stays, err := j.staysWithAgent(ctx, h, opener, p)
 	if err != nil {
 		return nil, err
 	}
@@ -273,7 +294,7 @@ func (j *job) open(ctx context.Context, h *held, opener *ent.User, subject strin
 	if opener != nil {
 		openedBy = opener.ID
 	}
-	news := told{kind: historyentry.KindOPENED}
+	news, given := told{kind: historyentry.KindOPENED}, told{}
 	switch {
 	case stays:
 		news.how = how{explanation: "A conversation began, and went to the agent who serves the contact already."}
@@ -288,10 +309,7 @@ func (j *job) open(ctx context.Context, h *held, opener *ent.User, subject strin
 		news.assignment, err = j.assign(ctx, h, opener.ID, news.how)
 	default:
 		news.how = how{explanation: "A conversation began, and nobody serves the contact: it waits in its group."}
-		if h.agent() != 0 {
-			to.agent, to.waiting = 0, j.now
-		}
-		err = j.unassign(ctx, h)
+		to, given, err = j.fallBack(ctx, h, to, p)
 	}
 	if err != nil {
 		return nil, err
@@ -300,17 +318,23 @@ func (j *job) open(ctx context.Context, h *held, opener *ent.User, subject strin
 	if err != nil {
 		return nil, err
 	}
-	news.agent, news.group, news.talk = to.agent, to.group, talk{open: c.ID}
+	news.agent, news.group, news.talk, given.talk = to.agent, to.group, talk{open: c.ID}, talk{open: c.ID}
+	if given.kind != "" {
+		news = given
+	}
 	if err := j.tell(ctx, h, news); err != nil {
 		return nil, err
 	}
 	return c, j.settle(ctx, h, to)
 }
 
-// staysWithAgent says whether the contact has an agent who still serves.
-func (j *job) staysWithAgent(ctx context.Context, h *held) (bool, error) {
-	if h.agent() == 0 {
+// staysWithAgent says whether the contact has an agent who goes on serving it.
+func (j *job) staysWithAgent(ctx context.Context, h *held, opener *ent.User, p *prepared) (bool, error) {
+	switch {
+	case h.agent() == 0:
 		return false, nil
+	case opener == nil:
+		return p != nil && p.back == h.agent(), nil
 	}
 	return j.serves(ctx, h.agent())
 }

@@ -38,6 +38,7 @@ type job struct {
 	scheduled map[timerKey]*time.Time
 	running   *timers.Pending // the timer that this is, nil for none
 	inForce   map[int64]tree.Settings
+	queueOnly bool // what comes to wait stays in the queue
 }
 
 func (s *Service) begins(tx *ent.Tx, v *authz.Viewer) *job {

@@ -19,7 +19,12 @@ type handler func(ctx context.Context, j *job, subjectID int64) error
 // handlers is the one table of what timers do.
 func handlers() map[timers.Kind]handler {
 	return map[timers.Kind]handler{
+		timers.OfferEnds:   offerEnds,
+		timers.Distribute:  distribute,
+		timers.Review:      review,
+		timers.Escalate:    escalate,
 		timers.CloseSilent: closeSilent,
+		timers.HoursBegin:  hoursBegin,
 		timers.CoverEnds:   coverEnds,
 		timers.SnoozeEnds:  snoozeEnds,
 	}

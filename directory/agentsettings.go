@@ -11,6 +11,7 @@ import (
 	"canopy/ent/generated/rolegrant"
 	"canopy/ent/generated/user"
 	"canopy/ent/rule"
+	"canopy/internal/hours"
 	"canopy/internal/optional"
 	"canopy/refusal"
 	"canopy/relay"
@@ -24,6 +25,7 @@ type UpdateAgentSettings struct {
 	Availability *user.Availability
 	Capacity     optional.Value[int]
 	AccessPaused *bool
+	WorkingHours optional.Value[hours.Week] // cleared: always
 	Reason       string
 }
 
@@ -52,8 +54,12 @@ func (s *Service) UpdateAgentSettings(ctx context.Context, in UpdateAgentSetting
 		if err := s.returned(ctx, d, m.ID, in.Availability); err != nil {
 			return err
 		}
-		return d.record(ctx, audit.Event{Action: "AGENT_SETTINGS_UPDATED", TargetKind: relay.KindUser, TargetID: m.ID, Reason: reason,
+		err = d.record(ctx, audit.Event{Action: "AGENT_SETTINGS_UPDATED", TargetKind: relay.KindUser, TargetID: m.ID, Reason: reason,
 			Before: agentFields(m.User), After: agentFields(changed)})
+		if err != nil {
+			return err
+		}
+		return d.worksFrom(ctx, changed)
 	})
 	if err != nil {
 		return nil, err
@@ -95,20 +101,23 @@ func (d *doing) agent(ctx context.Context, id int64) (member, error) {
 }
 
 func (in UpdateAgentSettings) check() error {
-	if in.Availability == nil && !in.Capacity.Set && in.AccessPaused == nil {
+	if in.Availability == nil && !in.Capacity.Set && in.AccessPaused == nil && !in.WorkingHours.Set {
 		return nothingToChange()
 	}
 	if in.Availability != nil && user.AvailabilityValidator(*in.Availability) != nil {
 		return refusal.BadInput("input.availability", "%q is not an availability.", *in.Availability)
 	}
 	if in.Capacity.To != nil {
-		return inRange("input.capacity", *in.Capacity.To, 1, maxCapacity, true)
+		if err := inRange("input.capacity", *in.Capacity.To, 1, maxCapacity, true); err != nil {
+			return err
+		}
 	}
-	return nil
+	return checkHours(in.WorkingHours.To)
 }
 
 func (in UpdateAgentSettings) apply(d *doing, m member, update *ent.UserUpdateOne) {
 	set(in.Capacity, update.Mutation().SetCapacity, update.Mutation().ClearCapacity)
+	setHours(in.WorkingHours, update.Mutation())
 	if in.Availability != nil {
 		update.SetAvailability(*in.Availability)
 	}
@@ -122,5 +131,6 @@ func (in UpdateAgentSettings) apply(d *doing, m member, update *ent.UserUpdateOn
 }
 
 func agentFields(u *ent.User) audit.Fields {
-	return audit.Fields{"availability": u.Availability, "capacity": u.Capacity, "accessPaused": u.AccessPausedAt != nil}
+	return audit.Fields{"availability": u.Availability, "capacity": u.Capacity, "accessPaused": u.AccessPausedAt != nil,
+		"workingHours": u.WorkingHours}
 }

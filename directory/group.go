@@ -337,6 +337,9 @@ func (s *Service) dissolve(ctx context.Context, d *doing, g, heir *ent.Group) er
 	if err := s.gained(ctx, d, before, map[int64]int64{g.ID: heir.ID}); err != nil {
 		return err
 	}
+	if err := d.reviews(ctx, heir.ID); err != nil {
+		return err
+	}
 	if taken {
 		return refusal.Conflict(refusal.NameTaken,
 			"A child of the group has the same name as a child of the successor. Rename one of them first.")

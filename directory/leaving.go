@@ -220,8 +220,12 @@ func (s *Service) ReactivateUser(ctx context.Context, in ReactivateUser) (*ent.U
 		if back, err = d.tx.User.UpdateOneID(m.ID).SetStatus(status).ClearDeactivatedAt().Save(ctx); err != nil {
 			return fmt.Errorf("directory: reactivating user %d: %w", m.ID, err)
 		}
-		return d.record(ctx, audit.Event{Action: "USER_REACTIVATED", TargetKind: relay.KindUser, TargetID: m.ID, Reason: reason,
+		err = d.record(ctx, audit.Event{Action: "USER_REACTIVATED", TargetKind: relay.KindUser, TargetID: m.ID, Reason: reason,
 			Before: audit.Fields{"status": m.Status}, After: audit.Fields{"status": back.Status}})
+		if err != nil {
+			return err
+		}
+		return d.givesOut(ctx, back.HomeGroupID)
 	})
 	if err != nil {
 		return nil, err

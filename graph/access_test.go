@@ -45,6 +45,7 @@ import (
 //	USERS_VIEW somewhere     a permission held anywhere
 //	SETTINGS_EDIT            a permission on the account
 //	open                     nothing: what the viewer does not see is left out of the answer
+//	offered C kim            the contact is on offer to the viewer
 //	A or B at G desk         one of two permissions at a thing; who has neither hears of the first
 //	sees V case              seeing a thing that no argument names by its id; NOT_FOUND for who does not
 //	root or null             seeing the root of the own account; null for who does not
@@ -132,6 +133,7 @@ var table = []access{
 	{"updateContact", `input: {contactId: "C Carol", name: "Caroline"}`, `CONTACTS_EDIT at C Carol`, nil},
 	{"deleteContact", `input: {contactId: "C Carol"}`, `CONTACTS_DELETE at C Carol`, nil},
 	{"claimContact", `input: {contactId: "C Wade"}`, `QUEUE_CLAIM at C Wade`, nil},
+	{"declineOffer", `input: {contactId: "C Xena"}`, `offered C Xena`, nil},
 	{"assignContact", `input: {contactId: "C Wade", agentId: "P tom"}`, `CONVERSATIONS_ASSIGN at C Wade`, nil},
 	{"transferContact", `input: {contactId: "C Carol", agentId: "P tom"}`, `CONVERSATIONS_TRANSFER at C Carol`, nil},
 	{"assignContacts", `input: {contactIds: ["C Wade"], agentId: "P tom"}`, `CONVERSATIONS_ASSIGN at C Wade`, nil},
@@ -211,6 +213,10 @@ func stage(t testing.TB, db *store.DB) *world {
 	w.contact("Carol", "branch", "AGENT who serves")
 	w.contact("Zoe", "branch", "AGENT who serves")
 	w.contact("Wade", "branch", "")
+	w.contact("Xena", "branch", "")
+	w.changeContact("Xena", func(u *ent.ContactUpdateOne) {
+		u.SetOfferedToID(w.ids["AGENT who serves"]).SetOfferEndsAt(now.Add(time.Hour))
+	})
 	w.note("tom's note", "Carol conversation", "tom")
 	w.role("Reader", authz.Pair{Permission: authz.GroupsView, Scope: authz.ScopeSubtree})
 	w.ask("OWNER inside", `mutation { closeConversation(input: {conversationId: "%s"}) { conversation { id } } }`, w.id(relay.KindConversation, "Zoe conversation"))
@@ -425,6 +431,12 @@ func (w *world) expected(o *oracle, schema *ast.Schema, row access, viewer strin
 	for _, rule := range rules {
 		if rule == "root or null" && !o.sees(who, relay.NewID(relay.KindGroup, o.root(who))) {
 			return "null"
+		}
+		if offer, ok := strings.CutPrefix(rule, "offered "); ok {
+			if o.spotOf(w.thing(offer[:1], offer[2:])).offered != who {
+				return "NOT_FOUND"
+			}
+			continue
 		}
 		if unnamed, ok := strings.CutPrefix(rule, "sees "); ok {
 			if !o.sees(who, w.thing(unnamed[:1], unnamed[2:])) {

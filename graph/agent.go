@@ -8,6 +8,7 @@ import (
 	"canopy/ent/generated/contact"
 	"canopy/ent/generated/user"
 	"canopy/graph/bind"
+	"canopy/graph/model"
 	"canopy/relay"
 	"canopy/store"
 	"canopy/tree"
@@ -44,6 +45,10 @@ func (r *agentResolver) Load(ctx context.Context, a *bind.Agent) (int, error) {
 func (r *agentResolver) Capacity(ctx context.Context, a *bind.Agent) (int, error) {
 	capacity, err := take[bind.AgentCapacity](ctx, r.resolver, a)
 	return capacity.Value, err
+}
+
+func (r *agentResolver) WorkingHours(_ context.Context, a *bind.Agent) (*model.WorkingHours, error) {
+	return shownHours(a.WorkingHours), nil
 }
 
 func (r *resolver) agentLoaders() map[string]anyLoader {

@@ -17,6 +17,7 @@ import (
 type (
 	contactResolver           struct{ *resolver }
 	contactAssignmentResolver struct{ *resolver }
+	offerResolver             struct{ *resolver }
 )
 
 func (r *queryResolver) Contact(ctx context.Context, id relay.ID) (*ent.Contact, error) {
@@ -139,6 +140,18 @@ func (r *contactResolver) Assignments(ctx context.Context, c *ent.Contact, _ *in
 	return take[*relay.Connection[*ent.ContactAssignment]](ctx, r.resolver, c)
 }
 
+func (r *contactResolver) Offer(ctx context.Context, c *ent.Contact) (*bind.Offer, error) {
+	return take[*bind.Offer](ctx, r.resolver, c)
+}
+
+func (r *contactResolver) EscalatedTo(ctx context.Context, c *ent.Contact) (*ent.Group, error) {
+	return take[*ent.Group](ctx, r.resolver, c)
+}
+
+func (r *offerResolver) Agent(ctx context.Context, o *bind.Offer) (*bind.Agent, error) {
+	return take[*bind.Agent](ctx, r.resolver, o)
+}
+
 func (r *contactResolver) ViewerPermissions(ctx context.Context, c *ent.Contact) ([]authz.Permission, error) {
 	return take[[]authz.Permission](ctx, r.resolver, c)
 }
@@ -170,6 +183,8 @@ func (r *resolver) contactLoaders() map[string]anyLoader {
 		"conversations":     toMany[*ent.Contact](r, conversations, func(v *ent.Conversation) int64 { return v.ContactID }),
 		"assignments":       toMany[*ent.Contact](r, assignments, func(a *ent.ContactAssignment) int64 { return a.ContactID }),
 		"history":           toMany[*ent.Contact](r, nested[*ent.HistoryEntry]{list: historyOldestFirst(), relation: ofContact}, func(e *ent.HistoryEntry) int64 { return e.ContactID }),
+		"offer":             loader[*ent.Contact, *bind.Offer]{numberOfNode[*ent.Contact], r.offers},
+		"escalatedTo":       toOne(r, groupRows, func(c *ent.Contact) *int64 { return c.EscalatedToID }),
 		"viewerPermissions": loader[*ent.Contact, []authz.Permission]{numberOfNode[*ent.Contact], r.contactPermissions},
 	}
 }
@@ -180,6 +195,35 @@ func (r *resolver) contactAssignmentLoaders() map[string]anyLoader {
 		"agent":      toOne(r, agentRows, to(func(a *ent.ContactAssignment) int64 { return a.UserID })),
 		"assignedBy": toOne(r, agentRows, func(a *ent.ContactAssignment) *int64 { return a.AssignedByID }),
 		"origin":     loader[*ent.ContactAssignment, *ent.HistoryEntry]{numberOfNode[*ent.ContactAssignment], r.origins},
+	}
+}
+
+// offers are those that last, for whoever is asked and for those who decide who serves the contact.
+func (r *resolver) offers(ctx context.Context, contacts []*ent.Contact, _ asked) (map[int64]*bind.Offer, error) {
+	places, err := r.places(ctx, groupsOf(contacts))
+	v, offers := authz.FromContext(ctx), map[int64]*bind.Offer{}
+	for _, c := range contacts {
+		if !isOffered(v, c) || c.AssignedUserID != nil {
+			continue
+		}
+		if *c.OfferedToID == v.UserID || v.Can(authz.ConversationsAssign, contactTarget(v, c, places)) {
+			offers[c.ID] = &bind.Offer{ContactID: c.ID, AgentID: *c.OfferedToID, ExpiresAt: *c.OfferEndsAt}
+		}
+	}
+	return offers, err
+}
+
+// offerAgents loads who is asked.
+func (r *resolver) offerAgents() loader[*bind.Offer, *bind.Agent] {
+	return loader[*bind.Offer, *bind.Agent]{
+		key: func(o *bind.Offer) int64 { return o.AgentID },
+		load: func(ctx context.Context, offers []*bind.Offer, _ asked) (map[int64]*bind.Agent, error) {
+			ids := make([]int64, len(offers))
+			for i, o := range offers {
+				ids[i] = o.AgentID
+			}
+			return byID(ctx, r.DB.Read, agentRows, ids)
+		},
 	}
 }
 
@@ -194,12 +238,23 @@ func (r *resolver) shown(ctx context.Context, c *ent.Contact, address *string, m
 }
 
 // contactTarget is the contact as something that permissions are asked for.
-func contactTarget(c *ent.Contact, places map[int64]authz.Place) authz.Target {
-	var assignee int64
+func contactTarget(v *authz.Viewer, c *ent.Contact, places map[int64]authz.Place) authz.Target {
 	if c.AssignedUserID != nil {
-		assignee = *c.AssignedUserID
+		return authz.AtContact(places[c.GroupID], *c.AssignedUserID)
 	}
-	return authz.AtContact(places[c.GroupID], assignee)
+	t := authz.AtContact(places[c.GroupID], 0)
+	if c.EscalatedToID != nil {
+		t.Escalated = *c.EscalatedToID
+	}
+	if isOffered(v, c) {
+		t.Offered = *c.OfferedToID
+	}
+	return t
+}
+
+// isOffered says whether somebody was asked, when the request began, whether they take the contact.
+func isOffered(v *authz.Viewer, c *ent.Contact) bool {
+	return c.OfferedToID != nil && c.OfferEndsAt != nil && v.At.Before(*c.OfferEndsAt)
 }
 
 func groupsOf(contacts []*ent.Contact) []int64 {
@@ -215,7 +270,7 @@ func (r *resolver) hiddenAddresses(ctx context.Context, contacts []*ent.Contact,
 	places, err := r.places(ctx, groupsOf(contacts))
 	hidden := make(map[int64]bool, len(contacts))
 	for _, c := range contacts {
-		hidden[c.ID] = !authz.FromContext(ctx).Can(authz.CustomerDataView, contactTarget(c, places))
+		hidden[c.ID] = !authz.FromContext(ctx).Can(authz.CustomerDataView, contactTarget(authz.FromContext(ctx), c, places))
 	}
 	return hidden, err
 }
@@ -229,7 +284,7 @@ func (r *resolver) contactPermissions(ctx context.Context, contacts []*ent.Conta
 		for _, p := range authz.Permissions() {
 			module := p.Definition().Module
 			about := module == authz.ModuleService || module == authz.ModuleContacts
-			if about && authz.FromContext(ctx).Can(p, contactTarget(c, places)) {
+			if about && authz.FromContext(ctx).Can(p, contactTarget(authz.FromContext(ctx), c, places)) {
 				held = append(held, p)
 			}
 		}

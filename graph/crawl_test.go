@@ -19,6 +19,7 @@ import (
 	"canopy/ent/generated/user"
 	"canopy/graph"
 	"canopy/graph/generated"
+	"canopy/internal/hours"
 	"canopy/internal/testdb"
 	"canopy/relay"
 	"canopy/store"
@@ -66,6 +67,21 @@ func maze(t testing.TB, db *store.DB, change ...func(*graph.Config)) *world {
 	w.contact("Ned", "cellar", "vic")
 	w.contact("Oda", "root", "")
 	w.contact("Pia", "support", "dora")
+	for name, offer := range map[string]struct {
+		at, to string
+		until  time.Time
+	}{"Quin": {"support", "dora", now.Add(time.Hour)}, "Rex": {"south", "vic", now.Add(time.Hour)}, "Sam": {"support", "dora", now}} {
+		w.contact(name, offer.at, "")
+		w.changeContact(name, func(u *ent.ContactUpdateOne) { u.SetOfferedToID(w.ids[offer.to]).SetOfferEndsAt(offer.until) })
+	}
+	w.contact("Uma", "support", "")
+	w.changeContact("Uma", func(u *ent.ContactUpdateOne) { u.SetEscalatedToID(w.ids["root"]) })
+	w.contact("Val", "cellar", "")
+	w.changeContact("Val", func(u *ent.ContactUpdateOne) { u.SetEscalatedToID(w.ids["vault"]) })
+	w.write(func(ctx context.Context, tx *ent.Tx) error {
+		week := &hours.Week{TimeZone: "UTC", Shifts: []hours.Shift{{Day: time.Monday, Start: 540, End: 1020}}}
+		return tx.User.UpdateOneID(w.ids["dora"]).SetWorkingHours(week).Exec(ctx)
+	})
 	w.again("Kim", "bruno")
 	w.say("Nil conversation")
 	for _, talk := range []string{"Oda", "Ned", "Pia"} {

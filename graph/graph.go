@@ -68,7 +68,7 @@ func build(cfg Config) (*resolver, *executor.Executor, error) {
 		return nil, nil, errors.New("graph: DB, Directory, Desk and Now must be set")
 	}
 	r := &resolver{DB: cfg.DB, Directory: cfg.Directory, Desk: cfg.Desk, Now: cfg.Now,
-		logIns: cfg.LogIns, log: cmp.Or(cfg.Log, slog.Default())}
+		logIns: cfg.LogIns, log: cmp.Or(cfg.Log, slog.Default()), payloadTimeout: cfg.Limits.orDefault().Payload}
 	r.live = &live.Hub{DB: cfg.DB, People: cfg.Directory, Now: cfg.Now, Log: r.log}
 	r.loaders = r.allLoaders()
 	r.kinds = nodeKinds(cfg.DB.Read)

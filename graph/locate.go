@@ -321,7 +321,7 @@ func (r *resolver) placesOfContacts(ctx context.Context, contacts map[int64]*ent
 	where, err := r.places(ctx, groups)
 	places := make(map[int64]place, len(contacts))
 	for id, c := range contacts {
-		places[id] = place{contactTarget(c, where), "at this contact"}
+		places[id] = place{contactTarget(authz.FromContext(ctx), c, where), "at this contact"}
 	}
 	return places, err
 }

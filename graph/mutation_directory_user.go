@@ -89,7 +89,11 @@ func (r *mutationResolver) DeleteUser(ctx context.Context, input model.DeleteUse
 
 // UpdateAgentSettings changes how an agent works.
 func (r *mutationResolver) UpdateAgentSettings(ctx context.Context, input model.UpdateAgentSettingsInput) (*model.UpdateAgentSettingsPayload, error) {
-	changed, err := r.Directory.UpdateAgentSettings(ctx, directory.UpdateAgentSettings{
+	hours, err := hoursOf(input.WorkingHours)
+	if err != nil {
+		return nil, err
+	}
+	changed, err := r.Directory.UpdateAgentSettings(ctx, directory.UpdateAgentSettings{WorkingHours: hours,
 		AgentID: input.AgentID.As(relay.KindAgent, relay.KindUser), Availability: input.Availability,
 		Capacity: optionalOf(input.Capacity), AccessPaused: input.AccessPaused, Reason: orEmpty(input.Reason)})
 	if err != nil {

@@ -132,6 +132,8 @@ type spot struct {
 	group    int64
 	contact  bool
 	assignee int64 // of a contact
+	offered  int64 // of a contact: to whom
+	above    int64 // of a contact: in whose queue it waits too
 	user     int64 // whose record it is
 }
 
@@ -247,9 +249,22 @@ func (o *oracle) holds(user int64, p authz.Permission, at spot) bool {
 			if pair.Permission == p && o.reached(user, pair.Scope, o.place(g), at) {
 				return true
 			}
+			if pair.Permission == p && o.offeredOrEscalated(user, p, pair.Scope, o.place(g), at) {
+				return true
+			}
 		}
 	}
 	return false
+}
+
+// offeredOrEscalated is ruling 20, and the queue of the group above in which a contact waits too.
+func (o *oracle) offeredOrEscalated(user int64, p authz.Permission, scope authz.Scope, place int64, at spot) bool {
+	queue := p == authz.QueueView || p == authz.QueueClaim
+	if at.offered == user && (queue || p == authz.ConversationsView || p == authz.ConversationsReply) &&
+		(scope == authz.ScopeAssigned || scope == authz.ScopeTeam || scope == authz.ScopeQueue) {
+		return true
+	}
+	return queue && at.above != 0 && scope != authz.ScopeSubtree && o.reached(user, scope, place, spot{group: at.above, contact: true})
 }
 
 // reached says what each scope means (section 3 of the domain).
@@ -291,6 +306,12 @@ func (o *oracle) atContact(id int64) spot {
 	at := spot{group: c.GroupID, contact: true}
 	if c.AssignedUserID != nil {
 		at.assignee = *c.AssignedUserID
+	}
+	if c.OfferedToID != nil && c.OfferEndsAt.After(now) {
+		at.offered = *c.OfferedToID
+	}
+	if c.EscalatedToID != nil {
+		at.above = *c.EscalatedToID
 	}
 	return at
 }

@@ -31,7 +31,7 @@ var everything = []string{
 	`{ groups { nodes { children(first: 1) { totalCount pageInfo { hasNextPage endCursor } nodes { name children { nodes { name } } } }
 		descendants(first: 2) { totalCount nodes { name } } all: descendants(maxDepth: 1) { nodes { name } } } } }`,
 	`{ groups { nodes { name users(first: 1) { totalCount pageInfo { hasNextPage } nodes { name email roles { name } grants { id } } } } } }`,
-	`{ groups { nodes { name agents { totalCount nodes { id name availability accessPaused load capacity homeGroup { name } } } } } }`,
+	`{ groups { nodes { name agents { totalCount nodes { id name availability accessPaused load capacity workingHours { timeZone shifts { day start end } } homeGroup { name } } } } } }`,
 	`{ groups { nodes { name totals { users contacts open waiting closed } } } }`,
 	`{ groups { nodes { name settings { sharedInbox { value own setBy { name } } assignmentMode { value own setBy { name } } capacity { value own setBy { name } }
 		radarWindow { value setBy { name } } escalateAfter { value } reassignAfter { value } closeAfter { value own setBy { name } } } } } }`,
@@ -42,7 +42,7 @@ var everything = []string{
 	`{ roles { id key name description policyNote builtIn pairs { permission scope } mayGive { name } } }`,
 	`{ roleGrants { totalCount nodes { id user { name } role { name mayGive { name } } group { name } grantedBy { name } } } }`,
 	`{ contacts { totalCount nodes { id name phone email masked group { name } arrivalGroup { name } agent { name load } conversation { number agent { name } }
-		waitingSince lastActivityAt viewerPermissions createdAt } } }`,
+		offer { expiresAt agent { name } } escalatedTo { name } waitingSince lastActivityAt viewerPermissions createdAt } } }`,
 	`{ contacts { nodes { name conversations(first: 1) { totalCount nodes { number subject open openedAt closedAt contact { name } agent { name }
 		messages { totalCount nodes { direction author { name } text sentAt conversation { number } } } } } } } }`,
 	`{ contacts { nodes { name assignments { totalCount nodes { id contact { name } agent { name } assignedBy { name } method explanation startedAt endedAt } } } } }`,

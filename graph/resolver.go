@@ -30,6 +30,8 @@ type resolver struct {
 	nodeTypes []string
 	satisfies map[string][]string // for each object type its own name and those of its interfaces
 	inputs    map[string]ast.FieldList
+
+	payloadTimeout time.Duration // Limits.Payload
 }
 
 // now is the moment at which grants and sessions are judged that are shown. It is not the one at which the viewer was
@@ -87,6 +89,9 @@ func (r *resolver) GroupRequest() generated.GroupRequestResolver {
 func (r *resolver) ContactAssignment() generated.ContactAssignmentResolver {
 	return &contactAssignmentResolver{r}
 }
+func (r *resolver) Offer() generated.OfferResolver {
+	return &offerResolver{r}
+}
 func (r *resolver) BooleanSetting() generated.BooleanSettingResolver {
 	return &booleanSettingResolver{r}
 }
@@ -112,6 +117,7 @@ func (r *resolver) allLoaders() map[string]map[string]anyLoader {
 		"AgentPanel":        r.agentPanelLoaders(),
 		"AuditEvent":        r.auditEventLoaders(),
 		"Contact":           r.contactLoaders(),
+		"Offer":             {"agent": r.offerAgents()},
 		"ContactAssignment": r.contactAssignmentLoaders(),
 		"Conversation":      r.conversationLoaders(),
 		"Cover":             r.coverLoaders(),

@@ -65,21 +65,31 @@ func (r *resolver) fromStream(ctx context.Context, next graphql.ResponseHandler)
 		if d == nil && err == nil {
 			return nil
 		}
-		var payload any
-		shown := ctx
+		var response *graphql.Response
 		if err == nil {
-			shown = r.withAnswers(authz.NewContext(ctx, d.Viewer))
-			payload, err = s.offer(shown, d)
+			response, err = r.tell(ctx, s, d, next)
 		}
 		if err != nil {
 			s.Close()
 			return &graphql.Response{Errors: gqlerror.List{r.present(graphql.WithFieldContext(ctx, s.field), err)}}
 		}
-		if payload != nil {
-			r.descend(shown, s.field.Field.Definition.Type.Name(), []any{payload}, s.field.Field.Selections)
-			return next(shown)
+		if response != nil {
+			return response
 		}
 	}
+}
+
+// tell executes a delivery and returns its payload; nil when there is nothing to tell, and an error when it takes too long.
+func (r *resolver) tell(ctx context.Context, s *stream, d *live.Delivery, next graphql.ResponseHandler) (*graphql.Response, error) {
+	shown, cancel := context.WithTimeout(r.withAnswers(authz.NewContext(ctx, d.Viewer)), r.payloadTimeout)
+	defer cancel()
+	payload, err := s.offer(shown, d)
+	if payload == nil || err != nil {
+		return nil, err
+	}
+	r.descend(shown, s.field.Field.Definition.Type.Name(), []any{payload}, s.field.Field.Selections)
+	response := next(shown)
+	return response, shown.Err()
 }
 
 // oneStream refuses a subscription to anything but one field.

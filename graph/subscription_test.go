@@ -139,6 +139,20 @@ func TestMessageAdded(t *testing.T) {
 	})
 }
 
+// TestAPayloadThatTakesTooLong ends its stream instead of leaving something out.
+func TestAPayloadThatTakesTooLong(t *testing.T) {
+	w := heardCompany(t, testdb.SQLite(t), func(c *graph.Config) { c.Limits.Payload = 1 })
+	for _, query := range []string{`subscription { viewerChanged { change } }`, inboxOf("QUEUE", "")} {
+		l := w.subscribe(w.as("bruno"), query)
+		if got := l.raw(); !strings.Contains(got, `"code":"UNAVAILABLE"`) || !strings.Contains(got, `"data":null`) {
+			t.Errorf("%s: %s", query, got)
+		}
+		if got := l.raw(); got != "" {
+			t.Errorf("%s goes on: %s", query, got)
+		}
+	}
+}
+
 // TestSubscribersOfEveryProcessHear lets one process change what another one's subscriber looks at.
 func TestSubscribersOfEveryProcessHear(t *testing.T) {
 	testdb.EachURL(t, func(t *testing.T, url string) {

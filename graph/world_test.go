@@ -205,6 +205,16 @@ func (w *world) grant(name, role, at string) {
 	})
 }
 
+// changeContact changes a contact's row.
+func (w *world) changeContact(name string, change func(*ent.ContactUpdateOne)) {
+	w.t.Helper()
+	w.write(func(ctx context.Context, tx *ent.Tx) error {
+		u := tx.Contact.UpdateOneID(w.ids[name])
+		change(u)
+		return u.Exec(ctx)
+	})
+}
+
 // contact makes a contact with an open conversation of one message; without an agent it waits.
 func (w *world) contact(name, at, agent string) {
 	w.t.Helper()

@@ -57,10 +57,12 @@ type Event struct {
 
 // Stand is where a contact, a group or a user stands.
 type Stand struct {
-	GroupID int64      `json:"group"`             // of a contact its group, of a user the home group, or the group itself
-	AgentID int64      `json:"agent,omitempty"`   // who serves the contact, 0 for nobody
-	Offered int64      `json:"offered,omitempty"` // to whom the contact is offered, 0 for nobody
-	State   tree.State `json:"state,omitempty"`   // of a contact
+	GroupID int64 `json:"group"`             // of a contact its group, of a user the home group, or the group itself
+	AgentID int64 `json:"agent,omitempty"`   // who serves the contact, 0 for nobody
+	Offered int64 `json:"offered,omitempty"` // to whom the contact is offered, 0 for nobody
+	// Escalated is the group above in whose queue the contact is too, 0 for none.
+	Escalated int64      `json:"escalated,omitempty"`
+	State     tree.State `json:"state,omitempty"` // of a contact
 
 	// Path and Wall are those of a group at the time: it may be gone when they are looked at.
 	Path string `json:"path,omitempty"`

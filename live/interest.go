@@ -121,7 +121,7 @@ func (i Inbox) has(s *sight, at *Stand) bool {
 		return false
 	}
 	target := authz.AtContact(s.places[at.GroupID], at.AgentID)
-	target.Offered = at.Offered
+	target.Offered, target.Escalated = at.Offered, at.Escalated
 	return s.within(target.Place, i.Under) && i.Holds(s.viewer, *at, target)
 }
 

@@ -309,7 +309,7 @@ func (h *history) step() (what string, touched, branch map[int64]bool) {
 			touch(v.ContactID, err)
 		}
 	case n < 8:
-		what = fmt.Sprint("say something")
+		what = "say something"
 		if c, _ := h.db.Read.Conversation.Query().All(authz.Trusted(ctx)); len(c) > 0 {
 			v := c[h.r.IntN(len(c))]
 			_, err = h.desk.SendMessage(ctx, desk.SendMessage{ConversationID: v.ID, Text: "Hello"})

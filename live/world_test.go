@@ -138,8 +138,7 @@ func (w *world) look() {
 
 // listener is somebody who has subscribed.
 type listener struct {
-	w    *world
-	name string
+	w *world
 	*live.Stream
 	last string // the last position
 }

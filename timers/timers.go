@@ -26,6 +26,7 @@ type Kind string
 const (
 	OfferEnds   Kind = "OFFER_ENDS"   // a contact: its offer is over
 	Distribute  Kind = "DISTRIBUTE"   // a group: what waits there may find an agent now
+	Review      Kind = "REVIEW"       // a group: settings that are in force there may have changed
 	Escalate    Kind = "ESCALATE"     // a contact: it shows in the queue above
 	CloseSilent Kind = "CLOSE_SILENT" // a contact: its conversation may have fallen silent
 	HoursBegin  Kind = "HOURS_BEGIN"  // a user: their working hours begin
@@ -77,6 +78,20 @@ func Set(ctx context.Context, c Conn, timers ...Timer) error {
 		" ON CONFLICT (kind, subject_id) DO UPDATE SET due_at = excluded.due_at, setting = timers.setting + 1, failures = 0", text(rows))
 	if err != nil {
 		return fmt.Errorf("timers: setting %s and %d others: %w", timers[0].Kind, len(timers)-1, err)
+	}
+	return nil
+}
+
+// SetForContacts sets a timer for each contact of a group in the boxes, due so long after its sort key.
+func SetForContacts(ctx context.Context, c Conn, kind Kind, groupID int64, after time.Duration, boxes ...int) error {
+	for _, box := range boxes {
+		_, err := c.ExecContext(ctx, `INSERT INTO timers (kind, subject_id, account_id, due_at)
+			SELECT CAST($1 AS TEXT), id, account_id, sort_key + $2 FROM contacts WHERE group_id = $3 AND box = $4 ORDER BY id
+			ON CONFLICT (kind, subject_id) DO UPDATE SET due_at = excluded.due_at, setting = timers.setting + 1, failures = 0`,
+			string(kind), after.Microseconds(), groupID, box)
+		if err != nil {
+			return fmt.Errorf("timers: setting %s in group %d: %w", kind, groupID, err)
+		}
 	}
 	return nil
 }

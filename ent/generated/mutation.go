@@ -25,7 +25,7 @@ import (
 	"canopy/ent/generated/session"
 	"canopy/ent/generated/tag"
 	"canopy/ent/generated/user"
-	"canopy/ent/schema"
+	"canopy/internal/hours"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20715,7 +20715,7 @@ type UserMutation struct {
 	availability      *user.Availability
 	capacity          *int
 	addcapacity       *int
-	working_hours     **schema.WorkingHours
+	working_hours     **hours.Week
 	turn              *int64
 	addturn           *int64
 	access_paused_at  *time.Time
@@ -21341,12 +21341,12 @@ func (m *UserMutation) ResetCapacity() {
 }
 
 // SetWorkingHours sets the "working_hours" field.
-func (m *UserMutation) SetWorkingHours(sh *schema.WorkingHours) {
-	m.working_hours = &sh
+func (m *UserMutation) SetWorkingHours(h *hours.Week) {
+	m.working_hours = &h
 }
 
 // WorkingHours returns the value of the "working_hours" field in the mutation.
-func (m *UserMutation) WorkingHours() (r *schema.WorkingHours, exists bool) {
+func (m *UserMutation) WorkingHours() (r *hours.Week, exists bool) {
 	v := m.working_hours
 	if v == nil {
 		return
@@ -21357,7 +21357,7 @@ func (m *UserMutation) WorkingHours() (r *schema.WorkingHours, exists bool) {
 // OldWorkingHours returns the old "working_hours" field's value of the User entity.
 // If the User object wasn't provided to the builder, the object is fetched from the database.
 // An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *UserMutation) OldWorkingHours(ctx context.Context) (v *schema.WorkingHours, err error) {
+func (m *UserMutation) OldWorkingHours(ctx context.Context) (v *hours.Week, err error) {
 	if !m.op.Is(OpUpdateOne) {
 		return v, errors.New("OldWorkingHours is only allowed on UpdateOne operations")
 	}
@@ -21898,7 +21898,7 @@ func (m *UserMutation) SetField(name string, value ent.Value) error {
 		m.SetCapacity(v)
 		return nil
 	case user.FieldWorkingHours:
-		v, ok := value.(*schema.WorkingHours)
+		v, ok := value.(*hours.Week)
 		if !ok {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}

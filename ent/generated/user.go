@@ -6,7 +6,7 @@ import (
 	"canopy/ent/generated/account"
 	"canopy/ent/generated/group"
 	"canopy/ent/generated/user"
-	"canopy/ent/schema"
+	"canopy/internal/hours"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -46,7 +46,7 @@ type User struct {
 	// open conversations; empty: as the group says; -1 is unlimited
 	Capacity *int `json:"capacity,omitempty"`
 	// empty: always
-	WorkingHours *schema.WorkingHours `json:"working_hours,omitempty"`
+	WorkingHours *hours.Week `json:"working_hours,omitempty"`
 	// grows whenever they get a contact or an offer: who has the least has waited longest
 	Turn int64 `json:"turn,omitempty"`
 	// AccessPausedAt holds the value of the "access_paused_at" field.

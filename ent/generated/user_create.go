@@ -6,7 +6,7 @@ import (
 	"canopy/ent/generated/account"
 	"canopy/ent/generated/group"
 	"canopy/ent/generated/user"
-	"canopy/ent/schema"
+	"canopy/internal/hours"
 	"context"
 	"errors"
 	"fmt"
@@ -144,7 +144,7 @@ func (_c *UserCreate) SetNillableCapacity(v *int) *UserCreate {
 }
 
 // SetWorkingHours sets the "working_hours" field.
-func (_c *UserCreate) SetWorkingHours(v *schema.WorkingHours) *UserCreate {
+func (_c *UserCreate) SetWorkingHours(v *hours.Week) *UserCreate {
 	_c.mutation.SetWorkingHours(v)
 	return _c
 }

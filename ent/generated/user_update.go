@@ -6,7 +6,7 @@ import (
 	"canopy/ent/generated/group"
 	"canopy/ent/generated/predicate"
 	"canopy/ent/generated/user"
-	"canopy/ent/schema"
+	"canopy/internal/hours"
 	"context"
 	"errors"
 	"fmt"
@@ -217,7 +217,7 @@ func (_u *UserUpdate) ClearCapacity() *UserUpdate {
 }
 
 // SetWorkingHours sets the "working_hours" field.
-func (_u *UserUpdate) SetWorkingHours(v *schema.WorkingHours) *UserUpdate {
+func (_u *UserUpdate) SetWorkingHours(v *hours.Week) *UserUpdate {
 	_u.mutation.SetWorkingHours(v)
 	return _u
 }
@@ -697,7 +697,7 @@ func (_u *UserUpdateOne) ClearCapacity() *UserUpdateOne {
 }
 
 // SetWorkingHours sets the "working_hours" field.
-func (_u *UserUpdateOne) SetWorkingHours(v *schema.WorkingHours) *UserUpdateOne {
+func (_u *UserUpdateOne) SetWorkingHours(v *hours.Week) *UserUpdateOne {
 	_u.mutation.SetWorkingHours(v)
 	return _u
 }

@@ -193,6 +193,16 @@ func (c *company) service(ctx context.Context, tx *ent.Tx) {
 		c.contact(ctx, tx, "acme", name, "", "city agent")
 		c.contact(ctx, tx, "acme", name, "shop agent", "shed agent")
 	}
+	// On offer, formerly on offer, and waiting in the queue above too, each where nobody sees it otherwise.
+	for _, name := range []string{"shop agent", "shed agent", "nobody"} {
+		c.offer(ctx, tx, c.contact(ctx, tx, "acme", "south", "", "city agent"), name, noon.Add(time.Minute))
+		c.offer(ctx, tx, c.contact(ctx, tx, "acme", "vault", "", "city agent"), name, noon.Add(time.Minute))
+		c.offer(ctx, tx, c.contact(ctx, tx, "acme", "south", "", "city agent"), name, noon)
+	}
+	for below, above := range map[string]string{"north": "root", "city": "north", "shop": "city", "safe": "vault", "vault": "root", "shed": "south"} {
+		id := c.contact(ctx, tx, "acme", below, "", "city agent")
+		must[*ent.Contact](c.t)(tx.Contact.UpdateOneID(id).SetEscalatedToID(c.groups[above]).Save(ctx))
+	}
 	c.contact(ctx, tx, "acme", "safe", "city agent", "safe agent")
 	c.contact(ctx, tx, "acme", "shed", "safe agent", "shed agent")
 	c.contact(ctx, tx, "acme", "shed", "shed agent", "helper")
@@ -204,7 +214,11 @@ func (c *company) service(ctx context.Context, tx *ent.Tx) {
 	}
 }
 
-func (c *company) contact(ctx context.Context, tx *ent.Tx, account, groupName, agent, before string) {
+func (c *company) offer(ctx context.Context, tx *ent.Tx, contact int64, to string, until time.Time) {
+	must[*ent.Contact](c.t)(tx.Contact.UpdateOneID(contact).SetOfferedToID(c.users[to]).SetOfferEndsAt(until).Save(ctx))
+}
+
+func (c *company) contact(ctx context.Context, tx *ent.Tx, account, groupName, agent, before string) int64 {
 	c.contacts++
 	at, owner := c.groups[groupName], c.accounts[account]
 	create := tx.Contact.Create().SetAccountID(owner).SetGroupID(at).SetArrivalGroupID(at).SetName(fmt.Sprintf("contact %d", c.contacts)).
@@ -248,6 +262,7 @@ func (c *company) contact(ctx context.Context, tx *ent.Tx, account, groupName, a
 	name := fmt.Sprintf("tag %d", c.contacts)
 	tag := must[*ent.Tag](c.t)(tx.Tag.Create().SetAccountID(owner).SetName(name).SetNameKey(name).SetCreatedAt(noon).Save(ctx))
 	must[*ent.ConversationTag](c.t)(tx.ConversationTag.Create().SetAccountID(owner).SetConversationID(conversation.ID).SetTagID(tag.ID).Save(ctx))
+	return id
 }
 
 // covers are of users of every kind; all of them are over, so that there can be more.

@@ -126,7 +126,14 @@ func (o *oracle) contact(id int64, permissions ...authz.Permission) bool {
 		assignee = *c.AssignedUserID
 	}
 	for _, p := range permissions {
-		if o.v.Can(p, authz.AtContact(o.places[c.GroupID], assignee)) {
+		at := authz.AtContact(o.places[c.GroupID], assignee)
+		if c.OfferedToID != nil && c.OfferEndsAt.After(o.v.At) {
+			at.Offered = *c.OfferedToID
+		}
+		if c.EscalatedToID != nil {
+			at.Escalated = *c.EscalatedToID
+		}
+		if o.v.Can(p, at) {
 			return true
 		}
 	}

@@ -1,7 +1,7 @@
 package schema
 
 import (
-	"time"
+	"canopy/internal/hours"
 
 	"entgo.io/ent"
 	"entgo.io/ent/schema/field"
@@ -11,19 +11,6 @@ import (
 // User is somebody with a login. Users are never deleted from the table: a deleted one keeps its number under a
 // pseudonym, for the audit trail.
 type User struct{ ent.Schema }
-
-// WorkingHours are when a user works, every week, by the clocks of a place.
-type WorkingHours struct {
-	TimeZone string // an IANA name: Africa/Nairobi
-	Shifts   []Shift
-}
-
-// Shift is a part of a week. It may end on the next day.
-type Shift struct {
-	Day   time.Weekday
-	Start int // minutes after midnight, 0 to 1439
-	End   int // minutes after midnight; not after Start: of the next day. 1440 is midnight.
-}
 
 // Mixin of the User.
 func (User) Mixin() []ent.Mixin { return []ent.Mixin{Owned{}} }
@@ -43,7 +30,7 @@ func (User) Fields() []ent.Field {
 		field.Enum("status").Values("INVITED", "ACTIVE", "DEACTIVATED", "DELETED").Default("INVITED"),
 		field.Enum("availability").Values("AVAILABLE", "AWAY").Default("AWAY"),
 		field.Int("capacity").Optional().Nillable().Comment("open conversations; empty: as the group says; -1 is unlimited"),
-		field.JSON("working_hours", &WorkingHours{}).Optional().Comment("empty: always"),
+		field.JSON("working_hours", &hours.Week{}).Optional().Comment("empty: always"),
 		field.Int64("turn").Default(0).Comment("grows whenever they get a contact or an offer: who has the least has waited longest"),
 		field.Time("access_paused_at").Optional().Nillable(),
 		field.Time("deactivated_at").Optional().Nillable(),

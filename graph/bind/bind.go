@@ -191,6 +191,13 @@ func Spell(s authz.Set) []authz.Permission {
 	return list
 }
 
+// Offer is a contact on offer to an agent. Its number is the contact's.
+type Offer struct {
+	ContactID int64
+	AgentID   int64 // may be of somebody whose card the viewer does not see
+	ExpiresAt time.Time
+}
+
 // Setting is one setting of a group: the value in force and where it comes from.
 type Setting[T any] struct {
 	Value T

@@ -409,6 +409,18 @@ type DeactivateUserPayload struct {
 	HandedOver int `json:"handedOver"`
 }
 
+// Input of declineOffer.
+type DeclineOfferInput struct {
+	// The contact.
+	ContactID relay.ID `json:"contactId"`
+}
+
+// What declineOffer answers.
+type DeclineOfferPayload struct {
+	// Id of the contact, which the viewer may not see any more.
+	DeclinedContactID relay.ID `json:"declinedContactId"`
+}
+
 // Input of deleteAccount.
 type DeleteAccountInput struct {
 	// The name of the account, to confirm.
@@ -1076,6 +1088,26 @@ type SetPasswordPayload struct {
 	PasswordSet bool `json:"passwordSet"`
 }
 
+// A part of a week.
+type Shift struct {
+	// The day on which it begins.
+	Day Weekday `json:"day"`
+	// When it begins, such as 09:00.
+	Start string `json:"start"`
+	// When it ends, up to 24:00; a time before the start is on the next day.
+	End string `json:"end"`
+}
+
+// A part of a week.
+type ShiftInput struct {
+	// The day on which it begins.
+	Day Weekday `json:"day"`
+	// When it begins, 00:00 to 23:59.
+	Start string `json:"start"`
+	// When it ends, 00:01 to 24:00; a time before the start is on the next day.
+	End string `json:"end"`
+}
+
 // Input of snoozeConversation.
 type SnoozeConversationInput struct {
 	// The conversation.
@@ -1227,10 +1259,12 @@ type UpdateAgentSettingsInput struct {
 	// New availability.
 	Availability *user.Availability `json:"availability,omitempty"`
 	// Open conversations that the agent may hold before methods pass them over, 1 to 10000; -1 is unlimited; null: as the
-	// group says. It takes effect with automatic distribution, which this version does not have yet.
+	// group says.
 	Capacity graphql.Omittable[*int] `json:"capacity,omitempty"`
 	// Whether access is paused.
 	AccessPaused *bool `json:"accessPaused,omitempty"`
+	// New working hours; null: always.
+	WorkingHours graphql.Omittable[*WorkingHoursInput] `json:"workingHours,omitempty"`
 	// Why; the account may require it.
 	Reason *string `json:"reason,omitempty"`
 }
@@ -1299,22 +1333,17 @@ type UpdateGroupSettingsInput struct {
 	GroupID relay.ID `json:"groupId"`
 	// Whether agents see all contacts of their group.
 	SharedInbox graphql.Omittable[*bool] `json:"sharedInbox,omitempty"`
-	// What happens with arriving contacts; ROUND_ROBIN and RADAR distribute nothing yet.
+	// What happens with contacts that arrive or fall back to the group.
 	AssignmentMode graphql.Omittable[*group.AssignmentMode] `json:"assignmentMode,omitempty"`
 	// Open conversations that an agent may hold before methods pass them over, 1 to 10000; -1 is unlimited.
-	// Stored and inherited; it takes effect with automatic distribution, which this version does not have yet.
 	Capacity graphql.Omittable[*int] `json:"capacity,omitempty"`
 	// Seconds that an offer lasts, 5 to 86400.
-	// Stored and inherited; it takes effect with automatic distribution, which this version does not have yet.
 	RadarWindow graphql.Omittable[*int] `json:"radarWindow,omitempty"`
 	// Seconds after which a waiting contact shows in the queue above, 60 to 31536000; -1 is never.
-	// Stored and inherited; it takes effect with automatic distribution, which this version does not have yet.
 	EscalateAfter graphql.Omittable[*int] `json:"escalateAfter,omitempty"`
 	// Seconds within which a returning contact goes back to its last agent, 60 to 31536000; -1 is never.
-	// Stored and inherited; it takes effect with automatic distribution, which this version does not have yet.
 	ReassignAfter graphql.Omittable[*int] `json:"reassignAfter,omitempty"`
 	// Seconds of silence after which a conversation is closed, 60 to 31536000; -1 is never.
-	// Stored and inherited; it takes effect with automatic distribution, which this version does not have yet.
 	CloseAfter graphql.Omittable[*int] `json:"closeAfter,omitempty"`
 }
 
@@ -1388,6 +1417,8 @@ type UpdateViewerInput struct {
 	Name *string `json:"name,omitempty"`
 	// New availability.
 	Availability *user.Availability `json:"availability,omitempty"`
+	// New working hours; null: always.
+	WorkingHours graphql.Omittable[*WorkingHoursInput] `json:"workingHours,omitempty"`
 }
 
 // What updateViewer answers.
@@ -1404,6 +1435,22 @@ type ViewerChange struct {
 	Position string `json:"position"`
 	// The viewer as they stand now.
 	Viewer *bind.Viewer `json:"viewer"`
+}
+
+// When somebody works, every week, by the clocks of a place.
+type WorkingHours struct {
+	// Name of the time zone in the IANA database, such as Africa/Nairobi.
+	TimeZone string `json:"timeZone"`
+	// The shifts of the week, at most 50.
+	Shifts []*Shift `json:"shifts"`
+}
+
+// When somebody works, every week, by the clocks of a place.
+type WorkingHoursInput struct {
+	// Name of the time zone in the IANA database, such as Africa/Nairobi.
+	TimeZone string `json:"timeZone"`
+	// The shifts of the week, at most 50.
+	Shifts []*ShiftInput `json:"shifts"`
 }
 
 // What keeps a grant from giving a permission somewhere: without it the grant would.
@@ -1877,6 +1924,79 @@ func (e *RoleTemplateKey) UnmarshalJSON(b []byte) error {
 }
 
 func (e RoleTemplateKey) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+// A day of the week.
+type Weekday string
+
+const (
+	// Monday.
+	WeekdayMonday Weekday = "MONDAY"
+	// Tuesday.
+	WeekdayTuesday Weekday = "TUESDAY"
+	// Wednesday.
+	WeekdayWednesday Weekday = "WEDNESDAY"
+	// Thursday.
+	WeekdayThursday Weekday = "THURSDAY"
+	// Friday.
+	WeekdayFriday Weekday = "FRIDAY"
+	// Saturday.
+	WeekdaySaturday Weekday = "SATURDAY"
+	// Sunday.
+	WeekdaySunday Weekday = "SUNDAY"
+)
+
+var AllWeekday = []Weekday{
+	WeekdayMonday,
+	WeekdayTuesday,
+	WeekdayWednesday,
+	WeekdayThursday,
+	WeekdayFriday,
+	WeekdaySaturday,
+	WeekdaySunday,
+}
+
+func (e Weekday) IsValid() bool {
+	switch e {
+	case WeekdayMonday, WeekdayTuesday, WeekdayWednesday, WeekdayThursday, WeekdayFriday, WeekdaySaturday, WeekdaySunday:
+		return true
+	}
+	return false
+}
+
+func (e Weekday) String() string {
+	return string(e)
+}
+
+func (e *Weekday) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = Weekday(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid Weekday", str)
+	}
+	return nil
+}
+
+func (e Weekday) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *Weekday) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e Weekday) MarshalJSON() ([]byte, error) {
 	var buf bytes.Buffer
 	e.MarshalGQL(&buf)
 	return buf.Bytes(), nil
