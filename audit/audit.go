@@ -104,7 +104,7 @@ func document(kind relay.Kind, side any) (json.RawMessage, error) {
 		return nil, err
 	}
 	switch kind {
-	case relay.KindContact, relay.KindContactAssignment, relay.KindConversation, relay.KindMessage:
+	case relay.KindContact, relay.KindContactAssignment, relay.KindConversation, relay.KindMessage, relay.KindNote:
 	default:
 		return raw, nil
 	}

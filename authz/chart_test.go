@@ -200,7 +200,7 @@ func wantReached(permission, scope, target string, shared bool) bool {
 		return false
 	}
 	// An offer reaches like ASSIGNED for seeing and for claiming (ruling 20).
-	if target == "offered" && (queue || permission == "CONVERSATIONS_VIEW") && has([]string{"TEAM", "ASSIGNED", "QUEUE"}, scope) {
+	if target == "offered" && (queue || permission == "CONVERSATIONS_VIEW" || permission == "CONVERSATIONS_REPLY") && has([]string{"TEAM", "ASSIGNED", "QUEUE"}, scope) {
 		return true
 	}
 	if scope == "TEAM" && shared {

@@ -31,6 +31,7 @@ type naiveTarget struct {
 	group             *naiveGroup // nil: the account itself
 	contact           bool
 	assignee, offered int64
+	escalated         bool // to the parent of its group
 	subject           int64
 }
 
@@ -77,7 +78,14 @@ func (w *world) may(p authz.Permission, t naiveTarget) bool {
 	}
 	for _, grant := range w.grants {
 		for _, pair := range grant.pairs {
-			if pair.Permission == p && w.reaches(grant, pair.Scope.String(), isQueue || p.String() == "CONVERSATIONS_VIEW", t) {
+			if pair.Permission != p {
+				continue
+			}
+			scope := pair.Scope.String()
+			if w.reaches(grant, scope, isQueue || p.String() == "CONVERSATIONS_VIEW" || p.String() == "CONVERSATIONS_REPLY", t) {
+				return true
+			}
+			if isQueue && t.escalated && scope != "SUBTREE" && w.reaches(grant, scope, false, naiveTarget{group: t.group.parent, contact: true}) {
 				return true
 			}
 		}
@@ -132,7 +140,11 @@ func (g *naiveGroup) settle() {
 }
 
 func (w *world) authz(t naiveTarget) authz.Target {
-	return authz.Target{Place: w.place(t.group), Contact: t.contact, Assignee: t.assignee, Offered: t.offered, Subject: t.subject}
+	target := authz.Target{Place: w.place(t.group), Contact: t.contact, Assignee: t.assignee, Offered: t.offered, Subject: t.subject}
+	if t.escalated {
+		target.Escalated = t.group.parent.id
+	}
+	return target
 }
 
 func (w *world) viewer() *authz.Viewer {
@@ -158,6 +170,9 @@ func (w *world) targets() []naiveTarget {
 			naiveTarget{group: g, contact: true}, naiveTarget{group: g, contact: true, offered: viewerID},
 			naiveTarget{group: g, contact: true, offered: otherID},
 			naiveTarget{group: g, contact: true, assignee: viewerID}, naiveTarget{group: g, contact: true, assignee: otherID})
+		if g.parent != nil {
+			list = append(list, naiveTarget{group: g, contact: true, escalated: true})
+		}
 	}
 	return list
 }
@@ -229,6 +244,9 @@ func (w *world) contains(r authz.Reach, t naiveTarget) bool {
 		if inside, walled := t.group.isIn(w.groups[i]); inside && !walled {
 			return true
 		}
+	}
+	if t.escalated && r.Waiting && slices.Contains(slices.Concat(r.Groups, r.Queues), t.group.parent.id) {
+		return true
 	}
 	return slices.Contains(r.Groups, t.group.id) ||
 		t.contact && t.assignee == 0 && slices.Contains(r.Queues, t.group.id)

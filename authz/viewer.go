@@ -33,6 +33,9 @@ type Target struct {
 	Assignee int64
 	// Offered is the user who holds a current offer of the contact (ruling 20), 0 for nobody.
 	Offered int64
+	// Escalated is the group above in whose queue the contact waits too, 0 for none. SUBTREE looks down, at where the
+	// contact is; what holds in that one group reaches it.
+	Escalated int64
 	// Subject is the user whose own record the target is, 0 for none.
 	Subject int64
 }
@@ -109,19 +112,31 @@ func (g *Grant) reaches(p Permission, t *Target, user int64) Way {
 		return NoWay
 	case pairs[ScopeSubtree].Has(p) && t.Place.under(g.Place) && t.Place.openTo(g.Place):
 		return BySubtree
-	case pairs[ScopeGroup].Has(p) && t.Place.GroupID == g.Place.GroupID:
+	}
+	way := g.reachesIn(p, t, t.Place.GroupID)
+	if way == NoWay && queueOnly.Has(p) && t.Contact && t.Escalated != 0 {
+		way = g.reachesIn(p, t, t.Escalated) // as if it waited there
+	}
+	return way
+}
+
+// reachesIn is reaches for what is in one group, as such.
+func (g *Grant) reachesIn(p Permission, t *Target, group int64) Way {
+	pairs := &g.Pairs
+	switch {
+	case pairs[ScopeGroup].Has(p) && group == g.Place.GroupID:
 		return ByGroup
-	case pairs[ScopeTeam].Has(p) && g.SharedInbox && t.Place.GroupID == g.Place.GroupID:
+	case pairs[ScopeTeam].Has(p) && g.SharedInbox && group == g.Place.GroupID:
 		return BySharedInbox
-	case pairs[ScopeQueue].Has(p) && t.Contact && t.Assignee == 0 && slices.Contains(g.Queues, t.Place.GroupID):
+	case pairs[ScopeQueue].Has(p) && t.Contact && t.Assignee == 0 && slices.Contains(g.Queues, group):
 		return ByQueue
 	}
 	return NoWay
 }
 
-// offerable is what an offer reaches for: seeing the contact and claiming it (ruling 20). Phone and e-mail stay masked
-// until it is claimed.
-var offerable = SetOf(ConversationsView, QueueView, QueueClaim)
+// offerable is what an offer reaches for: seeing the contact, claiming it (ruling 20), and answering it, which claims it
+// too. Phone and e-mail stay masked until it is claimed.
+var offerable = SetOf(ConversationsView, ConversationsReply, QueueView, QueueClaim)
 
 // offered is what is held at a scope for which an offer counts: those of what is assigned to the viewer, and the
 // queue's, because an offer is the queue of a group that is not MANUAL.
@@ -191,7 +206,7 @@ type Reach struct {
 	Assigned bool    // contacts assigned to the viewer
 	Offered  bool    // contacts offered to the viewer
 	Self     bool    // the viewer's own record
-	// Waiting cuts all of the above to unassigned contacts.
+	// Waiting cuts all of the above to unassigned contacts, and adds those that are escalated to one of the groups.
 	Waiting bool
 }
 

@@ -18,7 +18,7 @@ import (
 func Seed(ctx context.Context, db *store.DB) error {
 	for i, c := range []company{acaciaOutfitters(), birchRepairs()} {
 		s := newSeeder(db, c, byte(i))
-		for _, step := range []func(context.Context) error{s.found, s.plant, s.hire, s.arrange, s.serve, s.rearrange, s.handOutPasswords} {
+		for _, step := range []func(context.Context) error{s.found, s.plant, s.hire, s.arrange, s.serve, s.startWork, s.rearrange, s.handOutPasswords} {
 			if err := step(ctx); err != nil {
 				return fmt.Errorf("demo: making %s: %w", c.name, err)
 			}
@@ -44,8 +44,9 @@ type seeder struct {
 	agents  map[*place][]int64
 	heads   map[*place]int64 // dashboard administrators
 	viewers map[int64]*authz.Viewer
-	letters int // messages that arrived
-	phones  int // telephone numbers that were given out
+	working []int64 // agents who are available
+	letters int     // messages that arrived
+	phones  int     // telephone numbers that were given out
 }
 
 func newSeeder(db *store.DB, c company, number byte) *seeder {

@@ -167,18 +167,22 @@ func (j *job) received(ctx context.Context, m *ent.Message, c *ent.Conversation,
 
 func (j *job) receive(ctx context.Context, in ReceiveMessage, from person, groupID int64) (*Received, error) {
 	trusted := authz.Trusted(ctx)
-	h, err := j.sender(trusted, from, groupID)
+	j.hears = true
+	h, taker, err := j.sender(trusted, from, groupID)
 	if err != nil {
 		return nil, err
 	}
-	c, err := j.hear(trusted, h)
+	c, err := j.hear(trusted, h, taker)
 	if err != nil {
 		return nil, err
 	}
-	m, err := j.tx.Message.Create().SetAccountID(h.AccountID).SetConversationID(c.ID).SetDirection(message.DirectionINBOUND).
-		SetText(in.Text).SetExternalID(in.ExternalID).SetSentAt(j.now).Save(trusted)
+	m, err := j.say(trusted, h, j.tx.Message.Create().SetAccountID(h.AccountID).SetConversationID(c.ID).SetDirection(message.DirectionINBOUND).
+		SetText(in.Text).SetExternalID(in.ExternalID).SetSentAt(j.now))
 	if err != nil {
-		return nil, fmt.Errorf("desk: storing a message that arrived: %w", err)
+		return nil, err
+	}
+	if err := j.publishMessage(ctx, c, m); err != nil {
+		return nil, err
 	}
 	err = j.record(ctx, "MESSAGE_RECEIVED", relay.KindMessage, m.ID, nil,
 		audit.Fields{"conversation": ref(relay.KindConversation, c.ID), "channel": *from.channel}, "")
@@ -189,24 +193,43 @@ func (j *job) receive(ctx context.Context, in ReceiveMessage, from person, group
 }
 
 // hear returns the conversation in which the contact's message belongs: the open one, else a new one.
-func (j *job) hear(ctx context.Context, h *held) (*ent.Conversation, error) {
+func (j *job) hear(ctx context.Context, h *held, p *prepared) (*ent.Conversation, error) {
 	if h.state() != tree.Open {
-		return j.open(ctx, h, nil, "")
+		return j.open(ctx, h, nil, "", p)
 	}
 	c, err := j.openOf(ctx, h)
 	if err != nil {
+		return nil, err
+	}
+	if err := j.wake(ctx, c, "The contact wrote."); err != nil {
 		return nil, err
 	}
 	return c, j.touch(ctx, h)
 }
 
 // sender returns the contact that wrote, locked: the one with that address on the channel, else the only one with
-// that phone number, else a new one.
-func (j *job) sender(ctx context.Context, from person, groupID int64) (*held, error) {
+// that phone number, else a new one. With it comes who takes it, when its writing opens a conversation.
+func (j *job) sender(ctx context.Context, from person, groupID int64) (*held, *prepared, error) {
 	c, err := j.known(ctx, from)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	var p *prepared
+	switch {
+	case c == nil:
+		p, err = j.prepare(ctx, groupID, nil)
+	case tree.Box(c.Box).State() != tree.Open:
+		p, err = j.prepare(ctx, c.GroupID, c)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	h, err := j.holdSender(ctx, c, from, groupID)
+	return h, p, err
+}
+
+// holdSender locks the contact that wrote, nil for one that arrives.
+func (j *job) holdSender(ctx context.Context, c *ent.Contact, from person, groupID int64) (*held, error) {
 	if c == nil {
 		at, err := j.holdGroup(ctx, groupID)
 		if err != nil {
@@ -218,7 +241,7 @@ func (j *job) sender(ctx context.Context, from person, groupID int64) (*held, er
 		return j.arrive(ctx, at, from)
 	}
 	if c.AssignedUserID != nil {
-		if _, err := j.holdUser(ctx, *c.AssignedUserID); err != nil {
+		if err := j.holdServing(ctx, *c.AssignedUserID); err != nil {
 			return nil, err
 		}
 	}

@@ -3,6 +3,7 @@ package desk_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"canopy/authz"
 	"canopy/desk"
@@ -111,20 +112,42 @@ func TestAKnownPhoneNumberIsLinkedToTheAddressIfOnlyOneContactHasIt(t *testing.T
 	})
 }
 
-func TestAReturningContactGoesToItsAgentAsLongAsTheyServe(t *testing.T) {
+func TestAReturningContactGoesToItsAgentWithinTheTimeAndAsLongAsTheyAreAvailable(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
+		w.set("sales", func(u *ent.GroupUpdateOne) { u.SetReassignAfter(3600) })
+		w.available("ana")
 		c := w.served("kim", "ana")
 		w.says("kim", nil)
 		if len(w.conversations(c)) != 1 {
 			t.Error("a message did not continue the open conversation")
 		}
 		w.closes(c)
-		w.changeUser("ana", func(u *ent.UserUpdateOne) { u.SetAccessPausedAt(w.clock.Now()) }) // contacts stay
 		w.says("kim", nil)
 		w.isServedBy(c, "ana")
 		if list := w.conversations(c); len(list) != 2 || len(w.assignments(c)) != 1 || list[1].OpenedByID != nil {
 			t.Errorf("the conversations are %v", list)
 		}
+		for why, passes := range map[string]func(){
+			"it is too late":        func() { w.clock.passes(2 * time.Hour) },
+			"the agent is away":     func() { w.changeUser("ana", func(u *ent.UserUpdateOne) { u.SetAvailability(user.AvailabilityAWAY) }) },
+			"the agent is paused":   func() { w.changeUser("ana", func(u *ent.UserUpdateOne) { u.SetAccessPausedAt(w.clock.Now()) }) },
+			"there is no such time": func() { w.set("sales", func(u *ent.GroupUpdateOne) { u.SetReassignAfter(-1) }) },
+		} {
+			w.closes(c)
+			passes()
+			w.says("kim", nil)
+			w.waitsIn(c, "north") // by MANUAL
+			w.changeUser("ana", func(u *ent.UserUpdateOne) { u.SetAvailability(user.AvailabilityAVAILABLE).ClearAccessPausedAt() })
+			w.set("sales", func(u *ent.GroupUpdateOne) { u.SetReassignAfter(3600) })
+			if w.assigned(c, "ana"); t.Failed() {
+				t.Fatal(why)
+			}
+		}
+		w.set("sales", func(u *ent.GroupUpdateOne) { u.ClearReassignAfter() })
+		w.closes(c)
+		w.away("ana")
+		w.says("kim", nil)
+		w.isServedBy(c, "ana") // where nobody has said for how long
 		w.closes(c)
 		w.changeUser("ana", func(u *ent.UserUpdateOne) { u.SetStatus(user.StatusDEACTIVATED) })
 		w.says("kim", nil)

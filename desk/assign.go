@@ -43,16 +43,20 @@ func (s *Service) AssignContact(ctx context.Context, in AssignContact) (*Assigne
 func assigning() passing {
 	return passing{
 		permission: authz.ConversationsAssign, action: "CONTACT_ASSIGNED",
-		how: how{contactassignment.MethodASSIGNED, "Somebody who decides who serves the contact chose the agent."},
+		how: how{method: contactassignment.MethodASSIGNED, explanation: "It was decided by somebody who may say who serves the contact."},
 	}
 }
 
 // TransferContact passes a contact on. It needs CONVERSATIONS_TRANSFER at the contact.
 func (s *Service) TransferContact(ctx context.Context, in TransferContact) (*Assigned, error) {
-	return s.pass(ctx, AssignContact(in), passing{
+	return s.pass(ctx, AssignContact(in), transferring())
+}
+
+func transferring() passing {
+	return passing{
 		permission: authz.ConversationsTransfer, action: "CONTACT_TRANSFERRED",
-		how: how{contactassignment.MethodTRANSFERRED, "It was passed on to the agent."},
-	})
+		how: how{method: contactassignment.MethodTRANSFERRED, explanation: "It was passed on."},
+	}
 }
 
 // passing is in what assigning and transferring differ.
@@ -72,6 +76,11 @@ func (s *Service) pass(ctx context.Context, in AssignContact, p passing) (*Assig
 		if err != nil {
 			return err
 		}
+		if to.agent == nil && to.group != 0 {
+			if to.taker, err = j.prepareRelease(ctx, in.ContactID, to.group); err != nil {
+				return err
+			}
+		}
 		h, err := j.hold(ctx, in.ContactID, to.groups()...)
 		if err != nil {
 			return err
@@ -84,11 +93,8 @@ func (s *Service) pass(ctx context.Context, in AssignContact, p passing) (*Assig
 		if err := j.checkPass(ctx, h, in, to, p.permission); err != nil {
 			return err
 		}
-		a, err := j.passTo(ctx, h, to, p.how.because(in.Reason))
+		a, err := j.passAs(ctx, h, to, p, in.Reason)
 		if err != nil {
-			return err
-		}
-		if err := j.recordPass(ctx, p.action, h, to, in.Reason); err != nil {
 			return err
 		}
 		out, err = j.outcome(ctx, h.ID, a)
@@ -97,21 +103,40 @@ func (s *Service) pass(ctx context.Context, in AssignContact, p passing) (*Assig
 	return out, err
 }
 
+// passAs gives the contact to the receiver, and records it.
+func (j *job) passAs(ctx context.Context, h *held, to receiver, p passing, reason string) (*ent.ContactAssignment, error) {
+	a, err := j.passTo(ctx, h, to, p.how.because(reason))
+	if err != nil {
+		return nil, err
+	}
+	return a, j.recordPass(ctx, p.action, h, to, reason)
+}
+
 // checkPass refuses, in the order of ruling 16, what cannot be done with a contact and a receiver that exist.
 func (j *job) checkPass(ctx context.Context, h *held, in AssignContact, to receiver, p authz.Permission) error {
 	if err := j.may(p, h); err != nil {
 		return err
 	}
+	if err := j.checkPassInput(ctx, in); err != nil {
+		return err
+	}
+	return to.takes(h)
+}
+
+// checkPassInput refuses what cannot be asked of any contact.
+func (j *job) checkPassInput(ctx context.Context, in AssignContact) error {
 	if (in.AgentID == nil) == (in.GroupID == nil) {
 		return refusal.BadInput("input", "Name either an agent or a group.")
 	}
-	if err := j.checkReason(ctx, in.Reason); err != nil {
-		return err
+	return j.checkReason(ctx, in.Reason)
+}
+
+// takes refuses a contact that the receiver cannot take over.
+func (r receiver) takes(h *held) error {
+	if r.conflict != nil {
+		return r.conflict
 	}
-	if to.conflict != nil {
-		return to.conflict
-	}
-	if to.agent != nil && to.agent.ID == h.agent() {
+	if r.agent != nil && r.agent.ID == h.agent() {
 		return refusal.Conflict(refusal.AlreadyAssigned, "This agent serves the contact already.")
 	}
 	return nil
@@ -122,7 +147,19 @@ func (j *job) passTo(ctx context.Context, h *held, to receiver, by how) (*ent.Co
 	if to.agent != nil {
 		return j.give(ctx, h, to.agent, by)
 	}
-	return nil, j.release(ctx, h, to.group)
+	return nil, j.release(ctx, h, to.group, to.taker, by)
+}
+
+// prepareRelease prepares who takes a contact that is sent to a group; not who serves it now.
+func (j *job) prepareRelease(ctx context.Context, contactID, groupID int64) (*prepared, error) {
+	c, err := j.see(ctx, contactID)
+	if err != nil {
+		return nil, err
+	}
+	if c.AssignedUserID == nil {
+		return j.prepare(ctx, groupID, nil)
+	}
+	return j.prepare(ctx, groupID, nil, *c.AssignedUserID)
 }
 
 func (j *job) recordPass(ctx context.Context, action string, h *held, to receiver, reason string) error {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"canopy/authz"
+	ent "canopy/ent/generated"
 	"canopy/ent/generated/contact"
 	"canopy/ent/generated/contactassignment"
 	"canopy/ent/generated/rolegrant"
@@ -33,7 +34,7 @@ func (s *Service) ClaimContact(ctx context.Context, in ClaimContact) (*Assigned,
 		if err := j.mayClaim(ctx, h); err != nil {
 			return err
 		}
-		a, err := j.give(ctx, h, claimer, how{contactassignment.MethodCLAIM, "The agent took the contact from the queue."})
+		a, err := j.give(ctx, h, claimer, j.taking(h))
 		if err != nil {
 			return err
 		}
@@ -67,18 +68,34 @@ func (j *job) mayClaim(ctx context.Context, h *held) error {
 	if current.TakenFromGroupID == nil {
 		return refusal.NotFound("contact")
 	}
-	waitedIn, err := j.place(ctx, *current.TakenFromGroupID)
+	then, err := j.waitedFor(ctx, current)
 	if err != nil {
 		return err
 	}
-	then, err := j.viewerAt(ctx, current.StartedAt)
+	viewer, err := j.viewerAt(ctx, current.StartedAt)
 	if err != nil {
 		return err
 	}
-	if !then.Can(authz.QueueClaim, authz.AtContact(waitedIn, 0)) {
+	if !viewer.Can(authz.QueueClaim, then) {
 		return refusal.NotFound("contact")
 	}
 	return refusal.Conflict(refusal.AlreadyAssigned, "Somebody else was faster: the contact is assigned already.")
+}
+
+// waitedFor is the contact as it stood in a queue until the assignment began.
+func (j *job) waitedFor(ctx context.Context, a *ent.ContactAssignment) (authz.Target, error) {
+	waitedIn, err := j.place(ctx, *a.TakenFromGroupID)
+	if err != nil {
+		return authz.Target{}, err
+	}
+	t := authz.AtContact(waitedIn, 0)
+	if a.OfferedToID != nil {
+		t.Offered = *a.OfferedToID
+	}
+	if a.EscalatedToID != nil {
+		t.Escalated = *a.EscalatedToID
+	}
+	return t, nil
 }
 
 // viewerAt is the viewer with those of their grants only that were in force already at the moment: a queue that somebody

@@ -8,6 +8,7 @@ import (
 	"canopy/authz"
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/contact"
+	"canopy/ent/generated/historyentry"
 	"canopy/internal/optional"
 	"canopy/refusal"
 	"canopy/relay"
@@ -65,12 +66,20 @@ func checkOptional(field string, s *string, check func(field, s string) (string,
 	return &checked, err
 }
 
-// CreateContact creates a contact that waits in the group.
+// CreateContact creates a contact that arrives in the group, whose method decides who takes it. The answer is nil when
+// the viewer does not see it.
 func (s *Service) CreateContact(ctx context.Context, in CreateContact) (*ent.Contact, error) {
 	var created *ent.Contact
 	err := s.write(ctx, func(ctx context.Context, j *job) error {
-		at, err := j.holdGroup(ctx, in.GroupID)
+		at, err := j.seeGroup(ctx, in.GroupID)
 		if err != nil {
+			return err
+		}
+		taker, err := j.prepare(ctx, at.GroupID, nil)
+		if err != nil {
+			return err
+		}
+		if at, err = j.holdGroup(ctx, in.GroupID); err != nil {
 			return err
 		}
 		if err := j.mayCreate(at); err != nil {
@@ -84,8 +93,21 @@ func (s *Service) CreateContact(ctx context.Context, in CreateContact) (*ent.Con
 		if err != nil {
 			return err
 		}
-		created = h.Contact
-		return tree.AddContact(ctx, j.tx, h.ID)
+		to, news, err := j.fallBack(ctx, h, h.stand(), taker)
+		if err != nil {
+			return err
+		}
+		if err := j.tellIf(ctx, h, news); err != nil {
+			return err
+		}
+		if err := j.settle(authz.Trusted(ctx), h, to); err != nil {
+			return err
+		}
+		created, err = j.tx.Contact.Query().Where(contact.ID(h.ID)).Only(ctx)
+		if ent.IsNotFound(err) { // whoever creates contacts need not see those of an agent
+			return nil
+		}
+		return err
 	})
 	return created, err
 }
@@ -100,7 +122,7 @@ type arrival struct {
 }
 
 // arrive inserts a contact that waits in the group, and records it. It is not listed and counted yet: settle does that,
-// or the caller. What the group's assignment mode would do with it is not done here.
+// or the caller.
 func (j *job) arrive(ctx context.Context, at authz.Place, p person) (*held, error) {
 	contacts, err := j.arriveAll(ctx, []arrival{{person: p, at: at}})
 	if err != nil {
@@ -120,9 +142,14 @@ func (j *job) arriveAll(ctx context.Context, arrivals []arrival) ([]*ent.Contact
 		return nil, fmt.Errorf("desk: creating contacts: %w", err)
 	}
 	events := make([]audit.Event, len(contacts))
+	news := make([]*ent.HistoryEntryCreate, len(contacts))
 	for i, c := range contacts {
+		news[i] = j.entry(c.ID, told{kind: historyentry.KindARRIVED, how: how{explanation: "The contact arrived in the group."}, group: c.ArrivalGroupID})
 		events[i] = j.event("CONTACT_CREATED", relay.KindContact, c.ID, nil, audit.Fields{"name": c.Name, "phone": c.Phone,
 			"email": c.Email, "group": ref(relay.KindGroup, c.ArrivalGroupID)}, "")
+	}
+	if err := j.tx.HistoryEntry.CreateBulk(news...).Exec(authz.Trusted(ctx)); err != nil {
+		return nil, fmt.Errorf("desk: beginning the histories of contacts: %w", err)
 	}
 	return contacts, audit.Record(ctx, j.tx, events...)
 }
@@ -161,6 +188,9 @@ func (s *Service) UpdateContact(ctx context.Context, in UpdateContact) (*ent.Con
 		}
 		if updated, err = change.Save(ctx); err != nil {
 			return fmt.Errorf("desk: changing contact %d: %w", h.ID, err)
+		}
+		if err := j.publish(ctx, h.ID, h.stand().shown(), h.stand().shown()); err != nil {
+			return err
 		}
 		return j.record(ctx, "CONTACT_UPDATED", relay.KindContact, h.ID, before, after, "")
 	})
@@ -228,6 +258,9 @@ func (s *Service) DeleteContact(ctx context.Context, in DeleteContact) error {
 		}
 		if n != 1 {
 			return refusal.NotFound("contact")
+		}
+		if err := j.publish(ctx, h.ID, h.stand().shown(), nil); err != nil {
+			return err
 		}
 		before := audit.Fields{"name": h.Name, "phone": h.Phone, "email": h.Email,
 			"group": ref(relay.KindGroup, h.GroupID), "agent": ref(relay.KindAgent, h.agent())}

@@ -2,12 +2,15 @@ package desk
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	"canopy/audit"
 	"canopy/authz"
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/contact"
 	"canopy/ent/generated/conversation"
+	"canopy/ent/generated/historyentry"
 	"canopy/refusal"
 	"canopy/relay"
 	"canopy/tree"
@@ -33,14 +36,29 @@ type Started struct {
 	Conversation *ent.Conversation
 }
 
-// CloseConversation names the conversation to close.
-type CloseConversation struct{ ConversationID int64 }
+// CloseConversation names the conversation to close, and says why, if at all.
+type CloseConversation struct {
+	ConversationID int64
+	Reason         *conversation.CloseReason
+	Note           string
+}
+
+// UpdateConversation is what to change of a conversation; what is nil stays.
+type UpdateConversation struct {
+	ConversationID int64
+	Subject        *string
+	Priority       *conversation.Priority
+}
 
 // OpenConversation opens a conversation with a contact that has none open (ruling 9). The answer is nil when the
 // viewer does not see it.
 func (s *Service) OpenConversation(ctx context.Context, in OpenConversation) (*ent.Conversation, error) {
 	var opened *ent.Conversation
 	err := s.write(ctx, func(ctx context.Context, j *job) error {
+		taker, err := j.prepareOpening(ctx, in.ContactID)
+		if err != nil {
+			return err
+		}
 		opener, err := j.holdSelf(ctx)
 		if err != nil {
 			return err
@@ -62,15 +80,24 @@ func (s *Service) OpenConversation(ctx context.Context, in OpenConversation) (*e
 		if h.state() == tree.Open {
 			return refusal.Conflict(refusal.AlreadyOpen, "The contact has an open conversation already.")
 		}
-		opened, err = j.openAs(ctx, h, opener, subject)
+		opened, err = j.openAs(ctx, h, opener, subject, taker)
 		return err
 	})
 	return opened, err
 }
 
+// prepareOpening prepares who takes a contact with which somebody who does not serve opens a conversation.
+func (j *job) prepareOpening(ctx context.Context, contactID int64) (*prepared, error) {
+	c, err := j.see(ctx, contactID)
+	if err != nil || j.viewer.Permissions().Has(authz.ConversationsReply) {
+		return nil, err
+	}
+	return j.prepare(ctx, c.GroupID, nil)
+}
+
 // openAs opens a conversation for a user, records it, and returns it if the viewer sees it.
-func (j *job) openAs(ctx context.Context, h *held, opener *ent.User, subject string) (*ent.Conversation, error) {
-	c, err := j.open(ctx, h, opener, subject)
+func (j *job) openAs(ctx context.Context, h *held, opener *ent.User, subject string, p *prepared) (*ent.Conversation, error) {
+	c, err := j.open(ctx, h, opener, subject, p)
 	if err != nil {
 		return nil, err
 	}
@@ -94,6 +121,10 @@ func (j *job) openAs(ctx context.Context, h *held, opener *ent.User, subject str
 func (s *Service) StartConversation(ctx context.Context, in StartConversation) (*Started, error) {
 	var started *Started
 	err := s.write(ctx, func(ctx context.Context, j *job) error {
+		taker, err := j.prepareStart(ctx)
+		if err != nil {
+			return err
+		}
 		opener, err := j.holdSelf(ctx)
 		if err != nil {
 			return err
@@ -112,7 +143,7 @@ func (s *Service) StartConversation(ctx context.Context, in StartConversation) (
 		if err != nil {
 			return err
 		}
-		started, err = j.start(ctx, home, p, opener, subject)
+		started, err = j.start(ctx, home, p, opener, subject, taker)
 		return err
 	})
 	return started, err
@@ -131,7 +162,15 @@ func (in StartConversation) check() (person, string, error) {
 	return p, subject, err
 }
 
-func (j *job) start(ctx context.Context, home authz.Place, p person, opener *ent.User, subject string) (*Started, error) {
+// prepareStart prepares who takes a new contact of somebody who does not serve.
+func (j *job) prepareStart(ctx context.Context) (*prepared, error) {
+	if j.viewer.Permissions().Has(authz.ConversationsReply) {
+		return nil, nil
+	}
+	return j.prepare(ctx, j.viewer.Home.GroupID, nil)
+}
+
+func (j *job) start(ctx context.Context, home authz.Place, p person, opener *ent.User, subject string, taker *prepared) (*Started, error) {
 	if err := j.reserveNumber(ctx); err != nil {
 		return nil, err
 	}
@@ -140,7 +179,7 @@ func (j *job) start(ctx context.Context, home authz.Place, p person, opener *ent
 		return nil, err
 	}
 	// Who may open a conversation need not see contacts that wait.
-	opened, err := j.openAs(authz.Trusted(ctx), h, opener, subject)
+	opened, err := j.openAs(authz.Trusted(ctx), h, opener, subject, taker)
 	if err != nil {
 		return nil, err
 	}
@@ -166,23 +205,109 @@ func (s *Service) CloseConversation(ctx context.Context, in CloseConversation) (
 		if err := j.may(authz.ConversationsClose, h); err != nil {
 			return err
 		}
+		note, err := in.check()
+		if err != nil {
+			return err
+		}
 		if c.ClosedAt != nil {
 			return errNotOpen()
 		}
-		if closed, err = c.Update().SetClosedAt(j.now).SetClosedByID(j.viewer.UserID).Save(ctx); err != nil {
-			return err
-		}
-		to := h.stand()
-		to.state, to.activity = tree.Closed, j.now
-		if err := j.settle(ctx, h, to); err != nil {
-			return err
-		}
-		return j.record(ctx, "CONVERSATION_CLOSED", relay.KindConversation, c.ID,
-			audit.Fields{"open": true}, audit.Fields{"open": false}, "")
+		closed, err = j.close(ctx, h, c, in.Reason, note)
+		return err
 	})
 	return closed, err
 }
 
-func errNotOpen() error {
+// close closes the open conversation of the contact, and records it.
+func (j *job) close(ctx context.Context, h *held, c *ent.Conversation, why *conversation.CloseReason, note string) (*ent.Conversation, error) {
+	if err := j.end(ctx, c, why, note); err != nil {
+		return nil, err
+	}
+	closed, err := j.conversation(ctx, c.ID)
+	if err != nil {
+		return nil, err
+	}
+	to := h.stand()
+	to.state, to.activity = tree.Closed, j.now
+	if err := j.tell(ctx, h, told{kind: historyentry.KindCLOSED, how: how{explanation: "The conversation was closed. Its agent keeps the contact."},
+		agent: to.agent, group: to.group, talk: talk{open: c.ID}}); err != nil {
+		return nil, err
+	}
+	if err := j.settle(ctx, h, to); err != nil {
+		return nil, err
+	}
+	after := audit.Fields{"open": false}
+	if why != nil { // what the note says is about a person, and goes with the conversation
+		after["closeReason"] = *why
+	}
+	return closed, j.record(ctx, "CONVERSATION_CLOSED", relay.KindConversation, c.ID, audit.Fields{"open": true}, after, "")
+}
+
+// check refuses the reasons that are Canopy's own, and returns the note as it is stored.
+func (in CloseConversation) check() (string, error) {
+	if in.Reason != nil && (*in.Reason == conversation.CloseReasonSILENT || *in.Reason == conversation.CloseReasonTRANSFERRED ||
+		*in.Reason == conversation.CloseReasonHANDED_OVER) {
+		return "", refusal.BadInput("input.closeReason",
+			"%s says that Canopy closed the conversation. Choose RESOLVED, NO_REPLY, SPAM, DUPLICATE or OTHER.", *in.Reason)
+	}
+	note := strings.TrimSpace(in.Note)
+	if length(note) > maxCloseNote || !writable(note) {
+		return "", refusal.BadInput("input.closeNote", "A note on closing has at most %d characters.", maxCloseNote)
+	}
+	return note, nil
+}
+
+// UpdateConversation changes subject or priority, also of a closed conversation. When nothing changes nothing is
+// recorded.
+func (s *Service) UpdateConversation(ctx context.Context, in UpdateConversation) (*ent.Conversation, error) {
+	var updated *ent.Conversation
+	err := s.write(ctx, func(ctx context.Context, j *job) error {
+		h, c, err := j.holdConversation(ctx, in.ConversationID)
+		if err != nil {
+			return err
+		}
+		if err := j.mayWork(h); err != nil {
+			return err
+		}
+		before, after, change := audit.Fields{}, audit.Fields{}, c.Update()
+		if in.Subject != nil {
+			subject, err := checkSubject("input.subject", *in.Subject)
+			if err != nil {
+				return err
+			}
+			if subject != c.Subject {
+				change.SetSubject(subject)
+				before["subject"], after["subject"] = c.Subject, subject
+			}
+		}
+		if in.Priority != nil && *in.Priority != c.Priority {
+			change.SetPriority(*in.Priority)
+			before["priority"], after["priority"] = c.Priority, *in.Priority
+		}
+		updated = c
+		if len(after) == 0 {
+			return nil
+		}
+		if updated, err = change.Save(ctx); err != nil {
+			return fmt.Errorf("desk: changing conversation %d: %w", c.ID, err)
+		}
+		if err := j.publishWork(ctx, h, c); err != nil {
+			return err
+		}
+		return j.record(ctx, "CONVERSATION_UPDATED", relay.KindConversation, c.ID, before, after, "")
+	})
+	return updated, err
+}
+
+// mayWork lets those work on a contact's conversations who serve it, and those who supervise who does. Either of two
+// permissions is enough, so no directive can ask for it.
+func (j *job) mayWork(h *held) error {
+	if j.viewer.Can(authz.ConversationsAssign, h.target(j.now)) {
+		return nil
+	}
+	return j.may(authz.ConversationsReply, h)
+}
+
+func errNotOpen() *refusal.Refusal {
 	return refusal.Conflict(refusal.NotOpen, "The conversation is closed. Open a new one with the contact.")
 }

@@ -4,6 +4,8 @@
 //
 // Access is decided by authz at the contact, and by the row rules (ent/rule) for what is loaded; the scope rows and
 // counters under the tree are written by package tree and by nothing else. Users, groups and roles are directory's,
-// which calls HandOver when somebody leaves. desk knows no GraphQL, and it does not distribute contacts: what the
-// assignment mode of a group would give to an agent waits there for a supervisor.
+// which calls HandOver when somebody leaves. desk knows no GraphQL.
+//
+// Contacts come to agents by the assignment mode of their group in the transaction that brings them there
+// (distribute.go, offer.go), and by timers (timer.go, watch.go) whenever an agent has got room or time has passed.
 package desk

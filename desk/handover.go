@@ -8,10 +8,9 @@ import (
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/contact"
 	"canopy/ent/generated/contactassignment"
+	"canopy/ent/generated/cover"
+	"canopy/ent/generated/group"
 	"canopy/refusal"
-	"canopy/tree"
-
-	"entgo.io/ent/dialect"
 )
 
 // The ways in which contacts are handed over.
@@ -21,35 +20,81 @@ const (
 	HandOverByMethod = "BY_METHOD"
 )
 
+// Told is told of a contact that it went to an agent, or with 0 to the queue of the group.
+type Told = func(contactID, agentID, groupID int64)
+
 // HandOver takes the contacts with an open conversation from a user who is leaving, within the transaction of their
-// leaving, and returns how many there were: to the agent, or into the queue of the leaver's home group. What a method
-// would distribute waits there. Contacts without an open conversation stay with the leaver until they return
+// leaving, and tells of each where it went, in the order of their ids: to the agent, into the queue of the leaver's home
+// group, or to whom the method of that group gives it. Contacts without an open conversation stay with the leaver until they return
 // (ruling 10).
 //
 // The caller has checked that the viewer in the context may do it, and has written the leaver's new status: that
 // keeps contacts from coming to the leaver meanwhile.
-func (s *Service) HandOver(ctx context.Context, tx *ent.Tx, leaver *ent.User, method string, agentID int64) (int, error) {
+func (s *Service) HandOver(ctx context.Context, tx *ent.Tx, leaver *ent.User, method string, agentID int64, tell Told) error {
 	v := authz.FromContext(ctx)
 	if v == nil {
-		return 0, refusal.NoViewer()
+		return refusal.NoViewer()
 	}
-	j := &job{desk: s, tx: tx, viewer: v, now: s.now()}
+	j := s.begins(tx, v)
 	to, err := j.successor(ctx, leaver, method, agentID)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	// Who deactivates users need not see what those serve.
 	trusted := authz.Trusted(ctx)
+	var line *line
+	switch method {
+	case HandOverByMethod:
+		line, err = j.lineFor(trusted, leaver.HomeGroupID)
+	case HandOverToQueue:
+		j.queueOnly = true
+	}
+	if err != nil {
+		return err
+	}
+	// Who leaves is neither covered nor covers any more; what they serve for somebody else is handed over with the rest.
+	if _, err := j.endCovers(trusted, false, cover.Or(cover.UserID(leaver.ID), cover.ToID(leaver.ID))); err != nil {
+		return err
+	}
 	contacts, err := j.openWith(trusted, leaver, to.group)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	for _, c := range contacts {
-		if err := j.handOver(trusted, c.ID, to); err != nil {
-			return 0, err
+		if method == HandOverByMethod {
+			if to.taker, err = j.taker(trusted, line); err != nil {
+				return err
+			}
+		}
+		if err := j.handOver(trusted, c.ID, to, tell); err != nil {
+			return err
 		}
 	}
-	return len(contacts), nil
+	return j.finish(ctx)
+}
+
+// lineFor is the line of a group with all of its agents held, nil where everything waits.
+func (j *job) lineFor(ctx context.Context, groupID int64) (*line, error) {
+	s, err := j.settings(ctx, groupID)
+	if err != nil || s.AssignmentMode.Value == group.AssignmentModeMANUAL {
+		return nil, err
+	}
+	l, err := j.line(ctx, groupID, s)
+	if err != nil {
+		return nil, err
+	}
+	return l, j.holdLine(ctx, l)
+}
+
+// taker is who of the line takes the next contact, other than those.
+func (j *job) taker(ctx context.Context, l *line, not ...int64) (*prepared, error) {
+	if l == nil {
+		return nil, nil
+	}
+	p := &prepared{line: l}
+	var err error
+	p.agent, p.considered, err = j.next(ctx, l, not)
+	return p, err
 }
 
 // successor is who takes over.
@@ -68,36 +113,23 @@ func (j *job) successor(ctx context.Context, leaver *ent.User, method string, ag
 	return to, to.conflict // the leaver too serves no more
 }
 
-// openWith locks the contacts that the leaver serves in an open conversation, in the order of their ids, and returns
-// them. No contact comes to be one of them once the leaver's row is written.
-func (j *job) openWith(ctx context.Context, leaver *ent.User, groupID int64) ([]*ent.Contact, error) {
-	theirs := j.tx.Contact.Query().Where(contact.AccountID(leaver.AccountID), contact.AssignedUserID(leaver.ID),
-		contact.Box(int(tree.BoxOf(tree.Open, true)))).Order(contact.ByID())
-	seen, err := theirs.Clone().All(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("desk: finding what user %d serves: %w", leaver.ID, err)
-	}
-	groups := []int64{groupID}
-	for _, c := range seen {
-		groups = append(groups, c.GroupID, c.ArrivalGroupID)
-	}
-	if err := tree.LockGroups(ctx, j.tx, groups...); err != nil {
-		return nil, err
-	}
-	if j.tx.Dialect() == dialect.Postgres {
-		theirs.ForUpdate()
-	}
-	return theirs.All(ctx)
+// openWith locks the contacts that the user serves in an open conversation, in the order of their ids, and returns them.
+// No contact comes to be one of them once the user's row is written or locked.
+func (j *job) openWith(ctx context.Context, u *ent.User, groupID int64) ([]*ent.Contact, error) {
+	return j.openAmong(ctx, groupID, contact.AssignedUserID(u.ID))
 }
 
-func (j *job) handOver(ctx context.Context, contactID int64, to receiver) error {
-	h, err := j.lock(ctx, contactID)
-	if err != nil {
+func (j *job) handOver(ctx context.Context, contactID int64, to receiver, tell Told) error {
+	by := how{method: contactassignment.MethodHANDED_OVER, explanation: "It was handed over because its agent left."}
+	if err := j.passAndRecord(ctx, contactID, to, "CONTACT_HANDED_OVER", by); err != nil {
 		return err
 	}
-	_, err = j.passTo(ctx, h, to, how{contactassignment.MethodHANDED_OVER, "It was handed over because its agent left."})
-	if err != nil {
-		return err
+	agent := int64(0)
+	if to.agent != nil {
+		agent = to.agent.ID
+	} else if c := to.taker.gives(to.group); c != nil {
+		agent = c.ID
 	}
-	return j.recordPass(ctx, "CONTACT_HANDED_OVER", h, to, "")
+	tell(contactID, agent, to.group)
+	return nil
 }

@@ -20,8 +20,7 @@ func (w *world) leaves(leaver, by, method string, agentID int64) (n int, err err
 		if err != nil {
 			return err
 		}
-		n, err = w.desk.HandOver(ctx, tx, u, method, agentID)
-		return err
+		return w.desk.HandOver(ctx, tx, u, method, agentID, func(int64, int64, int64) { n++ })
 	})
 	return n, err
 }

@@ -18,6 +18,7 @@ import (
 	"canopy/tree"
 
 	"entgo.io/ent/dialect"
+	"entgo.io/ent/dialect/sql"
 )
 
 // On PostgreSQL a use-case locks users first, then the contact with its groups (tree.LockContact), and only then
@@ -42,7 +43,14 @@ func (h *held) agent() int64 {
 
 func (h *held) state() tree.State { return tree.Box(h.Box).State() }
 
-func (h *held) target() authz.Target { return authz.AtContact(h.place, h.agent()) }
+// target is the contact as something that permissions are asked for at the moment.
+func (h *held) target(now time.Time) authz.Target {
+	t := authz.AtContact(h.place, h.agent())
+	if h.agent() == 0 {
+		t.Offered, t.Escalated = h.offered(now), h.stand().escalatedTo
+	}
+	return t
+}
 
 // see returns the contact if the viewer sees it, as it stands before anything is locked.
 func (j *job) see(ctx context.Context, contactID int64) (*ent.Contact, error) {
@@ -82,13 +90,13 @@ func (j *job) lock(ctx context.Context, contactID int64, groupIDs ...int64) (*he
 	return &held{Contact: c, place: place}, err
 }
 
-// holdConversation locks the contact of a conversation that the viewer sees, and returns both.
-func (j *job) holdConversation(ctx context.Context, id int64) (*held, *ent.Conversation, error) {
+// holdConversation locks the contact of a conversation that the viewer sees, and the given groups, and returns both.
+func (j *job) holdConversation(ctx context.Context, id int64, groupIDs ...int64) (*held, *ent.Conversation, error) {
 	c, err := j.conversation(ctx, id)
 	if err != nil {
 		return nil, nil, err
 	}
-	h, err := j.lock(ctx, c.ContactID)
+	h, err := j.lock(ctx, c.ContactID, groupIDs...)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -144,9 +152,18 @@ func (j *job) place(ctx context.Context, groupID int64) (authz.Place, error) {
 // holdUser returns a user of the account, nil if there is none, whether the viewer sees them or not, and keeps them
 // from being deactivated or moved until the transaction ends: so nothing is given to somebody who is leaving.
 func (j *job) holdUser(ctx context.Context, id int64) (*ent.User, error) {
+	return j.lockUser(ctx, id, "FOR SHARE")
+}
+
+// holdReceiver is holdUser for somebody who is about to get a contact: they get one at a time, so that each is a turn.
+func (j *job) holdReceiver(ctx context.Context, id int64) (*ent.User, error) {
+	return j.lockUser(ctx, id, "FOR NO KEY UPDATE")
+}
+
+func (j *job) lockUser(ctx context.Context, id int64, lock string) (*ent.User, error) {
 	q := j.tx.User.Query().Where(user.ID(id), user.AccountID(j.viewer.AccountID))
 	if j.tx.Dialect() == dialect.Postgres {
-		q.ForShare()
+		q.ForUpdate(sql.WithLockClause(lock))
 	}
 	u, err := q.Only(authz.Trusted(ctx))
 	if ent.IsNotFound(err) {
@@ -155,9 +172,10 @@ func (j *job) holdUser(ctx context.Context, id int64) (*ent.User, error) {
 	return u, err
 }
 
-// holdSelf returns the viewer's user. The request may have begun before they were deactivated or paused.
+// holdSelf returns the viewer's user, who may be about to get a contact. The request may have begun before they were
+// deactivated or paused.
 func (j *job) holdSelf(ctx context.Context) (*ent.User, error) {
-	u, err := j.holdUser(ctx, j.viewer.UserID)
+	u, err := j.holdReceiver(ctx, j.viewer.UserID)
 	switch {
 	case err != nil:
 		return nil, err
@@ -175,7 +193,15 @@ func (j *job) holdAgentOf(ctx context.Context, contactID int64) error {
 	if err != nil || c.AssignedUserID == nil {
 		return err
 	}
-	_, err = j.holdUser(ctx, *c.AssignedUserID)
+	return j.holdServing(ctx, *c.AssignedUserID)
+}
+
+// holdServing holds a user, and whoever stands in for them.
+func (j *job) holdServing(ctx context.Context, userID int64) error {
+	if _, err := j.holdUser(ctx, userID); err != nil {
+		return err
+	}
+	_, _, err := j.standIn(ctx, userID)
 	return err
 }
 
@@ -189,7 +215,7 @@ func (j *job) serves(ctx context.Context, userID int64) (bool, error) {
 
 // may refuses what the viewer lacks the permission for at the contact.
 func (j *job) may(p authz.Permission, h *held) error {
-	if !j.viewer.Can(p, h.target()) {
+	if !j.viewer.Can(p, h.target(j.now)) {
 		return refusal.Forbidden(p, "at this contact")
 	}
 	return nil
@@ -210,6 +236,12 @@ type stand struct {
 	state    tree.State
 	activity time.Time
 	waiting  time.Time // since when; zero while somebody serves it
+
+	// Of a contact that waits: on offer to whom, until when, who was asked, and the group above in whose queue it is too.
+	offeredTo   int64
+	offerEnds   time.Time
+	asked       []int64
+	escalatedTo int64
 }
 
 func (h *held) stand() stand {
@@ -217,6 +249,13 @@ func (h *held) stand() stand {
 	if h.WaitingSince != nil {
 		s.waiting = *h.WaitingSince
 	}
+	if h.OfferedToID != nil && h.OfferEndsAt != nil {
+		s.offeredTo, s.offerEnds = *h.OfferedToID, *h.OfferEndsAt
+	}
+	if h.EscalatedToID != nil {
+		s.escalatedTo = *h.EscalatedToID
+	}
+	s.asked = h.Asked
 	return s
 }
 
@@ -229,9 +268,43 @@ func (s stand) placement() tree.Placement {
 	return p
 }
 
-// settle writes where the contact stands from now on. It comes last: it changes counters that are everybody's, and
-// the viewer may not see the contact afterwards.
+// writeWaiting writes what is known of a contact only while it waits.
+func (s stand) writeWaiting(m *ent.ContactMutation) {
+	if s.agent != 0 || s.state == tree.Closed {
+		s.offeredTo, s.asked, s.escalatedTo = 0, nil, 0
+	}
+	if s.offeredTo != 0 {
+		m.SetOfferedToID(s.offeredTo)
+		m.SetOfferEndsAt(s.offerEnds)
+	} else {
+		m.ClearOfferedToID()
+		m.ClearOfferEndsAt()
+	}
+	if s.escalatedTo != 0 {
+		m.SetEscalatedToID(s.escalatedTo)
+	} else {
+		m.ClearEscalatedToID()
+	}
+	if len(s.asked) > 0 {
+		m.SetAsked(s.asked)
+	} else {
+		m.ClearAsked()
+	}
+}
+
+// settle writes where the contact stands from now on, and tells subscribers. It comes last: it changes counters that are
+// everybody's, and the viewer may not see the contact afterwards.
 func (j *job) settle(ctx context.Context, h *held, to stand) error {
+	if err := j.stayAt(ctx, h, to); err != nil {
+		return err
+	}
+	was := h.stand().shown()
+	if h.arriving {
+		was = nil
+	}
+	if err := j.publish(ctx, h.ID, was, to.shown()); err != nil {
+		return err
+	}
 	place := to.placement()
 	change := j.tx.Contact.Update().Where(contact.ID(h.ID), contact.AccountID(h.AccountID)).SetLastActivityAt(to.activity)
 	if h.arriving {
@@ -242,6 +315,7 @@ func (j *job) settle(ctx context.Context, h *held, to stand) error {
 	} else {
 		change.ClearAssignedUserID().SetWaitingSince(to.waiting)
 	}
+	to.writeWaiting(change.Mutation())
 	n, err := change.Save(ctx)
 	if err != nil {
 		return fmt.Errorf("desk: changing contact %d: %w", h.ID, err)
@@ -250,7 +324,12 @@ func (j *job) settle(ctx context.Context, h *held, to stand) error {
 		return fmt.Errorf("desk: contact %d was out of sight when it had to be changed", h.ID)
 	}
 	if h.arriving {
-		return tree.AddContact(ctx, j.tx, h.ID)
+		err = tree.AddContact(ctx, j.tx, h.ID)
+	} else {
+		err = tree.UpdateContact(ctx, j.tx, h.ID, place)
 	}
-	return tree.UpdateContact(ctx, j.tx, h.ID, place)
+	if err != nil {
+		return err
+	}
+	return j.watch(ctx, h, to)
 }

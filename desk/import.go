@@ -11,6 +11,7 @@ import (
 	"canopy/authz"
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/contact"
+	"canopy/ent/generated/historyentry"
 	"canopy/refusal"
 	"canopy/tree"
 )
@@ -48,7 +49,7 @@ type reach struct{ channel, address string }
 // group and what the single changes need: CONTACTS_CREATE there, and CONVERSATIONS_ASSIGN for an agent. With a plan it
 // is a dry run, and nothing is written.
 func (s *Service) ImportContacts(ctx context.Context, tx *ent.Tx, rows []ImportContact, reason string, plan *Plan) ([]Imported, error) {
-	j := &job{desk: s, tx: tx, viewer: authz.FromContext(ctx), now: s.now()}
+	j := s.begins(tx, authz.FromContext(ctx))
 	dry := plan != nil
 	if !dry {
 		plan = NewPlan()
@@ -102,7 +103,7 @@ func (s *Service) ImportContacts(ctx context.Context, tx *ent.Tx, rows []ImportC
 	for i, c := range contacts {
 		out[at[i]].ID = c.ID
 	}
-	return out, nil
+	return out, j.finish(ctx)
 }
 
 // receivers finds the agents who are named, each once, and holds them in the order of their ids.
@@ -244,12 +245,36 @@ func (j *job) takeIn(ctx context.Context, arrivals []arrival, reason string) ([]
 		events = append(events, j.passed(p.action, c.ID, 0, a.at.GroupID, receiver{agent: a.agent, group: a.agent.HomeGroupID}, reason))
 	}
 	if len(assignments) > 0 {
-		if err := j.tx.ContactAssignment.CreateBulk(assignments...).Exec(authz.Trusted(ctx)); err != nil {
-			return nil, fmt.Errorf("desk: assigning contacts: %w", err)
+		if err := j.assignAll(ctx, assignments, arrivals, reason); err != nil {
+			return nil, err
 		}
 	}
 	if err := audit.Record(ctx, j.tx, events...); err != nil {
 		return nil, err
 	}
+	if err := j.publishArrivals(ctx, arrivals); err != nil {
+		return nil, err
+	}
 	return contacts, tree.AddContacts(ctx, j.tx, ids)
+}
+
+// assignAll writes the assignments of those arrivals that have an agent, in their order, and tells the histories.
+func (j *job) assignAll(ctx context.Context, assignments []*ent.ContactAssignmentCreate, arrivals []arrival, reason string) error {
+	made, err := j.tx.ContactAssignment.CreateBulk(assignments...).Save(authz.Trusted(ctx))
+	if err != nil {
+		return fmt.Errorf("desk: assigning contacts: %w", err)
+	}
+	var news []*ent.HistoryEntryCreate
+	for _, a := range arrivals {
+		if a.agent == nil {
+			continue
+		}
+		by := made[len(news)]
+		news = append(news, j.entry(by.ContactID, told{kind: historyentry.KindASSIGNED, how: assigning().how.because(reason),
+			agent: by.UserID, group: a.agent.HomeGroupID, assignment: by}).SetFromGroupID(a.at.GroupID))
+	}
+	if err := j.tx.HistoryEntry.CreateBulk(news...).Exec(authz.Trusted(ctx)); err != nil {
+		return fmt.Errorf("desk: writing the histories of contacts: %w", err)
+	}
+	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"canopy/ent/generated/contact"
 	"canopy/ent/generated/group"
 	"canopy/ent/rule"
+	"canopy/live"
 	"canopy/refusal"
 	"canopy/tree"
 
@@ -31,6 +32,7 @@ const (
 type Query struct {
 	Box   Box
 	Under *int64 // only this group and what is below it; 0 names nothing
+	Filter
 	After *Position
 	First int // at least 1
 }
@@ -67,27 +69,36 @@ const MaxCount = 1001
 // Inbox returns a page of a box, as the viewer's permissions reach it. An Under that the viewer does not see is not
 // found.
 func (s *Service) Inbox(ctx context.Context, q Query) (*Page, error) {
-	v, under, err := s.begin(ctx, q.Under)
+	v, under, err := s.beginBox(ctx, q)
 	if err != nil {
 		return nil, err
 	}
 	if q.Box == BoxYou {
 		return s.own(ctx, v, under, q)
 	}
-	return s.page(ctx, boxList(v, under, q.Box), q.After, q.First)
+	return s.page(ctx, s.boxList(v, under, q), q.After, q.First)
 }
 
 // InboxCount returns how many contacts the whole box has for the viewer, at most MaxCount.
 func (s *Service) InboxCount(ctx context.Context, q Query) (int, error) {
-	v, under, err := s.begin(ctx, q.Under)
+	v, under, err := s.beginBox(ctx, q)
 	if err != nil {
 		return 0, err
 	}
 	if q.Box != BoxYou {
-		return s.count(ctx, boxList(v, under, q.Box))
+		return s.count(ctx, s.boxList(v, under, q))
 	}
-	ids, err := s.ownQuery(v, under).Limit(MaxCount).IDs(ctx)
+	ids, err := s.ownQuery(v, under, q).Limit(MaxCount).IDs(ctx)
 	return len(ids), err
+}
+
+// beginBox is begin for a box, whose filter may name a tag.
+func (s *Service) beginBox(ctx context.Context, q Query) (*authz.Viewer, *authz.Place, error) {
+	v, under, err := s.begin(ctx, q.Under)
+	if err == nil && q.TagID != nil {
+		err = s.seeTag(ctx, *q.TagID)
+	}
+	return v, under, err
 }
 
 // Contacts returns a page of all contacts that the viewer sees, latest movement first: the moment since when a
@@ -118,21 +129,28 @@ func (s *Service) begin(ctx context.Context, under *int64) (*authz.Viewer, *auth
 	if under == nil {
 		return v, nil, nil
 	}
-	g, err := s.DB.Read.Group.Query().Where(group.ID(*under), group.AccountID(v.AccountID)).Only(ctx)
+	place, err := s.seen(ctx, v, *under)
+	return v, place, refusal.Blame(err, "under")
+}
+
+// seen returns where a group stands that the viewer sees.
+func (s *Service) seen(ctx context.Context, v *authz.Viewer, id int64) (*authz.Place, error) {
+	g, err := s.DB.Read.Group.Query().Where(group.ID(id), group.AccountID(v.AccountID)).Only(ctx)
 	if ent.IsNotFound(err) {
-		return nil, nil, refusal.NotFound("group").At("under")
+		return nil, refusal.NotFound("group")
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	place := rule.PlaceOf(g)
-	return v, &place, nil
+	return &place, nil
 }
 
 // boxList is what makes up a box other than YOU.
-func boxList(v *authz.Viewer, under *authz.Place, box Box) *list {
+func (s *Service) boxList(v *authz.Viewer, under *authz.Place, q Query) *list {
 	l := newList(v, under)
-	switch box {
+	l.filter = q.on("c.id", s.now())
+	switch q.Box {
 	case BoxQueue:
 		l.oldestFirst = true
 		l.add(authz.QueueView, allBoxes()...)
@@ -191,19 +209,22 @@ func (s *Service) count(ctx context.Context, l *list) (int, error) {
 }
 
 // ownQuery finds what the viewer serves in an open conversation, as far as they see it.
-func (s *Service) ownQuery(v *authz.Viewer, under *authz.Place) *ent.ContactQuery {
+func (s *Service) ownQuery(v *authz.Viewer, under *authz.Place, asked Query) *ent.ContactQuery {
 	q := s.DB.Read.Contact.Query().Where(contact.AccountID(v.AccountID), contact.AssignedUserID(v.UserID),
 		contact.Box(int(tree.BoxOf(tree.Open, true))))
 	if under != nil {
 		from, to := tree.Range(under.Path)
 		q.Where(contact.HasGroupWith(group.PathGTE(from), group.PathLT(to)))
 	}
+	if filter := asked.on(contact.Table+".id", s.now()); filter != nil {
+		q.Where(func(s *sql.Selector) { s.Where(sql.P(filter)) })
+	}
 	return q
 }
 
 // own is a page of the box YOU.
 func (s *Service) own(ctx context.Context, v *authz.Viewer, under *authz.Place, q Query) (*Page, error) {
-	query := s.ownQuery(v, under)
+	query := s.ownQuery(v, under, q)
 	if q.After != nil {
 		query.Where(contact.Or(contact.SortKeyLT(q.After.SortKey),
 			contact.And(contact.SortKey(q.After.SortKey), contact.IDLT(q.After.ContactID))))
@@ -221,4 +242,20 @@ func start(oldestFirst bool) Position {
 		return Position{math.MinInt64, math.MinInt64}
 	}
 	return Position{math.MaxInt64, math.MaxInt64}
+}
+
+// Holds says whether the box has, for the viewer, a contact that stands so at the target.
+func (b Box) Holds(v *authz.Viewer, at live.Stand, t authz.Target) bool {
+	open, sees := at.State == tree.Open, v.Can(authz.ConversationsView, t)
+	switch b {
+	case BoxYou:
+		return open && at.AgentID == v.UserID && (sees || v.Can(authz.ContactsView, t))
+	case BoxQueue:
+		return at.AgentID == 0 && v.Can(authz.QueueView, t)
+	case BoxTeammates:
+		return open && at.AgentID != 0 && at.AgentID != v.UserID && sees
+	case BoxClosed:
+		return at.State == tree.Closed && sees
+	}
+	return false
 }

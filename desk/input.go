@@ -25,6 +25,8 @@ const (
 	maxAddress    = 254
 	maxExternalID = 200
 	maxSearch     = 100
+	maxTagName    = 50
+	maxCloseNote  = 200
 )
 
 // length is how long a text is for people.
@@ -91,9 +93,11 @@ func checkSubject(field, s string) (string, error) {
 }
 
 // checkText refuses a message that says nothing or too much. It is stored as it was written.
-func checkText(field, s string) error {
+func checkText(field, s string) error { return checkSaid("message", field, s) }
+
+func checkSaid(what, field, s string) error {
 	if length(s) > maxText || strings.TrimSpace(s) == "" || !writable(s) {
-		return refusal.BadInput(field, "A message has 1 to %d characters.", maxText)
+		return refusal.BadInput(field, "A %s has 1 to %d characters.", what, maxText)
 	}
 	return nil
 }
@@ -115,10 +119,8 @@ func (j *job) checkReason(ctx context.Context, reason string) error {
 		Message: "This account wants a reason for every such change. Say why."}
 }
 
-// because puts the reason, if there is one, in the place of the explanation.
+// because adds the reason that was given, if there is one.
 func (h how) because(reason string) how {
-	if reason = strings.TrimSpace(reason); reason != "" {
-		h.explanation = reason
-	}
+	h.reason = strings.TrimSpace(reason)
 	return h
 }

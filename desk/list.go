@@ -32,6 +32,9 @@ type list struct {
 	scopes []stream
 	groups []stream
 	own    []stream
+	// Contacts that wait elsewhere: those escalated to a group, and those on offer to the viewer.
+	escalated []stream
+	offered   []stream
 	// whole are the boxes of which the viewer reaches everything; other streams of these add nothing.
 	whole []tree.Box
 	paths map[int64]string
@@ -83,6 +86,14 @@ func (l *list) addBox(r authz.Reach, box tree.Box) {
 			l.groups = append(l.groups, stream{id, int64(box)})
 		}
 	}
+	if r.Waiting && !box.Assigned() {
+		for _, id := range groups {
+			l.escalated = append(l.escalated, stream{id, int64(box)})
+		}
+	}
+	if r.Offered && !box.Assigned() {
+		l.offered = append(l.offered, stream{l.viewer.UserID, int64(box)})
+	}
 	if r.Assigned && box.Assigned() {
 		l.own = append(l.own, stream{l.viewer.UserID, int64(box)})
 	}
@@ -119,7 +130,9 @@ func (l *list) addScope(p authz.Place, box tree.Box) {
 func (l *list) finish() (walled []tree.Box) {
 	slices.Sort(l.whole)
 	l.whole = slices.Compact(l.whole)
-	l.scopes, l.groups, l.own = l.fold(l.scopes), l.fold(l.groups), l.fold(l.own)
+	for _, streams := range []*[]stream{&l.scopes, &l.groups, &l.own, &l.escalated, &l.offered} {
+		*streams = l.fold(*streams)
+	}
 	for _, box := range l.whole {
 		if l.under == nil || len(l.under.Path) == tree.LabelSize { // the root
 			l.scopes = append(l.scopes, stream{tree.AccountScope(l.viewer.AccountID), int64(box)})
@@ -170,7 +183,8 @@ func (l *list) read(ctx context.Context, c *ent.Client, after *Position, limit i
 func scan(rows *stdsql.Rows) (*ent.Contact, error) {
 	c := &ent.Contact{}
 	return c, rows.Scan(&c.ID, &c.AccountID, &c.GroupID, &c.ArrivalGroupID, &c.AssignedUserID, &c.Name, &c.NameKey, &c.Phone, &c.Email,
-		&c.Channel, &c.Address, &c.Box, &c.SortKey, &c.LastActivityAt, &c.WaitingSince, &c.CreatedAt)
+		&c.Channel, &c.Address, &c.Box, &c.SortKey, &c.LastActivityAt, &c.WaitingSince,
+		&c.OfferedToID, &c.OfferEndsAt, new(stdsql.RawBytes), &c.EscalatedToID, &c.CreatedAt) // who was asked is nobody's to see
 }
 
 // crossJoin is done by SQLite in the order in which it is written. PostgreSQL decides for itself.
@@ -203,24 +217,26 @@ func (l *list) count(ctx context.Context, c *ent.Client, limit int) (n int, err 
 }
 
 // statement merges the streams; nil when there are none. A contact that is in several is taken once.
-func (l *list) statement(name string, after Position, limit int) *sql.Builder {
+func (l *list) statement(name string, after Position, limit int) sql.Querier {
 	p := part{list: l, walled: l.finish(), after: after, limit: limit}
 	arms := slices.Concat(
 		p.arms(name, fromScopes(), l.scopes, l.filter),
 		p.arms(name, fromContacts("group_id"), l.groups, l.filter),
-		p.arms(name, fromContacts("assigned_user_id"), l.own, l.ownFilter()))
+		p.arms(name, fromContacts("assigned_user_id"), l.own, l.elsewhere()),
+		p.arms(name, fromContacts("escalated_to_id"), l.escalated, l.elsewhere()),
+		p.arms(name, fromContacts("offered_to_id"), l.offered, l.lasting()))
 	if len(arms) == 0 {
 		return nil
 	}
-	b := builder(name)
-	for i, arm := range arms {
-		if i > 0 {
-			b.WriteString(" UNION ")
+	return sql.ExprFunc(func(b *sql.Builder) {
+		for i, arm := range arms {
+			if i > 0 {
+				b.WriteString(" UNION ")
+			}
+			arm(b)
 		}
-		arm(b)
-	}
-	write(b, " ORDER BY sort_key"+l.direction()+", contact_id"+l.direction()+" LIMIT ?", limit)
-	return b
+		write(b, " ORDER BY sort_key"+l.direction()+", contact_id"+l.direction()+" LIMIT ?", limit)
+	})
 }
 
 func (l *list) direction() string {
@@ -230,8 +246,20 @@ func (l *list) direction() string {
 	return " DESC"
 }
 
-// ownFilter cuts the viewer's own contacts, wherever they are, to the list's group.
-func (l *list) ownFilter() func(*sql.Builder) {
+// lasting is elsewhere for offers that are not over.
+func (l *list) lasting() func(*sql.Builder) {
+	filter := l.elsewhere()
+	return func(b *sql.Builder) {
+		write(b, "c.offer_ends_at > ?", l.viewer.At)
+		if filter != nil {
+			b.WriteString(" AND ")
+			filter(b)
+		}
+	}
+}
+
+// elsewhere cuts contacts that can be anywhere to the list's group.
+func (l *list) elsewhere() func(*sql.Builder) {
 	if l.under == nil {
 		return l.filter
 	}

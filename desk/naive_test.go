@@ -166,7 +166,7 @@ func (w *world) naive(v *authz.Viewer, box desk.Box, under *ent.Group) []*ent.Co
 }
 
 // walk reads a list page by page.
-func walk(t *testing.T, first int, page func(after *desk.Position) (*desk.Page, error)) (ids []int64) {
+func walk(t testing.TB, first int, page func(after *desk.Position) (*desk.Page, error)) (ids []int64) {
 	t.Helper()
 	var after *desk.Position
 	for {
@@ -211,6 +211,7 @@ func (w *world) compare(r *rand.Rand, name string) {
 		if under != nil {
 			id = &under.ID
 		}
+		w.compareCounts(ctx, v, under)
 		for _, box := range []desk.Box{desk.BoxYou, desk.BoxQueue, desk.BoxTeammates, desk.BoxClosed, ""} {
 			var want []int64
 			for _, c := range w.naive(v, box, under) {
@@ -233,6 +234,22 @@ func (w *world) compare(r *rand.Rand, name string) {
 		}
 	}
 	w.compareRows(ctx, v)
+}
+
+// compareCounts holds the counts of all boxes against what asking for every contact gives.
+func (w *world) compareCounts(ctx context.Context, v *authz.Viewer, under *ent.Group) {
+	w.t.Helper()
+	var id *int64
+	if under != nil {
+		id = &under.ID
+	}
+	n, err := w.desk.InboxCounts(ctx, id)
+	ok(w.t, err)
+	for box, got := range map[desk.Box]desk.Count{desk.BoxYou: n.You, desk.BoxQueue: n.Queue, desk.BoxTeammates: n.Teammates, desk.BoxClosed: n.Closed} {
+		if want := (desk.Count{Contacts: len(w.naive(v, box, under))}); got != want {
+			w.t.Errorf("box %q under %v counts %v; want %v\ngrants %+v", box, under, got, want, v.Grants)
+		}
+	}
 }
 
 func (w *world) compareCount(ctx context.Context, box desk.Box, under *int64, want int) {

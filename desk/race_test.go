@@ -126,8 +126,7 @@ func TestNobodyEndsUpServedByAnAgentWhoLeftMeanwhile(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				_, err = w.desk.HandOver(ctx, tx, u, desk.HandOverToQueue, 0)
-				return err
+				return w.desk.HandOver(ctx, tx, u, desk.HandOverToQueue, 0, func(int64, int64, int64) {})
 			})
 		}) {
 			var r *refusal.Refusal
@@ -152,7 +151,7 @@ func TestNothingComesToAnAgentWhoseDeactivationIsUnderWay(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			if _, err := w.desk.HandOver(ctx, tx, u, desk.HandOverToQueue, 0); err != nil {
+			if err := w.desk.HandOver(ctx, tx, u, desk.HandOverToQueue, 0, func(int64, int64, int64) {}); err != nil {
 				return err
 			}
 			// These wait for the transaction, and give up before it ends.

@@ -15,6 +15,7 @@ import (
 type receiver struct {
 	agent *ent.User // nil: the contact waits in the group
 	group int64     // where the contact goes: the agent's home group, or the group that was named
+	taker *prepared // who takes it in the group, by its method
 	// conflict says why the agent cannot take it. It is told after all other kinds of refusals (ruling 16).
 	conflict error
 }
@@ -47,7 +48,7 @@ func (j *job) receiver(ctx context.Context, agentID, groupID *int64) (receiver, 
 // whose access is paused, is a conflict; everybody else does not exist.
 func (j *job) agentReceives(ctx context.Context, id int64) (receiver, error) {
 	notFound := refusal.NotFound("agent")
-	u, err := j.holdUser(ctx, id)
+	u, err := j.holdReceiver(ctx, id)
 	if err != nil {
 		return receiver{}, err
 	}

@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/contactassignment"
 	"canopy/ent/generated/conversation"
+	"canopy/ent/generated/historyentry"
 	"canopy/tree"
 )
 
@@ -20,68 +22,137 @@ import (
 type how struct {
 	method      contactassignment.Method
 	explanation string
+	reason      string       // that somebody gave; an assignment shows it in the place of the explanation
+	considered  []considered // in order; nil when somebody chose by hand
+	cover       int64        // by which it is passed on or brought back, or 0
 }
+
+// considered is what became of somebody who was looked at for a contact.
+type considered struct {
+	userID  int64
+	outcome string
+}
+
+// The outcomes.
+const (
+	chosen       = "CHOSEN"
+	asked        = "ASKED" // an offer was made
+	unavailable  = "UNAVAILABLE"
+	paused       = "PAUSED"
+	full         = "FULL"
+	outsideHours = "OUTSIDE_HOURS"
+	covered      = "COVERED"
+	notServing   = "NOT_SERVING"
+	leftOut      = "LEFT_OUT" // somebody waited longer
+)
 
 // give makes the agent serve the contact, which moves to the agent's home group.
 func (j *job) give(ctx context.Context, h *held, agent *ent.User, by how) (*ent.ContactAssignment, error) {
 	to := h.stand()
 	to.group, to.agent = agent.HomeGroupID, agent.ID
-	renewed, err := j.passOn(ctx, h, agent.ID)
+	talk, err := j.passOn(ctx, h, agent.ID, by.closing())
 	if err != nil {
 		return nil, err
 	}
-	if renewed {
+	if talk.ended != 0 {
 		to.activity = j.now
 	}
 	a, err := j.assign(ctx, h, agent.ID, by)
 	if err != nil {
 		return nil, err
 	}
+	err = j.tell(ctx, h, told{kind: kinds[by.method], how: by, agent: agent.ID, group: to.group, talk: talk, assignment: a})
+	if err != nil {
+		return nil, err
+	}
 	return a, j.settle(ctx, h, to)
 }
 
-// release leaves the contact waiting in the group. What was waiting before has waited since then.
-func (j *job) release(ctx context.Context, h *held, groupID int64) error {
-	to := h.stand()
-	to.group, to.agent = groupID, 0
-	if h.agent() != 0 {
-		to.waiting = j.now
+// release lets the contact fall back to the group, whose method decides. What was waiting before has waited since then.
+func (j *job) release(ctx context.Context, h *held, groupID int64, p *prepared, by how) error {
+	to, next := h.stand(), int64(0)
+	to.group = groupID
+	if c := p.gives(groupID); c != nil {
+		next = c.ID
 	}
-	renewed, err := j.passOn(ctx, h, 0)
+	talk, err := j.passOn(ctx, h, next, by.closing())
 	if err != nil {
 		return err
 	}
-	if renewed {
+	if talk.ended != 0 {
 		to.activity = j.now
 	}
-	if err := j.unassign(ctx, h); err != nil {
+	to, news, err := j.fallBack(ctx, h, to, p)
+	if err != nil {
+		return err
+	}
+	if from := h.agent(); from != 0 && to.agent == 0 {
+		to.asked = append([]int64{from}, to.asked...) // who has given it away does not get it back
+	}
+	if err := j.tell(ctx, h, told{kind: kinds[by.method], how: by, group: groupID, talk: talk}); err != nil {
+		return err
+	}
+	news.talk.open = talk.open
+	if err := j.tellIf(ctx, h, news); err != nil {
 		return err
 	}
 	return j.settle(ctx, h, to)
 }
 
 // passOn makes the open conversation, if there is one, that of the agent, 0 for nobody: a conversation that waits is
-// continued, one that had an agent is closed and the next one opened (ruling 8). It says whether it did the latter.
-func (j *job) passOn(ctx context.Context, h *held, agent int64) (bool, error) {
+// continued, one that had an agent is closed for the reason and the next one opened (ruling 8), as urgent as it was and
+// with its subject and tags. It says which is open, and which ended.
+func (j *job) passOn(ctx context.Context, h *held, agent int64, why conversation.CloseReason) (talk, error) {
 	if h.state() != tree.Open {
-		return false, nil
-	}
-	if h.agent() == 0 {
-		if agent == 0 {
-			return false, nil
-		}
-		return false, j.tx.Conversation.Update().Where(conversation.ContactID(h.ID), conversation.ClosedAtIsNil()).
-			SetAgentID(agent).Exec(authz.Trusted(ctx))
+		return talk{}, nil
 	}
 	open, err := j.openOf(ctx, h)
 	if err != nil {
-		return false, err
+		return talk{}, err
 	}
-	if err := j.end(ctx, open); err != nil {
-		return false, err
+	if h.agent() == 0 {
+		if agent == 0 {
+			return talk{open: open.ID}, nil
+		}
+		return talk{open: open.ID}, j.tx.Conversation.Update().Where(conversation.ID(open.ID), conversation.AccountID(h.AccountID)).
+			SetAgentID(agent).Exec(authz.Trusted(ctx))
 	}
-	_, err = j.begin(ctx, h, agent, j.viewer.UserID, open.Subject)
-	return true, err
+	if err := j.end(ctx, open, &why, ""); err != nil {
+		return talk{}, err
+	}
+	next, err := j.begin(ctx, h, agent, j.viewer.UserID, open.Subject)
+	if err != nil {
+		return talk{}, err
+	}
+	return talk{open: next.ID, ended: open.ID}, j.inherit(ctx, open, next)
+}
+
+// closing is why a conversation is closed when its contact is passed on in this way.
+func (h how) closing() conversation.CloseReason {
+	if h.method == contactassignment.MethodHANDED_OVER {
+		return conversation.CloseReasonHANDED_OVER
+	}
+	return conversation.CloseReasonTRANSFERRED
+}
+
+// inherit gives the conversation that continues another one its priority and its tags. Snoozing was the choice of the
+// agent who has it no more.
+func (j *job) inherit(ctx context.Context, from, to *ent.Conversation) error {
+	trusted := authz.Trusted(ctx)
+	if from.Priority != to.Priority {
+		if err := to.Update().SetPriority(from.Priority).Exec(trusted); err != nil {
+			return err
+		}
+	}
+	had, err := j.tagsOf(trusted, from.ID)
+	if err != nil || len(had) == 0 {
+		return err
+	}
+	tags, err := j.holdTags(trusted, had)
+	if err != nil {
+		return err
+	}
+	return j.attach(trusted, to, tags)
 }
 
 // openOf returns the open conversation of a contact that has one.
@@ -93,10 +164,18 @@ func (j *job) openOf(ctx context.Context, h *held) (*ent.Conversation, error) {
 	return c, nil
 }
 
-// end closes a conversation.
-func (j *job) end(ctx context.Context, c *ent.Conversation) error {
-	return j.tx.Conversation.Update().Where(conversation.ID(c.ID), conversation.AccountID(c.AccountID)).
-		SetClosedAt(j.now).SetClosedByID(j.viewer.UserID).Exec(authz.Trusted(ctx))
+// end closes a conversation, for a reason or for none.
+func (j *job) end(ctx context.Context, c *ent.Conversation, why *conversation.CloseReason, note string) error {
+	err := j.tx.Conversation.Update().Where(conversation.ID(c.ID), conversation.AccountID(c.AccountID)).
+		SetClosedAt(j.now).SetNillableClosedByID(j.author()).SetNillableCloseReason(why).SetCloseNote(note).ClearSnoozedUntil().
+		Exec(authz.Trusted(ctx))
+	if err != nil {
+		return err
+	}
+	if err := j.unmark(ctx, c.ID); err != nil {
+		return err
+	}
+	return j.publishConversation(ctx, c)
 }
 
 // begin inserts the next conversation of the contact. The agent is 0 while it waits, the opener 0 when the contact
@@ -114,7 +193,11 @@ func (j *job) begin(ctx context.Context, h *held, agent, opener int64, subject s
 	if opener != 0 {
 		create.SetOpenedByID(opener)
 	}
-	return create.Save(authz.Trusted(ctx))
+	c, err := create.Save(authz.Trusted(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return c, j.publishConversation(ctx, c)
 }
 
 // number takes the next conversation number of the account. Others wait for it until this transaction ends, so that
@@ -157,14 +240,26 @@ func (j *job) assign(ctx context.Context, h *held, userID int64, by how) (*ent.C
 	}
 	create := j.assignment(h.ID, userID, by)
 	if h.agent() == 0 && !h.arriving { // who arrives with an agent has been in nobody's queue
-		create.SetTakenFromGroupID(h.GroupID)
+		create.SetTakenFromGroupID(h.GroupID).SetNillableEscalatedToID(h.EscalatedToID)
+		if to := h.offered(j.now); to != 0 {
+			create.SetOfferedToID(to)
+		}
 	}
-	return create.Save(authz.Trusted(ctx))
+	a, err := create.Save(authz.Trusted(ctx))
+	if err != nil || by.method == contactassignment.MethodROUND_ROBIN {
+		return a, err
+	}
+	_, err = j.takesTurn(ctx, userID)
+	return a, err
 }
 
 func (j *job) assignment(contactID, userID int64, by how) *ent.ContactAssignmentCreate {
-	return j.tx.ContactAssignment.Create().SetAccountID(j.viewer.AccountID).SetContactID(contactID).SetUserID(userID).
-		SetAssignedByID(j.viewer.UserID).SetMethod(by.method).SetExplanation(by.explanation).SetStartedAt(j.now)
+	create := j.tx.ContactAssignment.Create().SetAccountID(j.viewer.AccountID).SetContactID(contactID).SetUserID(userID).
+		SetMethod(by.method).SetExplanation(cmp.Or(by.reason, by.explanation)).SetStartedAt(j.now)
+	if by.method != contactassignment.MethodROUND_ROBIN {
+		create.SetNillableAssignedByID(j.author())
+	}
+	return create
 }
 
 // unassign ends the present assignment, if there is one.
@@ -176,30 +271,45 @@ func (j *job) unassign(ctx context.Context, h *held) error {
 		SetEndedAt(j.now).Exec(authz.Trusted(ctx))
 }
 
-// open opens a conversation on a contact that has none open. It goes to whoever serves the contact, as long as they
-// do serve; else to the opener, if they serve; else the contact waits in its group. The opener is nil when the
-// contact itself wrote.
-func (j *job) open(ctx context.Context, h *held, opener *ent.User, subject string) (*ent.Conversation, error) {
+// open opens a conversation on a contact that has none open. When a user does, it goes to whoever serves the contact, as
+// long as they do serve; else to the opener, if they serve. When the contact itself wrote (the opener is nil) it goes
+// back to whoever serves it, if that was prepared. Instead of somebody who is covered it goes to whoever covers them,
+// unless they open it themselves. In all other cases the method of its group decides.
+func (j *job) open(ctx context.Context, h *held, opener *ent.User, subject string, p *prepared) (*ent.Conversation, error) {
 	to := h.stand()
 	to.state, to.activity = tree.Open, j.now
-	stays, err := j.staysWithAgent(ctx, h)
+	stays, err := j.staysWithAgent(ctx, h, opener, p)
 	if err != nil {
 		return nil, err
+	}
+	var covering *ent.User
+	var covered *ent.Cover
+	if stays && (opener == nil || opener.ID != h.agent()) {
+		if covering, covered, err = j.standIn(ctx, h.agent()); err != nil {
+			return nil, err
+		}
+		stays = covered == nil
 	}
 	openedBy := int64(0)
 	if opener != nil {
 		openedBy = opener.ID
 	}
+	news, given := told{kind: historyentry.KindOPENED}, told{}
 	switch {
 	case stays:
+		news.how = how{explanation: "A conversation began, and went to the agent who serves the contact already."}
+	case covering != nil:
+		to.group, to.agent = covering.HomeGroupID, covering.ID
+		news.kind, news.how = historyentry.KindCOVERED, how{method: contactassignment.MethodCOVERED, cover: covered.ID,
+			explanation: "The contact came back to an agent who is covered for a time: whoever covers them serves it."}
+		news.assignment, err = j.assign(ctx, h, covering.ID, news.how)
 	case opener != nil && j.viewer.Permissions().Has(authz.ConversationsReply):
 		to.group, to.agent = opener.HomeGroupID, opener.ID
-		_, err = j.assign(ctx, h, opener.ID, how{contactassignment.MethodOPENED, "The agent opened a conversation with the contact, which nobody served."})
+		news.how = how{method: contactassignment.MethodOPENED, explanation: "The agent opened a conversation with the contact, which nobody served."}
+		news.assignment, err = j.assign(ctx, h, opener.ID, news.how)
 	default:
-		if h.agent() != 0 {
-			to.agent, to.waiting = 0, j.now
-		}
-		err = j.unassign(ctx, h)
+		news.how = how{explanation: "A conversation began, and nobody serves the contact: it waits in its group."}
+		to, given, err = j.fallBack(ctx, h, to, p)
 	}
 	if err != nil {
 		return nil, err
@@ -208,13 +318,23 @@ func (j *job) open(ctx context.Context, h *held, opener *ent.User, subject strin
 	if err != nil {
 		return nil, err
 	}
+	news.agent, news.group, news.talk, given.talk = to.agent, to.group, talk{open: c.ID}, talk{open: c.ID}
+	if given.kind != "" {
+		news = given
+	}
+	if err := j.tell(ctx, h, news); err != nil {
+		return nil, err
+	}
 	return c, j.settle(ctx, h, to)
 }
 
-// staysWithAgent says whether the contact has an agent who still serves.
-func (j *job) staysWithAgent(ctx context.Context, h *held) (bool, error) {
-	if h.agent() == 0 {
+// staysWithAgent says whether the contact has an agent who goes on serving it.
+func (j *job) staysWithAgent(ctx context.Context, h *held, opener *ent.User, p *prepared) (bool, error) {
+	switch {
+	case h.agent() == 0:
 		return false, nil
+	case opener == nil:
+		return p != nil && p.back == h.agent(), nil
 	}
 	return j.serves(ctx, h.agent())
 }

@@ -10,6 +10,8 @@ import (
 	"canopy/refusal"
 	"canopy/relay"
 	"canopy/store"
+	"canopy/timers"
+	"canopy/tree"
 )
 
 // Service runs the use-cases. Every method takes its viewer from the context (authz.FromContext).
@@ -28,8 +30,27 @@ type job struct {
 	viewer *authz.Viewer
 	// now is taken anew once a contact is locked, so that the moments of what happens to a contact are in order.
 	now time.Time
+	// hears says that the contact itself wrote: what becomes of it is nobody's doing.
+	hears bool
 	// reserved is a conversation number that was taken ahead, 0 for none.
 	reserved int64
+	// scheduled is what finish writes: when a timer is due, nil for one that is cleared.
+	scheduled map[timerKey]*time.Time
+	running   *timers.Pending // the timer that this is, nil for none
+	inForce   map[int64]tree.Settings
+	queueOnly bool // what comes to wait stays in the queue
+}
+
+func (s *Service) begins(tx *ent.Tx, v *authz.Viewer) *job {
+	return &job{desk: s, tx: tx, viewer: v, now: s.now(), scheduled: map[timerKey]*time.Time{}, inForce: map[int64]tree.Settings{}}
+}
+
+// author is the user who does it, nil when Canopy does it by itself.
+func (j *job) author() *int64 {
+	if j.viewer.UserID == 0 {
+		return nil
+	}
+	return &j.viewer.UserID
 }
 
 // attempts is how often a use-case is tried that lost a race for a unique index.
@@ -45,7 +66,11 @@ func (s *Service) write(ctx context.Context, fn func(ctx context.Context, j *job
 	}
 	for attempt := 1; ; attempt++ {
 		err := s.DB.Write(ctx, func(ctx context.Context, tx *ent.Tx) error {
-			return fn(ctx, &job{desk: s, tx: tx, viewer: v, now: s.now()})
+			j := s.begins(tx, v)
+			if err := fn(ctx, j); err != nil {
+				return err
+			}
+			return j.finish(ctx)
 		})
 		if err == nil || attempt == attempts || !lostRace(err) {
 			return err
@@ -54,7 +79,7 @@ func (s *Service) write(ctx context.Context, fn func(ctx context.Context, j *job
 }
 
 func lostRace(err error) bool {
-	for _, index := range []string{"contact_address", "message_external_id", "conversation_one_open", "assignment_one_current"} {
+	for _, index := range []string{"contact_address", "message_external_id", "conversation_one_open", "assignment_one_current", "cover_one_current", "read_mark"} {
 		if store.UniqueViolation(err, index) {
 			return true
 		}

@@ -2,6 +2,7 @@ package desk_test
 
 import (
 	"context"
+	stdsql "database/sql"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -42,7 +43,7 @@ func (c *clock) Now() time.Time {
 //	└ vault         RESTRICTED; agent vera
 //	  └ cellar      agent vic
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	db      *store.DB
 	clock   *clock
 	desk    *desk.Service
@@ -69,7 +70,7 @@ func newWorld(t *testing.T, db *store.DB) *world {
 	return newWorldCalled(t, db, "acacia")
 }
 
-func newWorldCalled(t *testing.T, db *store.DB, slug string) *world {
+func newWorldCalled(t testing.TB, db *store.DB, slug string) *world {
 	t.Helper()
 	c := &clock{}
 	w := &world{t: t, db: db, clock: c, desk: &desk.Service{DB: db, Now: c.Now}}
@@ -390,6 +391,24 @@ func (w *world) intact() {
 	for _, f := range faults {
 		w.t.Errorf("fault: %+v", f)
 	}
+	w.stands()
+}
+
+// stands checks that every open conversation has one stay that lasts, where its contact is and with its agent, and that no
+// other stay lasts.
+func (w *world) stands() {
+	w.t.Helper()
+	err := store.EachRow(context.Background(), w.db.Read, `SELECT COALESCE(v.id, s.conversation_id) FROM
+		(SELECT v.id, k.group_id, k.assigned_user_id FROM conversations AS v JOIN contacts AS k ON k.id = v.contact_id WHERE v.closed_at IS NULL) AS v
+		FULL JOIN (SELECT * FROM stays WHERE ended_at = 9223372036854775807) AS s ON s.conversation_id = v.id
+		WHERE v.id IS NULL OR s.conversation_id IS NULL OR s.group_id <> v.group_id OR COALESCE(s.agent_id, 0) <> COALESCE(v.assigned_user_id, 0)`,
+		nil, func(rows *stdsql.Rows) error {
+			var id int64
+			err := rows.Scan(&id)
+			w.t.Errorf("conversation %d stands elsewhere than its last stay says", id)
+			return err
+		})
+	ok(w.t, err)
 }
 
 // lastEvent returns the newest audit event.
@@ -403,7 +422,7 @@ func (w *world) lastEvent() *ent.AuditEvent {
 }
 
 // refused checks that an error is the refusal with that code and reason.
-func refused(t *testing.T, err error, code refusal.Code, reason refusal.Reason) {
+func refused(t testing.TB, err error, code refusal.Code, reason refusal.Reason) {
 	t.Helper()
 	var r *refusal.Refusal
 	if !errors.As(err, &r) {
@@ -416,7 +435,7 @@ func refused(t *testing.T, err error, code refusal.Code, reason refusal.Reason) 
 }
 
 // lacks checks that an error is FORBIDDEN for want of the permission.
-func lacks(t *testing.T, err error, p authz.Permission) {
+func lacks(t testing.TB, err error, p authz.Permission) {
 	t.Helper()
 	var r *refusal.Refusal
 	if !errors.As(err, &r) || r.Code != refusal.ForbiddenCode || r.Permission != p.String() {
@@ -425,7 +444,7 @@ func lacks(t *testing.T, err error, p authz.Permission) {
 }
 
 // blames checks that an error is BAD_USER_INPUT at the field.
-func blames(t *testing.T, err error, field string) {
+func blames(t testing.TB, err error, field string) {
 	t.Helper()
 	var r *refusal.Refusal
 	if !errors.As(err, &r) || r.Code != refusal.BadUserInput || r.Field != field {
@@ -433,7 +452,7 @@ func blames(t *testing.T, err error, field string) {
 	}
 }
 
-func ok(t *testing.T, err error) {
+func ok(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"canopy/ent/generated/rolegrant"
 	"canopy/ent/generated/user"
 	"canopy/ent/rule"
+	"canopy/internal/hours"
 	"canopy/internal/optional"
 	"canopy/refusal"
 	"canopy/relay"
@@ -24,6 +25,7 @@ type UpdateAgentSettings struct {
 	Availability *user.Availability
 	Capacity     optional.Value[int]
 	AccessPaused *bool
+	WorkingHours optional.Value[hours.Week] // cleared: always
 	Reason       string
 }
 
@@ -49,13 +51,28 @@ func (s *Service) UpdateAgentSettings(ctx context.Context, in UpdateAgentSetting
 		if changed, err = update.Save(authz.Trusted(ctx)); err != nil {
 			return fmt.Errorf("directory: changing the settings of agent %d: %w", m.ID, err)
 		}
-		return d.record(ctx, audit.Event{Action: "AGENT_SETTINGS_UPDATED", TargetKind: relay.KindUser, TargetID: m.ID, Reason: reason,
+		if err := s.returned(ctx, d, m.ID, in.Availability); err != nil {
+			return err
+		}
+		err = d.record(ctx, audit.Event{Action: "AGENT_SETTINGS_UPDATED", TargetKind: relay.KindUser, TargetID: m.ID, Reason: reason,
 			Before: agentFields(m.User), After: agentFields(changed)})
+		if err != nil {
+			return err
+		}
+		return d.worksFrom(ctx, changed)
 	})
 	if err != nil {
 		return nil, err
 	}
 	return changed, nil
+}
+
+// returned ends the cover of a user who is available again.
+func (s *Service) returned(ctx context.Context, d *doing, userID int64, now *user.Availability) error {
+	if now == nil || *now != user.AvailabilityAVAILABLE || s.Handover == nil {
+		return nil
+	}
+	return s.Handover.Return(ctx, d.tx, userID)
 }
 
 // agent returns a user whose card the viewer sees and whose settings they may change.
@@ -84,20 +101,23 @@ func (d *doing) agent(ctx context.Context, id int64) (member, error) {
 }
 
 func (in UpdateAgentSettings) check() error {
-	if in.Availability == nil && !in.Capacity.Set && in.AccessPaused == nil {
+	if in.Availability == nil && !in.Capacity.Set && in.AccessPaused == nil && !in.WorkingHours.Set {
 		return nothingToChange()
 	}
 	if in.Availability != nil && user.AvailabilityValidator(*in.Availability) != nil {
 		return refusal.BadInput("input.availability", "%q is not an availability.", *in.Availability)
 	}
 	if in.Capacity.To != nil {
-		return inRange("input.capacity", *in.Capacity.To, 1, maxCapacity, true)
+		if err := inRange("input.capacity", *in.Capacity.To, 1, maxCapacity, true); err != nil {
+			return err
+		}
 	}
-	return nil
+	return checkHours(in.WorkingHours.To)
 }
 
 func (in UpdateAgentSettings) apply(d *doing, m member, update *ent.UserUpdateOne) {
 	set(in.Capacity, update.Mutation().SetCapacity, update.Mutation().ClearCapacity)
+	setHours(in.WorkingHours, update.Mutation())
 	if in.Availability != nil {
 		update.SetAvailability(*in.Availability)
 	}
@@ -111,5 +131,6 @@ func (in UpdateAgentSettings) apply(d *doing, m member, update *ent.UserUpdateOn
 }
 
 func agentFields(u *ent.User) audit.Fields {
-	return audit.Fields{"availability": u.Availability, "capacity": u.Capacity, "accessPaused": u.AccessPausedAt != nil}
+	return audit.Fields{"availability": u.Availability, "capacity": u.Capacity, "accessPaused": u.AccessPausedAt != nil,
+		"workingHours": u.WorkingHours}
 }

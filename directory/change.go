@@ -14,6 +14,7 @@ import (
 	"canopy/ent/generated/role"
 	"canopy/ent/generated/user"
 	"canopy/ent/rule"
+	"canopy/live"
 	"canopy/refusal"
 	"canopy/relay"
 	"canopy/tree"
@@ -27,6 +28,8 @@ type doing struct {
 	at      time.Time
 
 	foresight *foresight // what the change is compared by; nil when nobody wants to know
+
+	stood map[thing]*live.Stand // where groups and users stood that were loaded to be changed
 }
 
 // lock is tree.LockShared or tree.LockExclusive.
@@ -91,7 +94,7 @@ func (s *Service) operate(ctx context.Context, accountID int64, fn func(ctx cont
 	})
 }
 
-// record writes the audit events of the change.
+// record writes the audit events of the change, and tells subscribers.
 func (d *doing) record(ctx context.Context, events ...audit.Event) error {
 	for i := range events {
 		e := &events[i]
@@ -100,7 +103,10 @@ func (d *doing) record(ctx context.Context, events ...audit.Event) error {
 			e.UserID = d.viewer.UserID
 		}
 	}
-	return audit.Record(ctx, d.tx, events...)
+	if err := audit.Record(ctx, d.tx, events...); err != nil {
+		return err
+	}
+	return d.publish(ctx, events)
 }
 
 // may refuses unless the viewer holds the permission at the target.
@@ -125,6 +131,7 @@ func (d *doing) group(ctx context.Context, id int64) (*ent.Group, error) {
 	if err != nil {
 		return nil, found(err, "group")
 	}
+	d.remember(relay.KindGroup, g.ID, live.At(rule.PlaceOf(g)))
 	return g, nil
 }
 
@@ -159,6 +166,7 @@ func (d *doing) withHome(ctx context.Context, u *ent.User) (member, error) {
 	if err != nil {
 		return member{}, err
 	}
+	d.remember(relay.KindUser, u.ID, &live.Stand{GroupID: u.HomeGroupID})
 	return member{User: u, home: rule.PlaceOf(home)}, nil
 }
 

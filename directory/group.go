@@ -254,6 +254,9 @@ func (s *Service) DeleteGroup(ctx context.Context, in DeleteGroup) (*ent.Group, 
 			if successor, err = d.anyGroup(ctx, heir.ID); err != nil {
 				return err
 			}
+			if err := d.publishHeir(ctx, g, successor); err != nil {
+				return err
+			}
 		}
 		return d.record(ctx, audit.Event{Action: "GROUP_DELETED", TargetKind: relay.KindGroup, TargetID: g.ID, Reason: reason,
 			Before: groupFields(g), After: after})
@@ -332,6 +335,9 @@ func (s *Service) dissolve(ctx context.Context, d *doing, g, heir *ent.Group) er
 		return structural(err, s.MaxDepth)
 	}
 	if err := s.gained(ctx, d, before, map[int64]int64{g.ID: heir.ID}); err != nil {
+		return err
+	}
+	if err := d.reviews(ctx, heir.ID); err != nil {
 		return err
 	}
 	if taken {

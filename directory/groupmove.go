@@ -68,9 +68,13 @@ func (s *Service) moveGroup(ctx context.Context, d *doing, in MoveGroup) (*Moved
 	if err != nil {
 		return nil, err
 	}
-	return moved, d.record(ctx, audit.Event{Action: "GROUP_MOVED", TargetKind: relay.KindGroup, TargetID: g.ID, Reason: reason,
+	err = d.record(ctx, audit.Event{Action: "GROUP_MOVED", TargetKind: relay.KindGroup, TargetID: g.ID, Reason: reason,
 		Before: audit.Fields{"parent": groupID(*g.ParentID)},
 		After:  audit.Fields{"parent": groupID(parent.ID)}})
+	if err != nil {
+		return nil, err
+	}
+	return moved, d.reviews(ctx, g.ID)
 }
 
 func (d *doing) moved(ctx context.Context, groupID, moveID int64) (moved *MovedGroup, err error) {

@@ -55,7 +55,10 @@ func (s *Service) UpdateGroupSettings(ctx context.Context, in UpdateGroupSetting
 		if changed, event, err = d.changeSettings(ctx, g, in); err != nil {
 			return err
 		}
-		return d.record(ctx, event)
+		if err := d.record(ctx, event); err != nil {
+			return err
+		}
+		return d.reviews(ctx, g.ID)
 	})
 	if err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"canopy/audit"
 	"canopy/authz"
 	ent "canopy/ent/generated"
+	"canopy/ent/generated/readmark"
 	"canopy/ent/generated/rolegrant"
 	"canopy/ent/generated/user"
 	"canopy/ent/rule"
@@ -28,9 +29,11 @@ const (
 )
 
 // Handover takes over what a leaving user serves, within the transaction of the deactivation. The leaver is not ACTIVE
-// any more when it is called. It returns how many contacts it handed over. agentID is 0 unless the method is TO_AGENT.
+// any more when it is called. It tells of each contact where it went: to an agent, or with 0 to the queue of a group.
+// agentID is 0 unless the method is TO_AGENT. Return is called when a user says that they are available.
 type Handover interface {
-	HandOver(ctx context.Context, tx *ent.Tx, leaver *ent.User, method string, agentID int64) (int, error)
+	HandOver(ctx context.Context, tx *ent.Tx, leaver *ent.User, method string, agentID int64, tell func(contactID, agentID, groupID int64)) error
+	Return(ctx context.Context, tx *ent.Tx, userID int64) error
 }
 
 // DeactivateUser is the input of Service.DeactivateUser. An agent is named with HandoverToAgent only.
@@ -39,6 +42,7 @@ type DeactivateUser struct {
 	Handover        HandoverMethod
 	HandoverAgentID *int64
 	Reason          string
+	PreviewToken    *string // of PreviewDeactivateUser; nil: whatever it hands over
 }
 
 // DeactivatedUser is a user who may not log in any more, and how many contacts were handed over.
@@ -50,35 +54,48 @@ type DeactivatedUser struct {
 // DeactivateUser ends what a user may do, at once, and hands over their open conversations.
 func (s *Service) DeactivateUser(ctx context.Context, in DeactivateUser) (*DeactivatedUser, error) {
 	var result *DeactivatedUser
-	err := s.change(ctx, tree.LockExclusive, func(ctx context.Context, d *doing) error {
-		m, err := d.leaver(ctx, in)
+	err := s.change(ctx, tree.LockExclusive, func(ctx context.Context, d *doing) (err error) {
+		left, shown, err := s.deactivateUser(ctx, d, in)
 		if err != nil {
 			return err
 		}
-		if err := in.check(); err != nil {
-			return err
-		}
-		reason, err := d.reason(in.Reason)
-		if err != nil {
-			return err
-		}
-		left, err := s.deactivate(ctx, d, m.ID)
-		if err != nil {
-			return err
-		}
-		n, err := s.handOver(ctx, d, left, in)
-		if err != nil {
-			return err
-		}
-		result = &DeactivatedUser{User: left, HandedOver: n}
-		return d.record(ctx, audit.Event{Action: "USER_DEACTIVATED", TargetKind: relay.KindUser, TargetID: m.ID, Reason: reason,
-			Before: audit.Fields{"status": m.Status},
-			After:  audit.Fields{"status": left.Status, "handover": in.Handover, "handedOver": n}})
+		result = left
+		return in.asShown(d.viewer, shown)
 	})
 	if err != nil {
 		return nil, err
 	}
 	return result, nil
+}
+
+// deactivateUser is the change itself, for DeactivateUser and its preview. It also says what the viewer may be shown of it.
+func (s *Service) deactivateUser(ctx context.Context, d *doing, in DeactivateUser) (*DeactivatedUser, *DeactivationPreview, error) {
+	m, err := d.leaver(ctx, in)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := in.check(); err != nil {
+		return nil, nil, err
+	}
+	reason, err := d.reason(in.Reason)
+	if err != nil {
+		return nil, nil, err
+	}
+	shown, err := d.servedBy(ctx, m.ID)
+	if err != nil {
+		return nil, nil, err
+	}
+	left, err := s.deactivate(ctx, d, m.ID)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := s.handOver(ctx, d, left, in, shown); err != nil {
+		return nil, nil, err
+	}
+	return &DeactivatedUser{User: left, HandedOver: shown.HandedOver}, shown, d.record(ctx, audit.Event{
+		Action: "USER_DEACTIVATED", TargetKind: relay.KindUser, TargetID: m.ID, Reason: reason,
+		Before: audit.Fields{"status": m.Status},
+		After:  audit.Fields{"status": left.Status, "handover": in.Handover, "handedOver": shown.HandedOver}})
 }
 
 // leaver loads the user and looks whether the viewer sees who takes over, and may deactivate.
@@ -164,15 +181,15 @@ func (s *Service) deactivate(ctx context.Context, d *doing, id int64) (*ent.User
 	return left, err
 }
 
-func (s *Service) handOver(ctx context.Context, d *doing, leaver *ent.User, in DeactivateUser) (int, error) {
+func (s *Service) handOver(ctx context.Context, d *doing, leaver *ent.User, in DeactivateUser, shown *DeactivationPreview) error {
 	if s.Handover == nil {
-		return 0, errors.New("directory: nobody takes over what a leaving user serves")
+		return errors.New("directory: nobody takes over what a leaving user serves")
 	}
 	var agent int64
 	if in.HandoverAgentID != nil {
 		agent = *in.HandoverAgentID
 	}
-	return s.Handover.HandOver(ctx, d.tx, leaver, string(in.Handover), agent)
+	return s.Handover.HandOver(ctx, d.tx, leaver, string(in.Handover), agent, shown.add)
 }
 
 // ReactivateUser is the input of Service.ReactivateUser.
@@ -203,8 +220,12 @@ func (s *Service) ReactivateUser(ctx context.Context, in ReactivateUser) (*ent.U
 		if back, err = d.tx.User.UpdateOneID(m.ID).SetStatus(status).ClearDeactivatedAt().Save(ctx); err != nil {
 			return fmt.Errorf("directory: reactivating user %d: %w", m.ID, err)
 		}
-		return d.record(ctx, audit.Event{Action: "USER_REACTIVATED", TargetKind: relay.KindUser, TargetID: m.ID, Reason: reason,
+		err = d.record(ctx, audit.Event{Action: "USER_REACTIVATED", TargetKind: relay.KindUser, TargetID: m.ID, Reason: reason,
 			Before: audit.Fields{"status": m.Status}, After: audit.Fields{"status": back.Status}})
+		if err != nil {
+			return err
+		}
+		return d.givesOut(ctx, back.HomeGroupID)
 	})
 	if err != nil {
 		return nil, err
@@ -258,6 +279,9 @@ func (d *doing) erase(ctx context.Context, m member) error {
 	}
 	if _, err := endSessions(ctx, d.tx, m.ID, 0); err != nil {
 		return err
+	}
+	if _, err := d.tx.ReadMark.Delete().Where(readmark.UserID(m.ID)).Exec(trusted); err != nil {
+		return fmt.Errorf("directory: deleting the read marks of user %d: %w", m.ID, err)
 	}
 	err = d.tx.RoleGrant.Update().Where(rolegrant.UserID(m.ID), rolegrant.RevokedAtIsNil()).
 		SetRevokedAt(d.at).SetRevokedByID(d.viewer.UserID).Exec(trusted)

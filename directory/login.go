@@ -126,6 +126,9 @@ func (s *Service) LogOut(ctx context.Context) error {
 		if ended == 0 {
 			return refusal.NoViewer() // it ended meanwhile
 		}
+		if err := publishSessions(ctx, v.AccountID, v.UserID, s.now()); err != nil {
+			return err
+		}
 		return audit.Record(ctx, tx, audit.Event{Action: "LOGGED_OUT",
 			TargetKind: relay.KindSession, TargetID: v.SessionID, At: s.now()})
 	})
@@ -142,6 +145,9 @@ func (s *Service) LogOutEverywhere(ctx context.Context) (ended int, err error) {
 			return err
 		}
 		if ended, err = endSessions(ctx, tx, v.UserID, 0); err != nil {
+			return err
+		}
+		if err := publishSessions(ctx, v.AccountID, v.UserID, s.now()); err != nil {
 			return err
 		}
 		return audit.Record(ctx, tx, audit.Event{Action: "LOGGED_OUT_EVERYWHERE", TargetKind: relay.KindUser,
@@ -245,6 +251,9 @@ func (s *Service) storePassword(ctx context.Context, tx *ent.Tx, u *ent.User, ha
 	}
 	ended, err := endSessions(ctx, tx, u.ID, keep)
 	if err != nil {
+		return err
+	}
+	if err := publishSessions(ctx, u.AccountID, u.ID, s.now()); err != nil {
 		return err
 	}
 	e.TargetKind, e.TargetID, e.At = relay.KindUser, u.ID, s.now()

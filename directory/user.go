@@ -11,6 +11,8 @@ import (
 	"canopy/ent/generated/user"
 	"canopy/ent/rule"
 	"canopy/internal/fold"
+	"canopy/internal/hours"
+	"canopy/internal/optional"
 	"canopy/refusal"
 	"canopy/relay"
 	"canopy/store"
@@ -289,6 +291,7 @@ func (s *Service) ResetPassword(ctx context.Context, in ResetPassword) (*UserWit
 type UpdateViewer struct {
 	Name         *string
 	Availability *user.Availability
+	WorkingHours optional.Value[hours.Week] // cleared: always
 }
 
 // UpdateViewer changes what everybody may change about themselves.
@@ -299,8 +302,11 @@ func (s *Service) UpdateViewer(ctx context.Context, in UpdateViewer) (*ent.User,
 		if err != nil {
 			return err
 		}
-		if in.Name == nil && in.Availability == nil {
+		if in.Name == nil && in.Availability == nil && !in.WorkingHours.Set {
 			return nothingToChange()
+		}
+		if err := checkHours(in.WorkingHours.To); err != nil {
+			return err
 		}
 		update := d.tx.User.UpdateOneID(d.viewer.UserID)
 		if in.Name != nil {
@@ -316,12 +322,22 @@ func (s *Service) UpdateViewer(ctx context.Context, in UpdateViewer) (*ent.User,
 			}
 			update.SetAvailability(*in.Availability)
 		}
+		setHours(in.WorkingHours, update.Mutation())
 		if changed, err = update.Save(ctx); err != nil {
 			return fmt.Errorf("directory: changing the viewer: %w", err)
 		}
-		return d.record(ctx, audit.Event{Action: "VIEWER_UPDATED", TargetKind: relay.KindUser, TargetID: changed.ID,
-			Before: audit.Fields{"name": before.Name, "availability": before.Availability},
-			After:  audit.Fields{"name": changed.Name, "availability": changed.Availability}})
+		if err := s.returned(ctx, d, changed.ID, in.Availability); err != nil {
+			return err
+		}
+		fields := func(u *ent.User) audit.Fields {
+			return audit.Fields{"name": u.Name, "availability": u.Availability, "workingHours": u.WorkingHours}
+		}
+		err = d.record(ctx, audit.Event{Action: "VIEWER_UPDATED", TargetKind: relay.KindUser, TargetID: changed.ID,
+			Before: fields(before), After: fields(changed)})
+		if err != nil {
+			return err
+		}
+		return d.worksFrom(ctx, changed)
 	})
 	if err != nil {
 		return nil, err

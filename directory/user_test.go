@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -86,6 +87,9 @@ func TestUpdateUserAndViewer(t *testing.T) {
 
 		u, err = w.s.UpdateViewer(w.as(w.agent), directory.UpdateViewer{Name: ptr("Ali"), Availability: ptr(user.AvailabilityAVAILABLE)})
 		w.must(err)
+		if !slices.Equal(w.handover.returned, []int64{w.agent.ID}) {
+			t.Errorf("of those who are available again, %v were told", w.handover.returned)
+		}
 		if u.Name != "Ali" || u.Availability != user.AvailabilityAVAILABLE {
 			t.Errorf("the viewer is %+v", u)
 		}

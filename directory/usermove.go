@@ -62,9 +62,13 @@ func (d *doing) moveUser(ctx context.Context, in MoveUser) (*ent.User, error) {
 	if err != nil {
 		return nil, err
 	}
-	return moved, d.record(ctx, audit.Event{Action: "USER_MOVED", TargetKind: relay.KindUser, TargetID: m.ID, Reason: reason,
+	err = d.record(ctx, audit.Event{Action: "USER_MOVED", TargetKind: relay.KindUser, TargetID: m.ID, Reason: reason,
 		Before: audit.Fields{"homeGroup": groupID(m.HomeGroupID)},
 		After:  audit.Fields{"homeGroup": groupID(to.ID)}})
+	if err != nil {
+		return nil, err
+	}
+	return moved, d.givesOut(ctx, to.ID)
 }
 
 // userAndHome loads the user and the new home group, and checks the permission at both.

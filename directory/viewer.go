@@ -30,6 +30,11 @@ func (s *Service) Authenticate(ctx context.Context, token string) (*authz.Viewer
 	if err != nil {
 		return nil, err
 	}
+	return s.present(ctx, who, now)
+}
+
+// present returns who was identified as a viewer, if they may do anything.
+func (s *Service) present(ctx context.Context, who *identity, now time.Time) (*authz.Viewer, error) {
 	switch {
 	case who == nil || who.status != "ACTIVE":
 		return nil, refusal.NoViewer()
@@ -83,11 +88,14 @@ type identity struct {
 }
 
 const (
-	identityBySession = `
+	identityOfSession = `
 SELECT u.account_id, u.id, s.id, s.writes, u.status, u.access_paused_at IS NOT NULL, a.custom_roles_enabled,
   EXISTS (SELECT 1 FROM detours d WHERE d.account_id = a.id)
 FROM sessions s JOIN users u ON u.id = s.user_id JOIN accounts a ON a.id = u.account_id
-WHERE s.token_hash = $1 AND s.expires_at > $2`
+WHERE `
+
+	identityBySession = identityOfSession + `s.token_hash = $1 AND s.expires_at > $2`
+	identityByRenewal = identityOfSession + `s.id = $1 AND s.expires_at > $2`
 
 	identityByUser = `
 SELECT u.account_id, u.id, 0, 0, u.status, u.access_paused_at IS NOT NULL, a.custom_roles_enabled,

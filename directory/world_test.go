@@ -47,13 +47,23 @@ type handover struct {
 	leavers []user.Status
 	method  string
 	agent   int64
+
+	returned []int64
 }
 
-func (h *handover) HandOver(_ context.Context, _ *ent.Tx, leaver *ent.User, method string, agentID int64) (int, error) {
+func (h *handover) HandOver(_ context.Context, _ *ent.Tx, leaver *ent.User, method string, agentID int64, tell func(int64, int64, int64)) error {
 	h.calls++
 	h.leavers = append(h.leavers, leaver.Status)
 	h.method, h.agent = method, agentID
-	return 7, nil
+	for range 7 {
+		tell(0, agentID, 0)
+	}
+	return nil
+}
+
+func (h *handover) Return(_ context.Context, _ *ent.Tx, userID int64) error {
+	h.returned = append(h.returned, userID)
+	return nil
 }
 
 func newWorld(t testing.TB, db *store.DB) *world {

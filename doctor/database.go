@@ -53,7 +53,8 @@ var tables = map[string]relay.Kind{
 	"role_grants": relay.KindRoleGrant, "sessions": relay.KindSession, "contacts": relay.KindContact,
 	"contact_assignments": relay.KindContactAssignment, "conversations": relay.KindConversation, "messages": relay.KindMessage,
 	"audit_events": relay.KindAuditEvent, "group_requests": relay.KindGroupRequest,
-	"group_moves": relay.KindGroupMove,
+	"group_moves": relay.KindGroupMove, "history_entries": relay.KindHistoryEntry, "covers": relay.KindCover,
+	"notes": relay.KindNote, "tags": relay.KindTag,
 }
 
 // references follows every foreign key, in one account or, for 0, in all. The databases enforce them, but for those who

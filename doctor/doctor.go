@@ -41,6 +41,8 @@ const (
 	ManyOpen        Kind = "several conversations"    // of one contact are open
 	WrongServer     Kind = "wrong conversation agent" // of an open conversation: not the one of the contact's current assignment
 	LeftBehind      Kind = "left behind"              // an open conversation is with somebody who has left
+	WrongSnooze     Kind = "wrong snoozing"           // a conversation is put aside that is closed or waits
+	WrongClosing    Kind = "wrong closing"            // an open conversation says why it was closed
 	WrongNumber     Kind = "wrong number"             // the account's next conversation number is taken
 	NoOwner         Kind = "no owner"                 // nobody counts as an owner of the account
 	WrongPrimary    Kind = "wrong primary owner"      // the primary owner does not count as an owner
@@ -76,7 +78,8 @@ var words = map[relay.Kind]string{
 	relay.KindRoleGrant: "grant", relay.KindSession: "session", relay.KindContact: "contact",
 	relay.KindContactAssignment: "assignment", relay.KindConversation: "conversation", relay.KindMessage: "message",
 	relay.KindAuditEvent: "audit event", relay.KindGroupRequest: "group request",
-	relay.KindGroupMove: "move of a group",
+	relay.KindGroupMove: "move of a group", relay.KindHistoryEntry: "history entry", relay.KindCover: "cover",
+	relay.KindNote: "note", relay.KindTag: "tag",
 }
 
 // name is how a line names a thing: as clients and as the database know it.

@@ -13,6 +13,7 @@ import (
 	"canopy/desk"
 	"canopy/doctor"
 	ent "canopy/ent/generated"
+	"canopy/ent/generated/tag"
 	"canopy/internal/testdb"
 	"canopy/relay"
 	"canopy/store"
@@ -112,6 +113,13 @@ var damages = []struct {
 		[]doctor.Kind{doctor.WrongPeriod}, "conversation {past}"},
 	{"an agent who left", "UPDATE users SET status = 'DEACTIVATED' WHERE id = {ben}", []doctor.Kind{doctor.LeftBehind}, "conversation {bens}"},
 	{"a waiting contact", "UPDATE contacts SET waiting_since = NULL WHERE id = {lee}", []doctor.Kind{doctor.WrongWaiting}, "contact {lee}"},
+	{"a closed conversation put aside", "UPDATE conversations SET snoozed_until = '2099-01-01 00:00:00+00:00' WHERE id = {past}",
+		[]doctor.Kind{doctor.WrongSnooze}, "conversation {past}"},
+	{"an open conversation that says why it was closed", "UPDATE conversations SET close_reason = 'SPAM' WHERE id = {conversation}",
+		[]doctor.Kind{doctor.WrongClosing}, "conversation {conversation}"},
+	{"a key of a tag", "UPDATE tags SET name_key = 'VIP' WHERE id = {tag}", []doctor.Kind{doctor.WrongKey}, "tag {tag}"},
+	{"a note of nobody", "INSERT INTO notes (account_id, conversation_id, author_id, text, written_at) VALUES ({account}, {past}, 999999, 'x', '2026-01-01 00:00:00+00:00')",
+		[]doctor.Kind{doctor.Dangling}, "note "},
 	{"a number", "UPDATE accounts SET next_conversation_number = 1 WHERE id = {account}", []doctor.Kind{doctor.WrongNumber}, "account {account}"},
 	{"the last owner", "UPDATE role_grants SET revoked_at = valid_from WHERE user_id = {olga}", []doctor.Kind{doctor.NoOwner}, "account {account}"},
 	{"an owner who will end", "UPDATE role_grants SET valid_until = '2999-01-01 00:00:00+00:00' WHERE user_id = {olga}", []doctor.Kind{doctor.NoOwner}, "account {account}"},
@@ -312,6 +320,9 @@ func newPatient(t *testing.T, db *store.DB, slug string, foreign int64) *patient
 	}
 	_, err = c.desk.CloseConversation(c.as(n["ben"]), desk.CloseConversation{ConversationID: n["past"]})
 	c.must(err)
+	vip, err := c.desk.CreateTag(c.as(c.owner), desk.CreateTag{Name: "VIP", Colour: tag.ColourRED})
+	c.must(err)
+	n["tag"] = vip.ID
 	return &patient{c, n}
 }
 
@@ -330,7 +341,7 @@ func (p *patient) named(what string) string {
 		return what
 	}
 	kind := map[string]relay.Kind{"group": relay.KindGroup, "contact": relay.KindContact, "user": relay.KindUser, "role": relay.KindRole,
-		"conversation": relay.KindConversation, "account": relay.KindAccount}[word]
+		"conversation": relay.KindConversation, "tag": relay.KindTag, "account": relay.KindAccount}[word]
 	number := p.numbers[strings.TrimSuffix(rest, "}")]
 	return fmt.Sprintf("%s %s (%d): ", word, relay.NewID(kind, number), number)
 }

@@ -61,6 +61,12 @@ var findings = []finding{
 		agents("the contact's current assignment")},
 	{LeftBehind, relay.KindConversation, `SELECT v.id, v.agent_id, NULL FROM conversations AS v JOIN users AS u ON u.id = v.agent_id
 		WHERE v.account_id = $1 AND v.closed_at IS NULL AND u.status IN ('DEACTIVATED', 'DELETED') ORDER BY v.id LIMIT $2`, leaver},
+	{WrongSnooze, relay.KindConversation, `SELECT id, NULL, NULL FROM conversations
+		WHERE account_id = $1 AND snoozed_until IS NOT NULL AND (closed_at IS NOT NULL OR agent_id IS NULL) ORDER BY id LIMIT $2`,
+		says("is put aside and closed or waiting; should have no moment until when (snoozed_until)")},
+	{WrongClosing, relay.KindConversation, `SELECT id, NULL, NULL FROM conversations
+		WHERE account_id = $1 AND closed_at IS NULL AND (close_reason IS NOT NULL OR close_note <> '') ORDER BY id LIMIT $2`,
+		says("is open and says why it was closed; should have neither close_reason nor close_note")},
 	{WrongNumber, relay.KindAccount, `SELECT id, next_conversation_number, highest FROM (
 			SELECT a.id, a.next_conversation_number, (SELECT MAX(v.number) FROM conversations AS v WHERE v.account_id = a.id) AS highest
 			FROM accounts AS a WHERE a.id = $1) AS numbers
@@ -86,6 +92,10 @@ func (e *examination) find(ctx context.Context, accountID int64, f finding) erro
 // count says how many there are of what there should be one.
 func count(what string) func(is, should sql.NullInt64) string {
 	return func(is, _ sql.NullInt64) string { return fmt.Sprintf("has %d %s, should have 1", is.Int64, what) }
+}
+
+func says(what string) func(is, should sql.NullInt64) string {
+	return func(_, _ sql.NullInt64) string { return what }
 }
 
 func agents(by string) func(is, should sql.NullInt64) string {

@@ -22,6 +22,7 @@ import (
 	"canopy/ent/generated/conversation"
 	"canopy/ent/generated/group"
 	"canopy/ent/generated/groupmove"
+	"canopy/ent/generated/tag"
 	"canopy/ent/generated/user"
 	"canopy/internal/testdb"
 	"canopy/refusal"
@@ -77,6 +78,10 @@ var operations = []operation{
 	{"transfer", 4, "CONTACT_TRANSFERRED", (*mix).transfer},
 	{"open a conversation", 3, "CONVERSATION_OPENED", (*mix).open},
 	{"close a conversation", 3, "CONVERSATION_CLOSED", (*mix).close},
+	{"snooze a conversation", 3, "", (*mix).snooze},
+	{"tag a conversation", 4, "", (*mix).tag},
+	{"delete a tag", 1, "TAG_DELETED", (*mix).deleteTag},
+	{"write a note", 3, "NOTE_ADDED", (*mix).note},
 }
 
 // TestAMixOfEverythingLeavesNoFault lets 8 workers do everything to one account at the same time, while the doctor looks
@@ -547,6 +552,60 @@ func (m *mix) open(r *rand.Rand) error {
 		return err
 	}
 	_, err = m.desk.OpenConversation(ctx, desk.OpenConversation{ContactID: c.ID})
+	return err
+}
+
+func (m *mix) snooze(r *rand.Rand) error {
+	c, err := m.someConversation(r)
+	if err != nil {
+		return err
+	}
+	until := time.Now().Add(time.Duration(1+r.IntN(100)) * time.Millisecond)
+	_, err = m.desk.SnoozeConversation(m.as(m.owner), desk.SnoozeConversation{ConversationID: c.ID, Until: &until})
+	return err
+}
+
+// tag puts one of a few tags on, or takes it off; what has been deleted is made anew.
+func (m *mix) tag(r *rand.Rand) error {
+	c, err := m.someConversation(r)
+	if err != nil {
+		return err
+	}
+	id, err := m.someTag(r)
+	if err != nil {
+		_, err := m.desk.CreateTag(m.as(m.owner), desk.CreateTag{Name: fmt.Sprint("tag ", r.IntN(4)), Colour: tag.ColourGREY})
+		return err
+	}
+	in := desk.TagConversation{ConversationID: c.ID, Add: []int64{id}}
+	if r.IntN(3) == 0 {
+		in.Add, in.Remove = nil, in.Add
+	}
+	_, err = m.desk.TagConversation(m.as(m.owner), in)
+	return err
+}
+
+func (m *mix) deleteTag(r *rand.Rand) error {
+	id, err := m.someTag(r)
+	if err != nil {
+		return err
+	}
+	return m.desk.DeleteTag(m.as(m.owner), id)
+}
+
+func (m *mix) someTag(r *rand.Rand) (int64, error) {
+	ids, err := m.db.Read.Tag.Query().Where(tag.AccountID(m.account)).IDs(trusted())
+	if err != nil {
+		return 0, err
+	}
+	return pick(r, ids)
+}
+
+func (m *mix) note(r *rand.Rand) error {
+	c, err := m.someConversation(r)
+	if err != nil {
+		return err
+	}
+	_, err = m.desk.AddNote(m.as(m.owner), desk.AddNote{ConversationID: c.ID, Text: "Call back"})
 	return err
 }
 

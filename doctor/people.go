@@ -23,6 +23,7 @@ var keyed = []struct {
 	{relay.KindUser, "users", "email", "email_key"},
 	{relay.KindContact, "contacts", "name", "name_key"},
 	{relay.KindRole, "roles", "name", "name_key"},
+	{relay.KindTag, "tags", "name", "name_key"},
 }
 
 // maxKey is how many characters of a key are kept.

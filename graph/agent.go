@@ -8,6 +8,7 @@ import (
 	"canopy/ent/generated/contact"
 	"canopy/ent/generated/user"
 	"canopy/graph/bind"
+	"canopy/graph/model"
 	"canopy/relay"
 	"canopy/store"
 	"canopy/tree"
@@ -42,14 +43,20 @@ func (r *agentResolver) Load(ctx context.Context, a *bind.Agent) (int, error) {
 }
 
 func (r *agentResolver) Capacity(ctx context.Context, a *bind.Agent) (int, error) {
-	return take[int](ctx, r.resolver, a)
+	capacity, err := take[bind.AgentCapacity](ctx, r.resolver, a)
+	return capacity.Value, err
+}
+
+func (r *agentResolver) WorkingHours(_ context.Context, a *bind.Agent) (*model.WorkingHours, error) {
+	return shownHours(a.WorkingHours), nil
 }
 
 func (r *resolver) agentLoaders() map[string]anyLoader {
 	return map[string]anyLoader{
 		"homeGroup": toOne(r, groupRows, to(func(a *bind.Agent) int64 { return a.HomeGroupID })),
 		"load":      loader[*bind.Agent, int]{numberOfNode[*bind.Agent], r.agentLoads},
-		"capacity":  loader[*bind.Agent, int]{numberOfNode[*bind.Agent], r.agentCapacities},
+		"capacity":  loader[*bind.Agent, bind.AgentCapacity]{numberOfNode[*bind.Agent], r.agentCapacities},
+		"cover":     loader[*bind.Agent, *ent.Cover]{numberOfNode[*bind.Agent], r.coversOf},
 	}
 }
 
@@ -69,32 +76,4 @@ func (r *resolver) agentLoads(ctx context.Context, agents []*bind.Agent, _ asked
 		return err
 	})
 	return loads, err
-}
-
-// agentCapacities are the agents' own, or what their home groups say.
-func (r *resolver) agentCapacities(ctx context.Context, agents []*bind.Agent, _ asked) (map[int64]int, error) {
-	var homes []int64
-	for _, a := range agents {
-		if a.Capacity == nil {
-			homes = append(homes, a.HomeGroupID)
-		}
-	}
-	places, err := r.places(ctx, homes)
-	if err != nil {
-		return nil, err
-	}
-	var groups []*ent.Group
-	for id, p := range places {
-		groups = append(groups, &ent.Group{ID: id, AccountID: agents[0].AccountID, Path: p.Path})
-	}
-	settings, err := tree.SettingsOf(ctx, r.DB.Read, groups)
-	capacities := make(map[int64]int, len(agents))
-	for _, a := range agents {
-		if a.Capacity != nil {
-			capacities[a.ID] = *a.Capacity
-		} else {
-			capacities[a.ID] = settings[a.HomeGroupID].Capacity.Value
-		}
-	}
-	return capacities, err
 }

@@ -149,8 +149,10 @@ func seesAll(v *authz.Viewer, kind relay.Kind) bool {
 		return v.CanAccount(authz.UsersView)
 	case relay.KindRole, relay.KindRoleGrant:
 		return v.CanAccount(authz.RolesView)
-	case relay.KindContact, relay.KindContactAssignment, relay.KindConversation, relay.KindMessage:
+	case relay.KindContact, relay.KindContactAssignment, relay.KindConversation, relay.KindMessage, relay.KindHistoryEntry, relay.KindNote:
 		return v.CanAccount(authz.ConversationsView) || v.CanAccount(authz.ContactsView)
+	case relay.KindTag:
+		return v.Permissions().Has(authz.ConversationsView) || v.Permissions().Has(authz.QueueView) || v.CanAccount(authz.InboxSettingsEdit)
 	}
 	return false
 }
@@ -172,7 +174,7 @@ func (r *resolver) targets(ctx context.Context, events []*ent.AuditEvent, _ aske
 }
 
 // naming are the recorded fields whose values are ids, or lists of ids, of other things.
-var naming = []string{"agent", "clonedFrom", "contact", "conversation", "endedGrants", "group", "homeGroup", "mayGive", "parent", "primaryOwner", "role", "successor", "user"}
+var naming = []string{"agent", "author", "clonedFrom", "contact", "conversation", "coveredBy", "endedGrants", "group", "homeGroup", "mayGive", "parent", "primaryOwner", "role", "successor", "tags", "user"}
 
 // changes lists what each event changed, nothing for those of which the viewer is not shown the details. Other things
 // that it names are left out where the viewer does not see them.

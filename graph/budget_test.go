@@ -7,6 +7,7 @@ import (
 
 	"canopy/authz"
 	"canopy/internal/testdb"
+	"canopy/relay"
 	"canopy/store"
 )
 
@@ -28,6 +29,10 @@ var budgets = []struct {
 	{"who can", `{ whoCan(permission: GROUPS_VIEW, first: 200) { nodes { user { name homeGroup { name } } paths { way grant { role { name } group { name } grantedBy { name } } } } } }`, 13},
 	{"effective users", `{ rootGroup { effectiveUsers(first: 200) { nodes { user { name homeGroup { name } } permissions } } } }`, 12},
 	{"effective permissions", `{ users(first: 5) { nodes { name effectivePermissions { permission paths { way grant { role { name } } } } } } }`, 9},
+	{"panel", `{ agentPanel(groupId: "` + relay.NewID(relay.KindGroup, 1).String() + `", below: true) { queue { waiting } heldByLeavers
+		agents(first: 200) { nodes { agent { name homeGroup { name } } state load capacity { value setBy { name } } lastActivityAt } } } }`, 10},
+	{"report", `{ groupReport(groupId: "` + relay.NewID(relay.KindGroup, 1).String() + `", from: "2027-02-01T00:00:00Z", to: "2027-04-01T00:00:00Z") {
+		total { open } groups { group { name } numbers { open } } agents { agent { name load } numbers { taken } } } }`, 9},
 	{"contacts with service", `{ contacts(first: 200) { nodes { conversations { nodes { messages(first: 3) { nodes { text author { name } } } } } assignments { nodes { agent { name } } } } } }`, 5},
 }
 
@@ -37,6 +42,7 @@ func TestStatementsDoNotGrowWithRows(t *testing.T) {
 		w := company(t, db)
 		for _, more := range []int{0, 10, 200} {
 			w.grow(more)
+			w.stays()
 			for _, b := range budgets {
 				if n := w.statements("olga", b.query); n != b.statements {
 					t.Errorf("%s, %d more: %d statements, want %d:\n%s", b.name, more, n, b.statements, strings.Join(testdb.Statements(db).List(), "\n"))

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"canopy/bulk"
+	"canopy/desk"
 	"canopy/directory"
 	"canopy/graph/bind"
 
@@ -39,7 +40,8 @@ const (
 )
 
 // judging is what a field weighs for which users are loaded as viewers and judged, over what is asked of it: it takes a
-// number of statements of its own for each object that it is asked of, and a preview a transaction.
+// number of statements of its own for each object that it is asked of, and a preview a transaction. A report weighs as
+// much: it reads all that happened.
 const judging = 50_000
 
 // Complexity says what a field costs whose selection costs child for one object.
@@ -54,7 +56,7 @@ func (w weighted) Complexity(_ context.Context, typeName, fieldName string, chil
 	switch field.Type.Name() {
 	case "AccessHolderConnection", "EffectiveUserConnection":
 		return judging + times(pageSize(args), child), true
-	case "AccessExplanation", "AccessPreview":
+	case "AccessExplanation", "AccessPreview", "GroupReport":
 		return judging + child, true
 	}
 	if strings.HasSuffix(field.Type.Name(), "Connection") {
@@ -81,9 +83,17 @@ func pageSize(args map[string]any) int {
 
 func longest(typeName, fieldName string, args map[string]any) int {
 	switch typeName + "." + fieldName {
+	case "GroupReport.buckets":
+		return desk.MaxBuckets
+	case "GroupReport.groups", "GroupReport.agents":
+		return desk.MaxReportRows
 	case "Query.nodes":
 		ids, _ := args["ids"].([]any)
 		return max(len(ids), 1)
+	case "Query.tags":
+		return desk.MaxTags
+	case "Conversation.tags":
+		return desk.MaxConversationTags
 	case "Viewer.sessions":
 		return maxSessions
 	case "Viewer.grants", "User.grants", "User.roles":

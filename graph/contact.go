@@ -7,6 +7,7 @@ import (
 	"canopy/authz"
 	"canopy/desk"
 	ent "canopy/ent/generated"
+	"canopy/ent/generated/conversation"
 	"canopy/graph/bind"
 	"canopy/graph/model"
 	"canopy/internal/mask"
@@ -16,6 +17,7 @@ import (
 type (
 	contactResolver           struct{ *resolver }
 	contactAssignmentResolver struct{ *resolver }
+	offerResolver             struct{ *resolver }
 )
 
 func (r *queryResolver) Contact(ctx context.Context, id relay.ID) (*ent.Contact, error) {
@@ -49,7 +51,7 @@ func (r *queryResolver) Contacts(ctx context.Context, under *relay.ID, search *s
 	return connection, err
 }
 
-func (r *queryResolver) Inbox(ctx context.Context, box model.InboxBox, under *relay.ID, first *int, after *string) (*relay.Connection[*ent.Contact], error) {
+func (r *queryResolver) Inbox(ctx context.Context, box model.InboxBox, under, tagID *relay.ID, priority *conversation.Priority, snoozed *bool, first *int, after *string) (*relay.Connection[*ent.Contact], error) {
 	p, err := r.page(ctx, first, after)
 	if err != nil {
 		return nil, err
@@ -58,7 +60,8 @@ func (r *queryResolver) Inbox(ctx context.Context, box model.InboxBox, under *re
 	if err != nil {
 		return nil, err
 	}
-	query := desk.Query{Box: desk.Box(box), Under: numberOf(under, relay.KindGroup), After: at, First: p.first}
+	query := desk.Query{Box: desk.Box(box), Under: numberOf(under, relay.KindGroup), After: at, First: p.first,
+		Filter: desk.Filter{TagID: numberOf(tagID, relay.KindTag), Priority: priority, Snoozed: snoozed}}
 	found, err := r.Desk.Inbox(ctx, query)
 	if err != nil {
 		return nil, err
@@ -68,6 +71,15 @@ func (r *queryResolver) Inbox(ctx context.Context, box model.InboxBox, under *re
 		connection.TotalCount, err = r.Desk.InboxCount(ctx, query)
 	}
 	return connection, err
+}
+
+func (r *queryResolver) InboxCounts(ctx context.Context, under *relay.ID) (*model.InboxCounts, error) {
+	n, err := r.Desk.InboxCounts(ctx, numberOf(under, relay.KindGroup))
+	if err != nil {
+		return nil, err
+	}
+	of := func(c desk.Count) *model.BoxCount { return &model.BoxCount{Count: c.Contacts, More: c.More} }
+	return &model.InboxCounts{You: of(n.You), Unread: of(n.Unread), Queue: of(n.Queue), Teammates: of(n.Teammates), Closed: of(n.Closed)}, nil
 }
 
 // position is the place after which a page of contacts begins, nil for the start.
@@ -128,6 +140,18 @@ func (r *contactResolver) Assignments(ctx context.Context, c *ent.Contact, _ *in
 	return take[*relay.Connection[*ent.ContactAssignment]](ctx, r.resolver, c)
 }
 
+func (r *contactResolver) Offer(ctx context.Context, c *ent.Contact) (*bind.Offer, error) {
+	return take[*bind.Offer](ctx, r.resolver, c)
+}
+
+func (r *contactResolver) EscalatedTo(ctx context.Context, c *ent.Contact) (*ent.Group, error) {
+	return take[*ent.Group](ctx, r.resolver, c)
+}
+
+func (r *offerResolver) Agent(ctx context.Context, o *bind.Offer) (*bind.Agent, error) {
+	return take[*bind.Agent](ctx, r.resolver, o)
+}
+
 func (r *contactResolver) ViewerPermissions(ctx context.Context, c *ent.Contact) ([]authz.Permission, error) {
 	return take[[]authz.Permission](ctx, r.resolver, c)
 }
@@ -158,6 +182,9 @@ func (r *resolver) contactLoaders() map[string]anyLoader {
 		"conversation":      loader[*ent.Contact, *ent.Conversation]{numberOfNode[*ent.Contact], r.lastConversations},
 		"conversations":     toMany[*ent.Contact](r, conversations, func(v *ent.Conversation) int64 { return v.ContactID }),
 		"assignments":       toMany[*ent.Contact](r, assignments, func(a *ent.ContactAssignment) int64 { return a.ContactID }),
+		"history":           toMany[*ent.Contact](r, nested[*ent.HistoryEntry]{list: historyOldestFirst(), relation: ofContact}, func(e *ent.HistoryEntry) int64 { return e.ContactID }),
+		"offer":             loader[*ent.Contact, *bind.Offer]{numberOfNode[*ent.Contact], r.offers},
+		"escalatedTo":       toOne(r, groupRows, func(c *ent.Contact) *int64 { return c.EscalatedToID }),
 		"viewerPermissions": loader[*ent.Contact, []authz.Permission]{numberOfNode[*ent.Contact], r.contactPermissions},
 	}
 }
@@ -167,6 +194,36 @@ func (r *resolver) contactAssignmentLoaders() map[string]anyLoader {
 		"contact":    toOne(r, contactRows, to(func(a *ent.ContactAssignment) int64 { return a.ContactID })),
 		"agent":      toOne(r, agentRows, to(func(a *ent.ContactAssignment) int64 { return a.UserID })),
 		"assignedBy": toOne(r, agentRows, func(a *ent.ContactAssignment) *int64 { return a.AssignedByID }),
+		"origin":     loader[*ent.ContactAssignment, *ent.HistoryEntry]{numberOfNode[*ent.ContactAssignment], r.origins},
+	}
+}
+
+// offers are those that last, for whoever is asked and for those who decide who serves the contact.
+func (r *resolver) offers(ctx context.Context, contacts []*ent.Contact, _ asked) (map[int64]*bind.Offer, error) {
+	places, err := r.places(ctx, groupsOf(contacts))
+	v, offers := authz.FromContext(ctx), map[int64]*bind.Offer{}
+	for _, c := range contacts {
+		if !isOffered(v, c) || c.AssignedUserID != nil {
+			continue
+		}
+		if *c.OfferedToID == v.UserID || v.Can(authz.ConversationsAssign, contactTarget(v, c, places)) {
+			offers[c.ID] = &bind.Offer{ContactID: c.ID, AgentID: *c.OfferedToID, ExpiresAt: *c.OfferEndsAt}
+		}
+	}
+	return offers, err
+}
+
+// offerAgents loads who is asked.
+func (r *resolver) offerAgents() loader[*bind.Offer, *bind.Agent] {
+	return loader[*bind.Offer, *bind.Agent]{
+		key: func(o *bind.Offer) int64 { return o.AgentID },
+		load: func(ctx context.Context, offers []*bind.Offer, _ asked) (map[int64]*bind.Agent, error) {
+			ids := make([]int64, len(offers))
+			for i, o := range offers {
+				ids[i] = o.AgentID
+			}
+			return byID(ctx, r.DB.Read, agentRows, ids)
+		},
 	}
 }
 
@@ -181,12 +238,23 @@ func (r *resolver) shown(ctx context.Context, c *ent.Contact, address *string, m
 }
 
 // contactTarget is the contact as something that permissions are asked for.
-func contactTarget(c *ent.Contact, places map[int64]authz.Place) authz.Target {
-	var assignee int64
+func contactTarget(v *authz.Viewer, c *ent.Contact, places map[int64]authz.Place) authz.Target {
 	if c.AssignedUserID != nil {
-		assignee = *c.AssignedUserID
+		return authz.AtContact(places[c.GroupID], *c.AssignedUserID)
 	}
-	return authz.AtContact(places[c.GroupID], assignee)
+	t := authz.AtContact(places[c.GroupID], 0)
+	if c.EscalatedToID != nil {
+		t.Escalated = *c.EscalatedToID
+	}
+	if isOffered(v, c) {
+		t.Offered = *c.OfferedToID
+	}
+	return t
+}
+
+// isOffered says whether somebody was asked, when the request began, whether they take the contact.
+func isOffered(v *authz.Viewer, c *ent.Contact) bool {
+	return c.OfferedToID != nil && c.OfferEndsAt != nil && v.At.Before(*c.OfferEndsAt)
 }
 
 func groupsOf(contacts []*ent.Contact) []int64 {
@@ -202,7 +270,7 @@ func (r *resolver) hiddenAddresses(ctx context.Context, contacts []*ent.Contact,
 	places, err := r.places(ctx, groupsOf(contacts))
 	hidden := make(map[int64]bool, len(contacts))
 	for _, c := range contacts {
-		hidden[c.ID] = !authz.FromContext(ctx).Can(authz.CustomerDataView, contactTarget(c, places))
+		hidden[c.ID] = !authz.FromContext(ctx).Can(authz.CustomerDataView, contactTarget(authz.FromContext(ctx), c, places))
 	}
 	return hidden, err
 }
@@ -216,7 +284,7 @@ func (r *resolver) contactPermissions(ctx context.Context, contacts []*ent.Conta
 		for _, p := range authz.Permissions() {
 			module := p.Definition().Module
 			about := module == authz.ModuleService || module == authz.ModuleContacts
-			if about && authz.FromContext(ctx).Can(p, contactTarget(c, places)) {
+			if about && authz.FromContext(ctx).Can(p, contactTarget(authz.FromContext(ctx), c, places)) {
 				held = append(held, p)
 			}
 		}

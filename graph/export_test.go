@@ -18,7 +18,7 @@ func NewWithoutLookAhead(cfg Config) (*executor.Executor, error) {
 		return nil, err
 	}
 	e.AroundFields(func(ctx context.Context, next graphql.Resolver) (any, error) {
-		if object := graphql.GetFieldContext(ctx).Object; object != "Query" && object != "Mutation" {
+		if object := graphql.GetFieldContext(ctx).Object; !isRoot(object) {
 			return next(ctx)
 		}
 		return next(r.withAnswers(ctx))
@@ -31,7 +31,7 @@ func ObjectFields() []string {
 	schema := generated.NewExecutableSchema(generated.Config{}).Schema()
 	var names []string
 	for _, def := range schema.Types {
-		if def.Kind != ast.Object || def.BuiltIn || strings.HasSuffix(def.Name, "Payload") || def == schema.Mutation {
+		if def.Kind != ast.Object || def.BuiltIn || strings.HasSuffix(def.Name, "Payload") || def == schema.Mutation || def == schema.Subscription {
 			continue
 		}
 		for _, field := range def.Fields {

@@ -18,6 +18,7 @@ import (
 	"canopy/desk"
 	"canopy/directory"
 	"canopy/graph/generated"
+	"canopy/live"
 	"canopy/store"
 
 	"github.com/99designs/gqlgen/graphql/executor"
@@ -67,7 +68,8 @@ func build(cfg Config) (*resolver, *executor.Executor, error) {
 		return nil, nil, errors.New("graph: DB, Directory, Desk and Now must be set")
 	}
 	r := &resolver{DB: cfg.DB, Directory: cfg.Directory, Desk: cfg.Desk, Now: cfg.Now,
-		logIns: cfg.LogIns, log: cmp.Or(cfg.Log, slog.Default())}
+		logIns: cfg.LogIns, log: cmp.Or(cfg.Log, slog.Default()), payloadTimeout: cfg.Limits.orDefault().Payload}
+	r.live = &live.Hub{DB: cfg.DB, People: cfg.Directory, Now: cfg.Now, Log: r.log}
 	r.loaders = r.allLoaders()
 	r.kinds = nodeKinds(cfg.DB.Read)
 	schema := generated.NewExecutableSchema(generated.Config{Resolvers: r, Directives: generated.DirectiveRoot{
@@ -87,7 +89,9 @@ func build(cfg Config) (*resolver, *executor.Executor, error) {
 	e.SetDefaultRulesFn(g.validation)
 	e.SetDisableSuggestion(!cfg.Introspection)
 	e.Use(g)
+	e.AroundOperations(r.asStream)
 	e.AroundResponses(inOrder)
+	e.AroundResponses(r.fromStream)
 	return r, e, nil
 }
 

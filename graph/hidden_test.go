@@ -26,7 +26,7 @@ type idArgument struct {
 // idArguments walks the schema.
 func idArguments(schema *ast.Schema) []idArgument {
 	var found []idArgument
-	for operation, def := range map[string]*ast.Definition{"query": schema.Query, "mutation": schema.Mutation} {
+	for operation, def := range roots(schema) {
 		for _, field := range def.Fields {
 			for _, arg := range field.Arguments {
 				a := idArgument{operation: operation, field: field}
@@ -71,11 +71,11 @@ func kindOf(a idArgument) []relay.Kind {
 	case "id":
 		return map[string][]relay.Kind{
 			"node": allKinds, "group": {relay.KindGroup}, "user": {relay.KindUser}, "agent": {relay.KindAgent}, "role": {relay.KindRole},
-			"contact": {relay.KindContact}, "conversation": {relay.KindConversation},
+			"contact": {relay.KindContact}, "conversation": {relay.KindConversation}, "conversationUpdated": {relay.KindConversation},
 		}[a.field.Name]
 	case "ids", "targetId":
 		return allKinds
-	case "groupId", "parentId", "homeGroupId", "under":
+	case "group", "groupId", "parentId", "homeGroupId", "under":
 		return []relay.Kind{relay.KindGroup}
 	case "successorId":
 		if a.field.Name == "deleteRole" {
@@ -84,16 +84,20 @@ func kindOf(a idArgument) []relay.Kind {
 		return []relay.Kind{relay.KindGroup}
 	case "userId":
 		return []relay.Kind{relay.KindUser}
-	case "agentId", "handoverAgentId":
+	case "agentId", "toAgentId", "handoverAgentId":
 		return []relay.Kind{relay.KindAgent, relay.KindUser}
 	case "roleId", "roleIds", "mayGive":
 		return []relay.Kind{relay.KindRole}
 	case "grantId":
 		return []relay.Kind{relay.KindRoleGrant}
-	case "contactId":
+	case "contactId", "contactIds":
 		return []relay.Kind{relay.KindContact}
-	case "conversationId":
+	case "conversationId", "conversationIds":
 		return []relay.Kind{relay.KindConversation}
+	case "noteId":
+		return []relay.Kind{relay.KindNote}
+	case "tagId", "addTagIds", "removeTagIds":
+		return []relay.Kind{relay.KindTag}
 	}
 	return nil
 }
@@ -101,6 +105,8 @@ func kindOf(a idArgument) []relay.Kind {
 var allKinds = []relay.Kind{
 	relay.KindAccount, relay.KindGroup, relay.KindUser, relay.KindAgent, relay.KindRole, relay.KindRoleGrant, relay.KindSession,
 	relay.KindContact, relay.KindContactAssignment, relay.KindConversation, relay.KindMessage, relay.KindAuditEvent, relay.KindGroupRequest, relay.KindGroupMove,
+	relay.KindHistoryEntry,
+	relay.KindNote, relay.KindTag,
 }
 
 // literal writes an argument of the type, with only what is required in it and, at the path, the text.
@@ -137,6 +143,9 @@ func (w *world) literal(schema *ast.Schema, name string, typ *ast.Type, path []s
 	case "Boolean":
 		return "true"
 	case "Time":
+		if name == "to" { // of what begins at the moment below
+			return `"2027-03-02T09:30:00Z"`
+		}
 		return `"2027-03-01T09:30:00Z"`
 	}
 	if name == "email" {
@@ -162,14 +171,20 @@ func (w *world) known(argument string) string {
 		return w.id(relay.KindUser, "ana")
 	case "agentId":
 		return w.id(relay.KindAgent, "bruno")
+	case "toAgentId":
+		return w.id(relay.KindAgent, "ana")
 	case "roleId", "roleIds":
 		return w.id(relay.KindRole, authz.RoleAgent)
 	case "grantId":
 		return w.id(relay.KindRoleGrant, "ana AGENT")
-	case "contactId":
+	case "contactId", "contactIds":
 		return w.id(relay.KindContact, "Kim")
-	case "conversationId":
+	case "conversationId", "conversationIds":
 		return w.id(relay.KindConversation, "Kim conversation")
+	case "noteId":
+		return w.id(relay.KindNote, "Kim note")
+	case "tagId", "addTagIds", "removeTagIds":
+		return w.id(relay.KindTag, "Kim tag")
 	}
 	return "?"
 }
@@ -185,7 +200,11 @@ func (w *world) document(schema *ast.Schema, a idArgument, text string) string {
 			args = append(args, arg.Name+": "+w.literal(schema, arg.Name, arg.Type, path, text))
 		}
 	}
-	return fmt.Sprintf("%s { %s(%s) { __typename } }", a.operation, a.field.Name, strings.Join(args, ", "))
+	selection := "{ __typename }"
+	if isBulk(a.field.Name) {
+		selection = "{ done refused items { refusal { field code reason permission where remedy message } } }"
+	}
+	return fmt.Sprintf("%s { %s(%s) %s }", a.operation, a.field.Name, strings.Join(args, ", "), selection)
 }
 
 // acquaint sets what the viewer knows: the last thing of each kind that they see, or what is not there.
@@ -243,7 +262,8 @@ func (o *oracle) isKnown(user int64, a idArgument, id relay.ID) bool {
 	n := id.As(id.Kind())
 	switch id.Kind() {
 	case relay.KindGroup:
-		return (a.field.Name == "assignContact" || a.field.Name == "transferContact") && o.below(o.users[user].HomeGroupID, n)
+		passes := []string{"assignContact", "transferContact", "assignContacts", "transferContacts"}
+		return slices.Contains(passes, a.field.Name) && o.below(o.users[user].HomeGroupID, n)
 	case relay.KindAgent:
 		return o.sees(user, relay.NewID(relay.KindUser, n))
 	case relay.KindUser:
@@ -252,10 +272,14 @@ func (o *oracle) isKnown(user int64, a idArgument, id relay.ID) bool {
 	return false
 }
 
-// answer asks with the id at the argument; in a list it follows one that the viewer knows.
+// answer asks with the id at the argument; in a list it follows one that the viewer knows, or, where each is answered by
+// itself, one that nobody has.
 func (w *world) answer(ctx context.Context, schema *ast.Schema, a idArgument, id relay.ID) string {
 	text := `"` + id.String() + `"`
-	if a.list {
+	switch {
+	case a.list && isBulk(a.field.Name): // which would be changed
+		text = `["` + relay.NewID(id.Kind(), 1<<41).String() + `", ` + text + `]`
+	case a.list:
 		text = `["` + w.knows[id.Kind()].String() + `", ` + text + `]`
 	}
 	answer := w.run(ctx, w.document(schema, a, text), nil)

@@ -23,7 +23,7 @@ var leads = map[string][][2]string{
 		{"groupRequests", "GroupRequest"}, {"auditEvents", "AuditEvent"}},
 	"Group":        {{"children", "Group"}, {"descendants", "Group"}, {"users", "User"}, {"agents", "Agent"}},
 	"Contact":      {{"conversations", "Conversation"}, {"assignments", "ContactAssignment"}},
-	"Conversation": {{"messages", "Message"}},
+	"Conversation": {{"messages", "Message"}, {"notes", "Note"}},
 }
 
 // chain is a query along connections, each within the one before.

@@ -3,6 +3,7 @@ package graph
 import (
 	"cmp"
 	"context"
+	"time"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -21,11 +22,14 @@ type Limits struct {
 	Directives int
 	Fragments  int // fragments, and places where one is spread
 	Complexity int // fields of the answer, each list at its full length
+
+	Payload time.Duration // for one payload of a subscription, from when it can be told
 }
 
 // DefaultLimits are far above what a page of a browser asks for, and above what GraphiQL does.
 func DefaultLimits() Limits {
-	return Limits{Tokens: 6000, Depth: 20, Fields: 1000, Aliases: 100, Directives: 100, Fragments: 100, Complexity: 300_000}
+	return Limits{Tokens: 6000, Depth: 20, Fields: 1000, Aliases: 100, Directives: 100, Fragments: 100, Complexity: 300_000,
+		Payload: 30 * time.Second}
 }
 
 func (l Limits) orDefault() Limits {
@@ -33,7 +37,7 @@ func (l Limits) orDefault() Limits {
 	return Limits{
 		Tokens: cmp.Or(l.Tokens, d.Tokens), Depth: cmp.Or(l.Depth, d.Depth), Fields: cmp.Or(l.Fields, d.Fields),
 		Aliases: cmp.Or(l.Aliases, d.Aliases), Directives: cmp.Or(l.Directives, d.Directives),
-		Fragments: cmp.Or(l.Fragments, d.Fragments), Complexity: cmp.Or(l.Complexity, d.Complexity),
+		Fragments: cmp.Or(l.Fragments, d.Fragments), Complexity: cmp.Or(l.Complexity, d.Complexity), Payload: cmp.Or(l.Payload, d.Payload),
 	}
 }
 
@@ -84,6 +88,9 @@ func (g *guard) validation() *rules.Rules {
 // MutateOperationContext counts what the operation would cost with its variables.
 func (g *guard) MutateOperationContext(ctx context.Context, op *graphql.OperationContext) *gqlerror.Error {
 	op.DisableIntrospection = !g.introspection
+	if err := oneStream(op); err != nil {
+		return err
+	}
 	return g.weigh(ctx, op)
 }
 

@@ -38,6 +38,7 @@ const (
 	orderOfTree    relay.Order = 'p'
 	orderOfDesk    relay.Order = 'd'
 	orderOfChanges relay.Order = 'a'
+	orderOfHistory relay.Order = 'h'
 )
 
 // behindName and behindTime read positions of lists by name and by time.
@@ -227,10 +228,26 @@ func conversationsNewestFirst() *list[*ent.Conversation] {
 	}
 }
 
+// historyOldestFirst goes by the numbers of the entries: who writes one holds the contact.
+func historyOldestFirst() *list[*ent.HistoryEntry] {
+	return &list[*ent.HistoryEntry]{
+		table: "history_entries", visible: rule.HistoryEntries, rows: historyRows, order: orderOfHistory, by: []string{"id"},
+		position: func(e *ent.HistoryEntry) relay.Position { return relay.Position{Order: orderOfHistory, ID: e.ID} },
+		behind:   func(_ context.Context, _ *ent.Client, p relay.Position) ([]any, error) { return []any{p.ID}, nil },
+	}
+}
+
 func messagesNewestFirst() *list[*ent.Message] {
 	return &list[*ent.Message]{
 		table: "messages", visible: rule.Messages, rows: messageRows, order: orderByTime, by: []string{"sent_at", "id"}, newest: true,
 		position: func(m *ent.Message) relay.Position { return atTime(m.SentAt, m.ID) }, behind: behindTime,
+	}
+}
+
+func notesNewestFirst() *list[*ent.Note] {
+	return &list[*ent.Note]{
+		table: "notes", visible: rule.Notes, rows: noteRows, order: orderByTime, by: []string{"written_at", "id"}, newest: true,
+		position: func(n *ent.Note) relay.Position { return atTime(n.WrittenAt, n.ID) }, behind: behindTime,
 	}
 }
 

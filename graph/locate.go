@@ -27,6 +27,7 @@ type locator func(ctx context.Context, ids []relay.ID) ([]place, error)
 // locators are the arguments that can name a place, by the last word of their path.
 func (r *resolver) locators() map[string]locator {
 	return map[string]locator{
+		"group":          r.locateGroups,
 		"groupId":        r.locateGroups,
 		"parentId":       r.locateGroups,
 		"homeGroupId":    r.locateGroups,
@@ -149,20 +150,24 @@ func (r *resolver) idPaths(name string, typ *ast.Type) [][]string {
 // named says in plain words what an argument names.
 func named(argument string) string {
 	switch argument {
-	case "groupId", "parentId", "homeGroupId", "under":
+	case "group", "groupId", "parentId", "homeGroupId", "under":
 		return "group"
 	case "userId":
 		return "user"
-	case "agentId", "handoverAgentId":
+	case "agentId", "toAgentId", "handoverAgentId":
 		return "agent"
 	case "roleId", "roleIds", "mayGive":
 		return "role"
 	case "grantId":
 		return "grant"
-	case "contactId":
+	case "contactId", "contactIds":
 		return "contact"
-	case "conversationId":
+	case "conversationId", "conversationIds":
 		return "conversation"
+	case "tagId", "addTagIds", "removeTagIds":
+		return "tag"
+	case "noteId":
+		return "note"
 	case "targetId":
 		return "target"
 	}
@@ -316,7 +321,7 @@ func (r *resolver) placesOfContacts(ctx context.Context, contacts map[int64]*ent
 	where, err := r.places(ctx, groups)
 	places := make(map[int64]place, len(contacts))
 	for id, c := range contacts {
-		places[id] = place{contactTarget(c, where), "at this contact"}
+		places[id] = place{contactTarget(authz.FromContext(ctx), c, where), "at this contact"}
 	}
 	return places, err
 }

@@ -159,10 +159,13 @@ func (r *resolver) askedOf(ctx context.Context, field graphql.CollectedField) as
 // lookAhead runs around every field. Below a root field it loads all that the query asks of the result.
 func (r *resolver) lookAhead(ctx context.Context, next graphql.Resolver) (any, error) {
 	fc := graphql.GetFieldContext(ctx)
-	if fc.Object != "Query" && fc.Object != "Mutation" {
+	if !isRoot(fc.Object) {
 		return next(ctx)
 	}
 	ctx = r.withAnswers(ctx)
+	if fc.Object == "Subscription" {
+		return next(ctx) // each payload is looked ahead when it comes
+	}
 	result, err := next(ctx)
 	if fc.Object == "Mutation" {
 		answersFrom(ctx).forget()
@@ -171,6 +174,10 @@ func (r *resolver) lookAhead(ctx context.Context, next graphql.Resolver) (any, e
 		r.descend(ctx, fc.Field.Definition.Type.Name(), []any{result}, fc.Field.Selections)
 	}
 	return result, err
+}
+
+func isRoot(object string) bool {
+	return object == "Query" || object == "Mutation" || object == "Subscription"
 }
 
 // follow loads a field for the parents, and what is asked below it.
@@ -287,8 +294,14 @@ func typeName(kind relay.Kind) string {
 		return "ContactAssignment"
 	case relay.KindConversation:
 		return "Conversation"
+	case relay.KindHistoryEntry:
+		return "HistoryEntry"
 	case relay.KindMessage:
 		return "Message"
+	case relay.KindTag:
+		return "Tag"
+	case relay.KindNote:
+		return "Note"
 	case relay.KindAuditEvent:
 		return "AuditEvent"
 	case relay.KindGroupMove:

@@ -43,11 +43,17 @@ func importedRow(kind bulk.Kind, row bulk.Row) *model.ImportedRow {
 		id := relay.NewID(kinds[kind], row.ID)
 		out.ID = &id
 	}
-	if why := row.Refusal; why != nil {
-		out.Refusal = &model.RowRefusal{Field: orNil(why.Field), Code: string(why.Code), Reason: orNil(string(why.Reason)),
-			Permission: orNil(why.Permission), Where: orNil(why.Where), Remedy: orNil(why.Remedy), Message: why.Message}
-	}
+	out.Refusal = rowRefusal(row.Refusal)
 	return out
+}
+
+// rowRefusal is why one of many was refused, nil when it was not.
+func rowRefusal(why *refusal.Refusal) *model.RowRefusal {
+	if why == nil {
+		return nil
+	}
+	return &model.RowRefusal{Field: orNil(why.Field), Code: string(why.Code), Reason: orNil(string(why.Reason)),
+		Permission: orNil(why.Permission), Where: orNil(why.Where), Remedy: orNil(why.Remedy), Message: why.Message}
 }
 
 func orNil(text string) *string {

@@ -46,6 +46,14 @@ func (r *mutationResolver) ClaimContact(ctx context.Context, input model.ClaimCo
 	return &model.ClaimContactPayload{Contact: claimed.Contact, Assignment: claimed.Assignment}, nil
 }
 
+// DeclineOffer passes on what is offered to the viewer.
+func (r *mutationResolver) DeclineOffer(ctx context.Context, input model.DeclineOfferInput) (*model.DeclineOfferPayload, error) {
+	if err := r.Desk.DeclineOffer(ctx, desk.DeclineOffer{ContactID: input.ContactID.As(relay.KindContact)}); err != nil {
+		return nil, err
+	}
+	return &model.DeclineOfferPayload{DeclinedContactID: input.ContactID}, nil
+}
+
 // AssignContact decides who serves a contact.
 func (r *mutationResolver) AssignContact(ctx context.Context, input model.AssignContactInput) (*model.AssignContactPayload, error) {
 	assigned, err := r.Desk.AssignContact(ctx, desk.AssignContact{ContactID: input.ContactID.As(relay.KindContact),

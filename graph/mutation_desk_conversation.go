@@ -30,11 +30,30 @@ func (r *mutationResolver) StartConversation(ctx context.Context, input model.St
 
 // CloseConversation closes a conversation.
 func (r *mutationResolver) CloseConversation(ctx context.Context, input model.CloseConversationInput) (*model.CloseConversationPayload, error) {
-	closed, err := r.Desk.CloseConversation(ctx, desk.CloseConversation{ConversationID: input.ConversationID.As(relay.KindConversation)})
+	closed, err := r.Desk.CloseConversation(ctx, desk.CloseConversation{
+		ConversationID: input.ConversationID.As(relay.KindConversation), Reason: input.CloseReason, Note: input.CloseNote})
 	if err != nil {
 		return nil, err
 	}
 	return &model.CloseConversationPayload{Conversation: closed}, nil
+}
+
+// MarkRead sets the viewer's mark behind the last message.
+func (r *mutationResolver) MarkRead(ctx context.Context, input model.MarkReadInput) (*model.MarkReadPayload, error) {
+	marked, err := r.Desk.MarkRead(ctx, desk.MarkRead{ConversationID: input.ConversationID.As(relay.KindConversation)})
+	if err != nil {
+		return nil, err
+	}
+	return &model.MarkReadPayload{Conversation: marked}, nil
+}
+
+// MarkUnread sets the viewer's mark before the last message of somebody else.
+func (r *mutationResolver) MarkUnread(ctx context.Context, input model.MarkUnreadInput) (*model.MarkUnreadPayload, error) {
+	marked, err := r.Desk.MarkUnread(ctx, desk.MarkUnread{ConversationID: input.ConversationID.As(relay.KindConversation)})
+	if err != nil {
+		return nil, err
+	}
+	return &model.MarkUnreadPayload{Conversation: marked}, nil
 }
 
 // SendMessage answers a contact.

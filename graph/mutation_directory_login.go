@@ -77,9 +77,13 @@ func (r *mutationResolver) ChangePassword(ctx context.Context, input model.Chang
 	return &model.ChangePasswordPayload{PasswordChanged: true}, nil
 }
 
-// UpdateViewer changes the viewer's own name or availability.
+// UpdateViewer changes the viewer's own name, availability or working hours.
 func (r *mutationResolver) UpdateViewer(ctx context.Context, input model.UpdateViewerInput) (*model.UpdateViewerPayload, error) {
-	_, err := r.Directory.UpdateViewer(ctx, directory.UpdateViewer{Name: input.Name, Availability: input.Availability})
+	hours, err := hoursOf(input.WorkingHours)
+	if err != nil {
+		return nil, err
+	}
+	_, err = r.Directory.UpdateViewer(ctx, directory.UpdateViewer{Name: input.Name, Availability: input.Availability, WorkingHours: hours})
 	if err != nil {
 		return nil, err
 	}

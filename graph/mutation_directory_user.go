@@ -56,13 +56,16 @@ func moveUser(input model.MoveUserInput) directory.MoveUser {
 
 // DeactivateUser ends what a user may do and hands over their open conversations.
 func (r *mutationResolver) DeactivateUser(ctx context.Context, input model.DeactivateUserInput) (*model.DeactivateUserPayload, error) {
-	left, err := r.Directory.DeactivateUser(ctx, directory.DeactivateUser{UserID: input.UserID.As(relay.KindUser),
-		Handover: directory.HandoverMethod(input.Handover), Reason: orEmpty(input.Reason),
-		HandoverAgentID: numberOf(input.HandoverAgentID, relay.KindAgent, relay.KindUser)})
+	left, err := r.Directory.DeactivateUser(ctx, deactivateUser(input))
 	if err != nil {
 		return nil, err
 	}
 	return &model.DeactivateUserPayload{User: left.User, HandedOver: left.HandedOver}, nil
+}
+
+func deactivateUser(input model.DeactivateUserInput) directory.DeactivateUser {
+	return directory.DeactivateUser{UserID: input.UserID.As(relay.KindUser), Handover: directory.HandoverMethod(input.Handover),
+		HandoverAgentID: numberOf(input.HandoverAgentID, relay.KindAgent, relay.KindUser), Reason: orEmpty(input.Reason), PreviewToken: input.PreviewToken}
 }
 
 // ReactivateUser lets a deactivated user log in again.
@@ -86,7 +89,11 @@ func (r *mutationResolver) DeleteUser(ctx context.Context, input model.DeleteUse
 
 // UpdateAgentSettings changes how an agent works.
 func (r *mutationResolver) UpdateAgentSettings(ctx context.Context, input model.UpdateAgentSettingsInput) (*model.UpdateAgentSettingsPayload, error) {
-	changed, err := r.Directory.UpdateAgentSettings(ctx, directory.UpdateAgentSettings{
+	hours, err := hoursOf(input.WorkingHours)
+	if err != nil {
+		return nil, err
+	}
+	changed, err := r.Directory.UpdateAgentSettings(ctx, directory.UpdateAgentSettings{WorkingHours: hours,
 		AgentID: input.AgentID.As(relay.KindAgent, relay.KindUser), Availability: input.Availability,
 		Capacity: optionalOf(input.Capacity), AccessPaused: input.AccessPaused, Reason: orEmpty(input.Reason)})
 	if err != nil {

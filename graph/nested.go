@@ -24,6 +24,8 @@ const (
 	ofUser         relation = "c.user_id = CAST(p.value->>0 AS BIGINT)"
 	ofContact      relation = "c.contact_id = CAST(p.value->>0 AS BIGINT)"
 	inConversation relation = "c.conversation_id = CAST(p.value->>0 AS BIGINT)"
+	// ofConversation is what happened to the contact during the conversation, the change of agent that ended it included.
+	ofConversation relation = "(c.conversation_id = CAST(p.value->>0 AS BIGINT) OR c.previous_conversation_id = CAST(p.value->>0 AS BIGINT))"
 	// inSubtree takes parents made by subtreeOf.
 	inSubtree relation = "c.account_id = CAST(p.value->>1 AS BIGINT) AND c.path > p.value->>2 AND c.path < p.value->>3" +
 		" AND c.depth <= CAST(p.value->>4 AS INTEGER)"

@@ -80,7 +80,10 @@ func nodeKinds(c *ent.Client) map[relay.Kind]nodesFunc {
 		relay.KindContact:           nodesOf(c, contactRows),
 		relay.KindContactAssignment: nodesOf(c, assignmentRows),
 		relay.KindConversation:      nodesOf(c, conversationRows),
+		relay.KindHistoryEntry:      nodesOf(c, historyRows),
 		relay.KindMessage:           nodesOf(c, messageRows),
+		relay.KindTag:               nodesOf(c, tagRows),
+		relay.KindNote:              nodesOf(c, noteRows),
 		relay.KindAuditEvent:        nodesOf(c, eventRows),
 	}
 }

@@ -27,6 +27,9 @@ type oracle struct {
 	assignments   map[int64]*ent.ContactAssignment
 	conversations map[int64]*ent.Conversation
 	messages      map[int64]*ent.Message
+	entries       map[int64]*ent.HistoryEntry
+	notes         map[int64]*ent.Note
+	tags          map[int64]*ent.Tag
 	events        map[int64]*ent.AuditEvent
 }
 
@@ -47,6 +50,9 @@ func (w *world) oracle() *oracle {
 		assignments:   rowsByID(c.ContactAssignment.Query().AllX(ctx), func(r *ent.ContactAssignment) int64 { return r.ID }),
 		conversations: rowsByID(c.Conversation.Query().AllX(ctx), func(r *ent.Conversation) int64 { return r.ID }),
 		messages:      rowsByID(c.Message.Query().AllX(ctx), func(r *ent.Message) int64 { return r.ID }),
+		entries:       rowsByID(c.HistoryEntry.Query().AllX(ctx), func(r *ent.HistoryEntry) int64 { return r.ID }),
+		notes:         rowsByID(c.Note.Query().AllX(ctx), func(r *ent.Note) int64 { return r.ID }),
+		tags:          rowsByID(c.Tag.Query().AllX(ctx), func(r *ent.Tag) int64 { return r.ID }),
 		events:        rowsByID(c.AuditEvent.Query().AllX(ctx), func(r *ent.AuditEvent) int64 { return r.ID }),
 	}
 }
@@ -100,6 +106,15 @@ func (o *oracle) ids() []relay.ID {
 	for id := range o.messages {
 		add(relay.KindMessage, id)
 	}
+	for id := range o.entries {
+		add(relay.KindHistoryEntry, id)
+	}
+	for id := range o.notes {
+		add(relay.KindNote, id)
+	}
+	for id := range o.tags {
+		add(relay.KindTag, id)
+	}
 	for id := range o.events {
 		add(relay.KindAuditEvent, id)
 	}
@@ -117,6 +132,8 @@ type spot struct {
 	group    int64
 	contact  bool
 	assignee int64 // of a contact
+	offered  int64 // of a contact: to whom
+	above    int64 // of a contact: in whose queue it waits too
 	user     int64 // whose record it is
 }
 
@@ -232,9 +249,22 @@ func (o *oracle) holds(user int64, p authz.Permission, at spot) bool {
 			if pair.Permission == p && o.reached(user, pair.Scope, o.place(g), at) {
 				return true
 			}
+			if pair.Permission == p && o.offeredOrEscalated(user, p, pair.Scope, o.place(g), at) {
+				return true
+			}
 		}
 	}
 	return false
+}
+
+// offeredOrEscalated is ruling 20, and the queue of the group above in which a contact waits too.
+func (o *oracle) offeredOrEscalated(user int64, p authz.Permission, scope authz.Scope, place int64, at spot) bool {
+	queue := p == authz.QueueView || p == authz.QueueClaim
+	if at.offered == user && (queue || p == authz.ConversationsView || p == authz.ConversationsReply) &&
+		(scope == authz.ScopeAssigned || scope == authz.ScopeTeam || scope == authz.ScopeQueue) {
+		return true
+	}
+	return queue && at.above != 0 && scope != authz.ScopeSubtree && o.reached(user, scope, place, spot{group: at.above, contact: true})
 }
 
 // reached says what each scope means (section 3 of the domain).
@@ -276,6 +306,12 @@ func (o *oracle) atContact(id int64) spot {
 	at := spot{group: c.GroupID, contact: true}
 	if c.AssignedUserID != nil {
 		at.assignee = *c.AssignedUserID
+	}
+	if c.OfferedToID != nil && c.OfferEndsAt.After(now) {
+		at.offered = *c.OfferedToID
+	}
+	if c.EscalatedToID != nil {
+		at.above = *c.EscalatedToID
 	}
 	return at
 }
@@ -326,6 +362,12 @@ func (o *oracle) accountOf(id relay.ID) int64 {
 		return o.conversations[n].AccountID
 	case relay.KindMessage:
 		return o.messages[n].AccountID
+	case relay.KindHistoryEntry:
+		return o.entries[n].AccountID
+	case relay.KindNote:
+		return o.notes[n].AccountID
+	case relay.KindTag:
+		return o.tags[n].AccountID
 	case relay.KindAuditEvent:
 		return o.events[n].AccountID
 	}
@@ -365,10 +407,21 @@ func (o *oracle) sees(user int64, id relay.ID) bool {
 		return o.seesTalk(user, o.conversations[n].ContactID)
 	case relay.KindMessage:
 		return o.seesTalk(user, o.conversations[o.messages[n].ConversationID].ContactID)
+	case relay.KindHistoryEntry:
+		return o.seesTalk(user, o.entries[n].ContactID)
+	case relay.KindNote:
+		return o.seesTalk(user, o.conversations[o.notes[n].ConversationID].ContactID)
+	case relay.KindTag:
+		return o.seesTags(user)
 	case relay.KindAuditEvent:
 		return o.holds(user, authz.AuditView, spot{})
 	}
 	return false
+}
+
+// seesTags is for who sees conversations anywhere, and for who manages the account's tags.
+func (o *oracle) seesTags(user int64) bool {
+	return o.somewhere(user, authz.ConversationsView) || o.somewhere(user, authz.QueueView) || o.holds(user, authz.InboxSettingsEdit, spot{})
 }
 
 func (o *oracle) seesTalk(user, contact int64) bool {
@@ -410,13 +463,15 @@ func (o *oracle) seesKind(user int64, kind relay.Kind) bool {
 	switch kind {
 	case relay.KindAccount:
 		return true
+	case relay.KindTag:
+		return o.seesTags(user)
 	case relay.KindGroup, relay.KindGroupRequest, relay.KindGroupMove:
 		any = []authz.Permission{authz.GroupsView}
 	case relay.KindUser, relay.KindSession:
 		any = []authz.Permission{authz.UsersView}
 	case relay.KindRole, relay.KindRoleGrant:
 		any = []authz.Permission{authz.RolesView}
-	case relay.KindContact, relay.KindContactAssignment, relay.KindConversation, relay.KindMessage:
+	case relay.KindContact, relay.KindContactAssignment, relay.KindConversation, relay.KindMessage, relay.KindHistoryEntry, relay.KindNote:
 		any = []authz.Permission{authz.ConversationsView, authz.ContactsView}
 	}
 	return slices.ContainsFunc(any, func(p authz.Permission) bool { return o.holds(user, p, spot{}) })

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"canopy/authz"
+	"canopy/ent/generated/historyentry"
 	"canopy/graph/generated"
 	"canopy/internal/testdb"
 	"canopy/relay"
@@ -24,6 +25,7 @@ func (w *world) lists() map[string]string {
 		"groupRequests":         `groupRequests(%s)`,
 		"users":                 `users(%s)`,
 		"agents":                `agents(%s)`,
+		"AgentPanel.agents":     `agentPanel(groupId: "` + w.id(relay.KindGroup, "sales") + `", below: true) { agents(%s)`,
 		"roleGrants":            `roleGrants(%s)`,
 		"grantExpiries":         `grantExpiries(%s)`,
 		"contacts":              `contacts(%s)`,
@@ -36,15 +38,18 @@ func (w *world) lists() map[string]string {
 		"Group.agents":          `group(id: "` + w.id(relay.KindGroup, "north") + `") { agents(%s)`,
 		"Contact.conversations": `contact(id: "` + w.id(relay.KindContact, "Kim") + `") { conversations(%s)`,
 		"Contact.assignments":   `contact(id: "` + w.id(relay.KindContact, "Kim") + `") { assignments(%s)`,
+		"Contact.history":       `contact(id: "` + w.id(relay.KindContact, "Kim") + `") { history(%s)`,
+		"Conversation.history":  `conversation(id: "` + w.id(relay.KindConversation, "Kim conversation") + `") { history(%s)`,
 		"Conversation.messages": `conversation(id: "` + w.id(relay.KindConversation, "Kim conversation") + `") { messages(%s)`,
+		"Conversation.notes":    `conversation(id: "` + w.id(relay.KindConversation, "Kim conversation") + `") { notes(%s)`,
 	}
 }
 
 type pageOfIDs struct {
 	TotalCount int
 	Nodes      []struct {
-		ID   string
-		User struct{ ID string }
+		ID          string
+		User, Agent struct{ ID string }
 	}
 	Edges    []struct{ Cursor string }
 	PageInfo struct {
@@ -59,6 +64,9 @@ func (w *world) page(viewer, list, args string) pageOfIDs {
 	node := "id"
 	if strings.Contains(list, "whoCan") || strings.Contains(list, "effectiveUsers") {
 		node = "user { id }" // the entries are about users and have no id of their own
+	}
+	if strings.Contains(list, "agentPanel") {
+		node = "agent { id }"
 	}
 	query := "{ " + fmt.Sprintf(list, args) + ` { totalCount nodes { ` + node + ` } edges { cursor } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } ` + strings.Repeat("}", strings.Count(list, "{")) + " }"
 	var at map[string]json.RawMessage
@@ -121,7 +129,7 @@ func TestPagesMakeUpTheList(t *testing.T) {
 func idsOf(p pageOfIDs) []string {
 	var ids []string
 	for _, n := range p.Nodes {
-		ids = append(ids, n.ID+n.User.ID)
+		ids = append(ids, n.ID+n.User.ID+n.Agent.ID)
 	}
 	return ids
 }
@@ -158,6 +166,7 @@ func (w *world) crowd() {
 		w.contact(fmt.Sprint("guest ", i), "north", []string{"", "bruno"}[i%2])
 		w.again("Kim", "bruno")
 		w.say("Kim conversation")
+		w.tell("Kim", historyentry.KindOFFERED)
 	}
 }
 

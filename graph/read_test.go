@@ -2,7 +2,10 @@ package graph_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -28,7 +31,7 @@ var everything = []string{
 	`{ groups { nodes { children(first: 1) { totalCount pageInfo { hasNextPage endCursor } nodes { name children { nodes { name } } } }
 		descendants(first: 2) { totalCount nodes { name } } all: descendants(maxDepth: 1) { nodes { name } } } } }`,
 	`{ groups { nodes { name users(first: 1) { totalCount pageInfo { hasNextPage } nodes { name email roles { name } grants { id } } } } } }`,
-	`{ groups { nodes { name agents { totalCount nodes { id name availability accessPaused load capacity homeGroup { name } } } } } }`,
+	`{ groups { nodes { name agents { totalCount nodes { id name availability accessPaused load capacity workingHours { timeZone shifts { day start end } } homeGroup { name } } } } } }`,
 	`{ groups { nodes { name totals { users contacts open waiting closed } } } }`,
 	`{ groups { nodes { name settings { sharedInbox { value own setBy { name } } assignmentMode { value own setBy { name } } capacity { value own setBy { name } }
 		radarWindow { value setBy { name } } escalateAfter { value } reassignAfter { value } closeAfter { value own setBy { name } } } } } }`,
@@ -39,12 +42,23 @@ var everything = []string{
 	`{ roles { id key name description policyNote builtIn pairs { permission scope } mayGive { name } } }`,
 	`{ roleGrants { totalCount nodes { id user { name } role { name mayGive { name } } group { name } grantedBy { name } } } }`,
 	`{ contacts { totalCount nodes { id name phone email masked group { name } arrivalGroup { name } agent { name load } conversation { number agent { name } }
-		waitingSince lastActivityAt viewerPermissions createdAt } } }`,
+		offer { expiresAt agent { name } } escalatedTo { name } waitingSince lastActivityAt viewerPermissions createdAt } } }`,
 	`{ contacts { nodes { name conversations(first: 1) { totalCount nodes { number subject open openedAt closedAt contact { name } agent { name }
 		messages { totalCount nodes { direction author { name } text sentAt conversation { number } } } } } } } }`,
 	`{ contacts { nodes { name assignments { totalCount nodes { id contact { name } agent { name } assignedBy { name } method explanation startedAt endedAt } } } } }`,
+	`{ contacts { nodes { name conversation { unread unreadCount } conversations { nodes { unread unreadCount } } } } }`,
+	`{ inboxCounts { you { count more } unread { count more } queue { count more } teammates { count more } closed { count more } } }`,
+	fmt.Sprintf(`mutation { assignContacts(input: {contactIds: ["%s"], agentId: "%s"}) { done refused items { contactId contact { name } assignment { id } refusal { code } } } }`,
+		relay.NewID(relay.KindContact, 1<<40), relay.NewID(relay.KindUser, 2)),
+	fmt.Sprintf(`mutation { closeConversations(input: {conversationIds: ["%s"]}) { done refused items { conversationId conversation { number } refusal { code } } } }`,
+		relay.NewID(relay.KindConversation, 1<<40)),
+	`{ contacts { nodes { assignments { nodes { origin { kind at sentence explanation reason doneBy { name } fromAgent { name } fromGroup { name } toAgent { name }
+		toGroup { name } method considered { agent { name } outcome words } } } }
+		history(first: 2) { totalCount nodes { kind sentence } } conversations(first: 2) { nodes { history { totalCount nodes { kind toAgent { name cover { until to { name } } } } } } } } } }`,
 	`{ you: inbox(box: YOU) { totalCount nodes { name } } queue: inbox(box: QUEUE) { totalCount nodes { name } }
 		teammates: inbox(box: TEAMMATES) { totalCount nodes { name agent { name } } } closed: inbox(box: CLOSED) { totalCount nodes { name } } }`,
+	`{ tags { id name colour } conversationByNumber(number: 1) { id closeReason closeNote priority snoozedUntil tags { name } } }`,
+	`{ contacts { nodes { name conversation { priority tags { id name } notes { totalCount nodes { id author { name } text writtenAt conversation { number } } } } } } }`,
 	`{ auditEvents { totalCount nodes { id at user { name } action targetId target { id ... on Group { name } ... on Contact { name agent { name } } } changes { field before after } reason requestId } } }`,
 	`mutation { importRecords(input: {kind: GROUPS, format: JSON_LINES, dryRun: true, data: "{\"path\":[\"new\"]}\n{\"path\":[\"sales\"]}\n{}"})
 		{ created existed refused rows { line status id setupToken refusal { field code reason permission where remedy message } } } }`,
@@ -67,6 +81,16 @@ var everything = []string{
 		relay.NewID(relay.KindUser, 2), relay.NewID(relay.KindGroup, 2)),
 	fmt.Sprintf(`{ previewRoleChange(input: {roleId: "%s", name: "x"}) { token } previewGrant(input: {userId: "%s", roleId: "%s"}) { changes { nodes { highestGroups { name users { totalCount } } } } } }`,
 		relay.NewID(relay.KindRole, 7), relay.NewID(relay.KindUser, 2), relay.NewID(relay.KindRole, 3)),
+	fmt.Sprintf(`{ previewDeactivateUser(input: {userId: "%s"}) { token handedOver more contacts { waits contact { name agent { name } } agent { name } group { name } } } }`,
+		relay.NewID(relay.KindUser, 5)),
+	fmt.Sprintf(`{ agentPanel(groupId: "%s", below: true) { group { name } queue { waiting oldestSince } heldByLeavers agents(first: 2) { totalCount pageInfo { hasNextPage }
+		edges { cursor node { state } } nodes { agent { name homeGroup { name } } state pausedSince load capacity { value own setBy { name } } lastActivityAt } } } }`,
+		relay.NewID(relay.KindGroup, 2)),
+	fmt.Sprintf(`{ groupReport(groupId: "%s", from: "2027-02-27T00:00:00Z", to: "2027-03-03T00:00:00Z", timeZone: "America/Sao_Paulo") {
+		group { name } buckets { from to numbers { ...n } } total { ...n } own { ...n } groups { group { name parent { name } } numbers { ...n } } otherGroups { open }
+		agents { agent { name load } numbers { ...n } } otherAgents { open } } }
+		fragment n on ReportNumbers { arrivals taken passedOn closed open waiting firstResponse { count average median p90 } resolution { count average median p90 } }`,
+		relay.NewID(relay.KindGroup, 2)),
 	`{ permissionChart { modules { module permissions { permission description holders { roleKey roleName scope } } } } }`,
 }
 
@@ -74,7 +98,7 @@ var personas = []string{"olga", "adam", "sue", "ana", "vera"}
 
 // TestEveryFieldIsAskedSomewhere keeps the list above complete.
 func TestEveryFieldIsAskedSomewhere(t *testing.T) {
-	all := strings.Join(everything, " ")
+	all := strings.Join(slices.Concat(everything, slices.Collect(maps.Values(heardOf))), " ")
 	for _, field := range graph.ObjectFields() {
 		_, name, _ := strings.Cut(field, ".")
 		if !strings.Contains(all, name) && name != "clientMutationId" {
@@ -87,7 +111,7 @@ func TestEveryFieldIsAskedSomewhere(t *testing.T) {
 func TestLookAheadChangesNoAnswer(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db *store.DB) {
 		var cfg graph.Config
-		w := company(t, db, func(c *graph.Config) { cfg = *c })
+		w := company(t, db, served, func(c *graph.Config) { cfg = *c })
 		w.eventful()
 		blind, err := graph.NewWithoutLookAhead(cfg)
 		if err != nil {
@@ -374,15 +398,16 @@ func TestAuditTrailGivesDetailsOfWhatTheReaderMaySee(t *testing.T) {
 			w.record(string(kind), kind, 1<<40, map[string]any{"text": "secret of " + string(kind)}, nil)
 		}
 		const query = `{ auditEvents(first: 200) { nodes { changes { before } reason target { id } } } }`
-		service := string([]relay.Kind{relay.KindContact, relay.KindContactAssignment, relay.KindConversation, relay.KindMessage})
+		service := string([]relay.Kind{relay.KindContact, relay.KindContactAssignment, relay.KindConversation, relay.KindMessage, relay.KindHistoryEntry, relay.KindNote})
 		for extra, want := range map[authz.Permission]string{
 			authz.AuditView:         "",
 			authz.GroupsView:        string([]relay.Kind{relay.KindGroup, relay.KindGroupRequest, relay.KindGroupMove}),
 			authz.UsersView:         string([]relay.Kind{relay.KindUser, relay.KindSession}),
 			authz.RolesView:         string([]relay.Kind{relay.KindRole, relay.KindRoleGrant}),
-			authz.ConversationsView: service,
+			authz.ConversationsView: service + string(relay.KindTag),
 			authz.ContactsView:      service,
-			authz.QueueView:         "",
+			authz.QueueView:         string(relay.KindTag),
+			authz.InboxSettingsEdit: string(relay.KindTag),
 		} {
 			name := "reader with " + extra.String()
 			w.role("role of "+name, authz.Pair{Permission: authz.AuditView, Scope: authz.ScopeAccount}, authz.Pair{Permission: extra, Scope: authz.ScopeAccount})
@@ -438,4 +463,19 @@ func TestAuditTrailHidesContactsThatTheReaderDoesNotSee(t *testing.T) {
 	same(t, w.ask("olga", `{ auditEvents(targetId: "%s") { totalCount nodes { changes { after } } } }`, w.id(relay.KindContact, "Kim")),
 		`{"auditEvents":{"totalCount":1,"nodes":[{"changes":[{"after":"\"+55 •••• 5678\""}]}]}}`)
 	same(t, w.ask("olga", `{ auditEvents(action: "NOTHING", from: "2027-01-01T00:00:00+01:00", until: "2027-12-31T00:00:00Z") { totalCount } }`), `{"auditEvents":{"totalCount":0}}`)
+}
+
+// TestSnoozedUntilIsJudgedWhenAsked puts conversations aside until a moment to come and until now, which is over.
+func TestSnoozedUntilIsJudgedWhenAsked(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *store.DB) {
+		w := company(t, db)
+		w.write(func(ctx context.Context, tx *ent.Tx) error {
+			return errors.Join(
+				tx.Conversation.UpdateOneID(w.ids["Kim conversation"]).SetSnoozedUntil(now.Add(time.Second)).Exec(ctx),
+				tx.Conversation.UpdateOneID(w.ids["Max conversation"]).SetSnoozedUntil(now).Exec(ctx))
+		})
+		const query = `{ conversation(id: "%s") { snoozedUntil } }`
+		same(t, w.ask("olga", query, w.id(relay.KindConversation, "Kim conversation")), `{"conversation":{"snoozedUntil":"`+now.Add(time.Second).Format("2006-01-02T15:04:05.000000Z")+`"}}`)
+		same(t, w.ask("olga", query, w.id(relay.KindConversation, "Max conversation")), `{"conversation":{"snoozedUntil":null}}`)
+	})
 }

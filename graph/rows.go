@@ -95,6 +95,18 @@ func assignmentRows(ctx context.Context, c *ent.Client, shape func(*entsql.Selec
 	return q.All(ctx)
 }
 
+func historyRows(ctx context.Context, c *ent.Client, shape func(*entsql.Selector)) ([]*ent.HistoryEntry, error) {
+	q := c.HistoryEntry.Query()
+	q.Modify(shape)
+	return q.All(ctx)
+}
+
+func coverRows(ctx context.Context, c *ent.Client, shape func(*entsql.Selector)) ([]*ent.Cover, error) {
+	q := c.Cover.Query()
+	q.Modify(shape)
+	return q.All(ctx)
+}
+
 func conversationRows(ctx context.Context, c *ent.Client, shape func(*entsql.Selector)) ([]*ent.Conversation, error) {
 	q := c.Conversation.Query()
 	q.Modify(shape)
@@ -103,6 +115,18 @@ func conversationRows(ctx context.Context, c *ent.Client, shape func(*entsql.Sel
 
 func messageRows(ctx context.Context, c *ent.Client, shape func(*entsql.Selector)) ([]*ent.Message, error) {
 	q := c.Message.Query()
+	q.Modify(shape)
+	return q.All(ctx)
+}
+
+func noteRows(ctx context.Context, c *ent.Client, shape func(*entsql.Selector)) ([]*ent.Note, error) {
+	q := c.Note.Query()
+	q.Modify(shape)
+	return q.All(ctx)
+}
+
+func tagRows(ctx context.Context, c *ent.Client, shape func(*entsql.Selector)) ([]*ent.Tag, error) {
+	q := c.Tag.Query()
 	q.Modify(shape)
 	return q.All(ctx)
 }

@@ -51,7 +51,7 @@ func (r *resolver) checkField(schema *ast.Schema, def *ast.Definition, field *as
 // checkPlaces wants a directive to name places that exist.
 func (r *resolver) checkPlaces(schema *ast.Schema, def *ast.Definition, field *ast.FieldDefinition, directive *ast.Directive) error {
 	at := directive.Arguments.ForName("at")
-	if def != schema.Query && def != schema.Mutation {
+	if !isRoot(def.Name) {
 		if def.Name != "Group" && def.Name != "Account" || at != nil || directive.Arguments.ForName("anywhere") != nil {
 			return errors.New("asks for a permission at something that is no place")
 		}

@@ -11,6 +11,7 @@ import (
 type (
 	booleanSettingResolver        struct{ *resolver }
 	intSettingResolver            struct{ *resolver }
+	agentCapacityResolver         struct{ *resolver }
 	assignmentModeSettingResolver struct{ *resolver }
 )
 
@@ -22,6 +23,10 @@ func (r *intSettingResolver) SetBy(ctx context.Context, s *bind.IntSetting) (*en
 	return take[*ent.Group](ctx, r.resolver, s)
 }
 
+func (r *agentCapacityResolver) SetBy(ctx context.Context, s *bind.AgentCapacity) (*ent.Group, error) {
+	return take[*ent.Group](ctx, r.resolver, s)
+}
+
 func (r *assignmentModeSettingResolver) SetBy(ctx context.Context, s *bind.AssignmentModeSetting) (*ent.Group, error) {
 	return take[*ent.Group](ctx, r.resolver, s)
 }
@@ -29,6 +34,7 @@ func (r *assignmentModeSettingResolver) SetBy(ctx context.Context, s *bind.Assig
 func (r *resolver) settingLoaders(all map[string]map[string]anyLoader) {
 	all["BooleanSetting"] = map[string]anyLoader{"setBy": setBy[bool](r)}
 	all["IntSetting"] = map[string]anyLoader{"setBy": setBy[int](r)}
+	all["AgentCapacity"] = map[string]anyLoader{"setBy": setBy[int](r)}
 	all["AssignmentModeSetting"] = map[string]anyLoader{"setBy": setBy[group.AssignmentMode](r)}
 }
 

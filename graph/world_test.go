@@ -17,7 +17,9 @@ import (
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/account"
 	"canopy/ent/generated/contactassignment"
+	"canopy/ent/generated/conversation"
 	"canopy/ent/generated/group"
+	"canopy/ent/generated/historyentry"
 	"canopy/ent/generated/message"
 	"canopy/ent/generated/session"
 	"canopy/ent/generated/user"
@@ -129,6 +131,10 @@ func company(t testing.TB, db *store.DB, change ...func(*graph.Config)) *world {
 	w.contact("Lee", "north", "")
 	w.contact("Max", "south", "carla")
 	w.contact("Nil", "vault", "vera")
+	w.note("Kim note", "Kim conversation", "ana")
+	w.note("Kim second note", "Kim conversation", "sue")
+	w.note("Max note", "Max conversation", "olga")
+	w.note("Nil note", "Nil conversation", "olga")
 	return w
 }
 
@@ -199,6 +205,16 @@ func (w *world) grant(name, role, at string) {
 	})
 }
 
+// changeContact changes a contact's row.
+func (w *world) changeContact(name string, change func(*ent.ContactUpdateOne)) {
+	w.t.Helper()
+	w.write(func(ctx context.Context, tx *ent.Tx) error {
+		u := tx.Contact.UpdateOneID(w.ids[name])
+		change(u)
+		return u.Exec(ctx)
+	})
+}
+
 // contact makes a contact with an open conversation of one message; without an agent it waits.
 func (w *world) contact(name, at, agent string) {
 	w.t.Helper()
@@ -239,7 +255,65 @@ func (w *world) contact(name, at, agent string) {
 			return err
 		}
 		w.ids[name+" message"] = m.ID
+		e := tx.HistoryEntry.Create().SetAccountID(w.account).SetContactID(c.ID).SetConversationID(opened.ID).SetKind(historyentry.KindARRIVED).
+			SetAt(now).SetExplanation("Arrived.").SetToGroupID(w.ids[at])
+		if agent != "" {
+			e.SetKind(historyentry.KindCLAIMED).SetDoneByID(w.ids[agent]).SetToAgentID(w.ids[agent]).SetFromGroupID(w.ids[at]).
+				SetAssignmentID(w.ids[name+" assignment"]).SetMethod(historyentry.MethodCLAIM)
+		}
+		told, err := e.Save(ctx)
+		if err != nil {
+			return err
+		}
+		w.ids[name+" entry"] = told.ID
+		tag, err := tx.Tag.Create().SetAccountID(w.account).SetName("Tag of " + name).SetNameKey("tag of " + fold.Key(name)).SetCreatedAt(now).Save(ctx)
+		if err != nil {
+			return err
+		}
+		w.ids[name+" tag"] = tag.ID
+		if err := tx.ConversationTag.Create().SetAccountID(w.account).SetConversationID(opened.ID).SetTagID(tag.ID).Exec(ctx); err != nil {
+			return err
+		}
 		return tree.AddContact(ctx, tx, c.ID)
+	})
+}
+
+// tell adds an entry to the history of a contact and its conversation, which considered those people.
+func (w *world) tell(name string, kind historyentry.Kind, considered ...string) {
+	w.t.Helper()
+	var list []desk.Candidate
+	for _, who := range considered {
+		list = append(list, desk.Candidate{UserID: w.ids[who], Outcome: "FULL"})
+	}
+	raw, err := json.Marshal(list)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.write(func(ctx context.Context, tx *ent.Tx) error {
+		return tx.HistoryEntry.Create().SetAccountID(w.account).SetContactID(w.ids[name]).SetConversationID(w.ids[name+" conversation"]).
+			SetKind(kind).SetAt(now).SetExplanation("Told.").SetConsidered(raw).Exec(ctx)
+	})
+}
+
+// cover has somebody covered by another one, so many hours from now.
+func (w *world) cover(who, by string, hours int) {
+	w.t.Helper()
+	w.write(func(ctx context.Context, tx *ent.Tx) error {
+		return tx.Cover.Create().SetAccountID(w.account).SetUserID(w.ids[who]).SetToID(w.ids[by]).SetStartedByID(w.ids[who]).
+			SetStartedAt(now.Add(-24 * time.Hour)).SetEndsAt(now.Add(time.Duration(hours) * time.Hour)).Exec(ctx)
+	})
+}
+
+// note makes an internal note.
+func (w *world) note(name, conversation, author string) {
+	w.t.Helper()
+	w.write(func(ctx context.Context, tx *ent.Tx) error {
+		n, err := tx.Note.Create().SetAccountID(w.account).SetConversationID(w.ids[conversation]).SetAuthorID(w.ids[author]).
+			SetText("Call back").SetWrittenAt(now).Save(ctx)
+		if err == nil {
+			w.ids[name] = n.ID
+		}
+		return err
 	})
 }
 
@@ -261,7 +335,8 @@ func (w *world) again(contact, agent string) {
 		if err != nil {
 			return err
 		}
-		return tx.Conversation.Create().SetAccountID(w.account).SetContactID(w.ids[contact]).SetNumber(w.numbers).SetOpenedAt(now).SetClosedAt(now).Exec(ctx)
+		return tx.Conversation.Create().SetAccountID(w.account).SetContactID(w.ids[contact]).SetNumber(w.numbers).SetOpenedAt(now).SetClosedAt(now).
+			SetCloseReason(conversation.CloseReasonRESOLVED).SetCloseNote("Done.").Exec(ctx)
 	})
 }
 
@@ -360,6 +435,7 @@ func (w *world) another(slug string) map[relay.Kind]int64 {
 	w.user("stranger", "root", authz.RoleOwner)
 	w.session("stranger")
 	w.contact("Stray", "root", "stranger")
+	w.note("Stray note", "Stray conversation", "stranger")
 	w.role("foreign role")
 	w.request("root", "stranger")
 	w.groupMove("root")
@@ -369,7 +445,7 @@ func (w *world) another(slug string) map[relay.Kind]int64 {
 		relay.KindRole: w.ids["foreign role"], relay.KindRoleGrant: w.ids["stranger OWNER"], relay.KindSession: w.ids["stranger session"],
 		relay.KindContact: w.ids["Stray"], relay.KindContactAssignment: w.ids["Stray assignment"], relay.KindConversation: w.ids["Stray conversation"],
 		relay.KindMessage: w.ids["Stray message"], relay.KindAuditEvent: w.ids["foreign event"], relay.KindGroupRequest: w.ids["request of stranger"],
-		relay.KindGroupMove: w.ids["move of root"],
+		relay.KindGroupMove: w.ids["move of root"], relay.KindHistoryEntry: w.ids["Stray entry"], relay.KindNote: w.ids["Stray note"], relay.KindTag: w.ids["Stray tag"],
 	}
 	maps.Copy(w.ids, own)
 	return all
@@ -401,7 +477,8 @@ func (w *world) as(name string) context.Context {
 // run sends a query and returns the whole answer as a client gets it.
 func (w *world) run(ctx context.Context, query string, variables map[string]any) string {
 	w.t.Helper()
-	ctx = graphql.StartOperationTrace(ctx)
+	ctx, stop := context.WithCancel(graphql.StartOperationTrace(ctx))
+	defer stop() // of a subscription only the first payload counts
 	op, errs := w.exec.CreateOperationContext(ctx, &graphql.RawParams{Query: query, Variables: variables})
 	var response *graphql.Response
 	if errs != nil {

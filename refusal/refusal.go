@@ -32,6 +32,7 @@ const (
 	AccessPaused       Reason = "ACCESS_PAUSED"
 	AddressTaken       Reason = "ADDRESS_TAKEN"
 	AlreadyAssigned    Reason = "ALREADY_ASSIGNED"
+	AlreadyCovered     Reason = "ALREADY_COVERED"
 	AlreadyDeactivated Reason = "ALREADY_DEACTIVATED"
 	AlreadyDecided     Reason = "ALREADY_DECIDED"
 	AlreadyGranted     Reason = "ALREADY_GRANTED"
@@ -51,6 +52,7 @@ const (
 	MoveUnderWay       Reason = "MOVE_UNDER_WAY"
 	NameTaken          Reason = "NAME_TAKEN"
 	NotActive          Reason = "NOT_ACTIVE"
+	NotCovered         Reason = "NOT_COVERED"
 	NotDeactivated     Reason = "NOT_DEACTIVATED"
 	NotOpen            Reason = "NOT_OPEN"
 	NotServing         Reason = "NOT_SERVING"
@@ -64,6 +66,9 @@ const (
 	ReasonRequired     Reason = "REASON_REQUIRED"
 	RoleInUse          Reason = "ROLE_IN_USE"
 	RootGroup          Reason = "ROOT_GROUP"
+	SlowReaderReason   Reason = "SLOW_READER"
+	TagLimit           Reason = "TAG_LIMIT"
+	Waiting            Reason = "WAITING"
 	WiderThanAuthor    Reason = "WIDER_THAN_AUTHOR"
 )
 
@@ -115,6 +120,12 @@ func NoViewer() *Refusal {
 func Paused() *Refusal {
 	return &Refusal{Code: Unauthenticated, Reason: AccessPaused,
 		Message: "Your access is paused. Ask your supervisor to resume it."}
+}
+
+// SlowReader ends a stream whose subscriber does not read what is sent.
+func SlowReader() *Refusal {
+	return &Refusal{Code: RateLimited, Reason: SlowReaderReason,
+		Message: "More has happened than was read, and the stream has ended. Subscribe again with the last position as since, and read faster."}
 }
 
 // NotFound says that there is no such thing, or that the viewer may not see it: the two are one answer. What is the

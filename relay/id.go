@@ -31,6 +31,12 @@ const (
 	KindGroupRequest      Kind = 'Q'
 	KindGroupMove         Kind = 'B'
 	KindImportRun         Kind = 'I'
+	KindTag               Kind = 'L' // as in label
+	KindConversationTag   Kind = 'K'
+	KindNote              Kind = 'D'
+	KindHistoryEntry      Kind = 'H'
+	KindCover             Kind = 'O'
+	KindReadMark          Kind = 'Y'
 )
 
 // ID is an id as clients see it: base64url of the kind and the number as a varint. It is opaque but not secret.

@@ -27,6 +27,7 @@ type note struct {
 	user      int64  // number of the user who asks, 0 for nobody
 	operation string // "query Inbox": kind and name
 	errors    int    // GraphQL errors in the answer
+	streamed  bool   // the answer is a socket or a stream of events: how long it lasts is not how long answering took
 }
 
 type noteKey struct{}
@@ -58,7 +59,7 @@ func (s *Server) withRequest(next http.Handler) http.Handler {
 		defer s.metrics.inFlight.Dec()
 		aborted := s.survive(next, answer, r)
 		took := time.Since(began)
-		s.metrics.answered(r.Pattern, answer.status, took)
+		s.metrics.answered(r.Pattern, answer.status, took, n.streamed)
 		s.logRequest(r, n, answer, took)
 		if aborted {
 			panic(http.ErrAbortHandler)
@@ -150,7 +151,7 @@ func (w *answerWriter) WriteHeader(status int) {
 	if w.status == 0 {
 		w.status = status
 	}
-	if w.last.Load() {
+	if w.last.Load() && status != http.StatusSwitchingProtocols {
 		w.Header().Set("Connection", "close")
 	}
 	w.ResponseWriter.WriteHeader(status)

@@ -25,8 +25,8 @@ var ErrAtOnce = errors.New("server: asked to stop at once")
 
 // Serve answers on the listener until the context ends. Then /readyz says 503 and requests are still taken for as long
 // as drain, so that whoever spreads the load can notice, each connection being closed after its next answer; then no
-// more, and those under way are finished. It returns nil after that, and an error if it could not serve or had to break
-// requests off.
+// more, those under way are finished, and streams are ended, so that their clients come to another process. It returns nil
+// after that, and an error if it could not serve or had to break something off.
 //
 // The connections are closed by their answers and not by the server of its own accord, because a proxy may have sent
 // the next request on an idle one already: it would be lost, and a proxy does not dare to send a mutation twice. When
@@ -37,15 +37,18 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, drain time.Duration)
 		if !errors.Is(context.Cause(ctx), ErrAtOnce) {
 			wait(drain)
 		}
-	})
+		s.streams.finish()
+	}, s.streams.wait)
 }
 
 // ServeMetrics answers /metrics on a listener of its own until the context ends.
 func (s *Server) ServeMetrics(ctx context.Context, l net.Listener) error {
-	return serve(ctx, l, s.Metrics(), s.cfg.Log, func() {})
+	return serve(ctx, l, s.Metrics(), s.cfg.Log, func() {}, func(context.Context) error { return nil })
 }
 
-func serve(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger, beforeShutdown func()) error {
+// serve calls before when the context has ended, then shuts down, and then calls after, which waits for what net/http does
+// not know: connections that are sockets by now.
+func serve(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger, before func(), after func(context.Context) error) error {
 	hs := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
@@ -59,10 +62,10 @@ func serve(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger
 		return err
 	case <-ctx.Done():
 	}
-	beforeShutdown()
+	before()
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
-	err := hs.Shutdown(grace)
+	err := errors.Join(hs.Shutdown(grace), after(grace))
 	if err != nil {
 		err = errors.Join(err, hs.Close())
 	}

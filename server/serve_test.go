@@ -13,10 +13,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/coder/websocket"
 )
 
 func bare(log *bytes.Buffer, h http.HandlerFunc) *Server {
-	s := &Server{cfg: Config{Log: NewLogger(log, true, slog.LevelInfo), Now: time.Now}, metrics: newMetrics()}
+	s := &Server{cfg: Config{Log: NewLogger(log, true, slog.LevelInfo), Now: time.Now}, metrics: newMetrics(),
+		streams: newStreams(defaultStreamLimits())}
 	s.handler = s.withRequest(h)
 	return s
 }
@@ -86,7 +90,8 @@ func newDrainable(t *testing.T, routes map[string]http.HandlerFunc) *drainable {
 			s.draining.Store(true)
 			close(d.draining)
 			<-d.drained
-		})
+			s.streams.finish()
+		}, s.streams.wait)
 	}()
 	return d
 }
@@ -188,4 +193,69 @@ func getWith(ctx context.Context, t *testing.T, client *http.Client, url string)
 		t.Errorf("%s: %v", url, err)
 	}
 	return resp
+}
+
+// TestStoppingEndsStreams has a socket and a stream of events open when a server is told to stop.
+func TestStoppingEndsStreams(t *testing.T) {
+	s := bare(&bytes.Buffer{}, nil)
+	mux := http.NewServeMux()
+	begun := make(chan struct{}, 2)
+	mux.HandleFunc("/socket", func(w http.ResponseWriter, r *http.Request) {
+		s.serveSocket(w, r)
+	})
+	mux.HandleFunc("/events", func(w http.ResponseWriter, r *http.Request) {
+		s.serveEvents(w, r, &graphql.OperationContext{})
+	})
+	s.handler, s.exec = s.withRequest(mux), endless{begun: begun}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.origins, err = newOrigins(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancelCause(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ctx, l, 24*time.Hour) }()
+
+	url := "http://" + l.Addr().String()
+	conn, _, err := websocket.Dial(t.Context(), url+"/socket", &websocket.DialOptions{Subprotocols: []string{subprotocol}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	events, err := http.Get(url + "/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer events.Body.Close()
+	<-begun
+	stop(ErrAtOnce)
+	if _, _, err := conn.Read(t.Context()); websocket.CloseStatus(err) != websocket.StatusGoingAway {
+		t.Errorf("the socket ends with %v", err)
+	}
+	// It is not complete: the client comes again.
+	if got, err := io.ReadAll(events.Body); err != nil || string(got) != ":\n\n" {
+		t.Errorf("the events end with %q, %v", got, err)
+	}
+	if err := <-served; err != nil {
+		t.Errorf("serving ended with %v", err)
+	}
+	if _, err := s.streams.enter(func(error) {}); !errors.Is(err, errGoingAway) {
+		t.Errorf("a stream begins on a server that has stopped: %v", err)
+	}
+}
+
+// endless executes subscriptions in which nothing happens.
+type endless struct {
+	graphql.GraphExecutor
+	begun chan struct{}
+}
+
+func (e endless) DispatchOperation(ctx context.Context, _ *graphql.OperationContext) (graphql.ResponseHandler, context.Context) {
+	e.begun <- struct{}{}
+	return func(ctx context.Context) *graphql.Response {
+		<-ctx.Done()
+		return nil
+	}, ctx
 }

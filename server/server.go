@@ -1,5 +1,6 @@
-// Package server puts Canopy on HTTP: the GraphQL endpoint with its own POST transport, sessions by Bearer token and by
-// cookie, the limit on log-ins, health, metrics, the playground, and a shutdown that drains.
+// Package server puts Canopy on HTTP: the GraphQL endpoint with its own transports (POST, subscriptions over WebSocket and
+// over Server-Sent Events), sessions by Bearer token and by cookie, the limit on log-ins, health, metrics, the playground,
+// and a shutdown that drains.
 //
 // It knows nothing about groups, users or contacts: it reads a request, finds out with directory who asks, and hands
 // the operation to the executor of graph, which decides and answers everything else.
@@ -51,6 +52,7 @@ type Server struct {
 	exec     graphql.GraphExecutor
 	origins  origins
 	metrics  *metrics
+	streams  *streams
 	handler  http.Handler
 	draining atomic.Bool
 }
@@ -80,7 +82,8 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, exec: exec, origins: allowed, metrics: newMetrics()}
+	s := &Server{cfg: cfg, exec: exec, origins: allowed, metrics: newMetrics(),
+		streams: newStreams(defaultStreamLimits())}
 	s.handler = s.withRequest(s.routes())
 	return s, nil
 }

@@ -39,6 +39,7 @@ type site struct {
 	db     *store.DB
 	lines  *lines
 	clock  *clock
+	tokens []string // sessions of the owner
 }
 
 // lines is a log that is written to from many goroutines.
@@ -433,7 +434,7 @@ func TestRequestsThatCannotBeExecuted(t *testing.T) {
 			if got := r.header.Get("Content-Type"); got != "application/json; charset=utf-8" {
 				t.Errorf("it is answered as %q", got)
 			}
-			if r.status == 405 && r.header.Get("Allow") != "OPTIONS, POST" {
+			if r.status == 405 && r.header.Get("Allow") != "GET, OPTIONS, POST" {
 				t.Errorf("allowed is %q", r.header.Get("Allow"))
 			}
 		})

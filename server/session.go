@@ -24,20 +24,33 @@ func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (context.C
 	if token == "" {
 		return ctx, nil
 	}
+	viewer, refused, p := s.viewerOf(ctx, token)
+	switch {
+	case p != nil:
+		return nil, p
+	case refused != nil:
+		return graph.WithRefusal(ctx, refused), nil
+	}
+	noteOf(ctx).user = viewer.UserID
+	return authz.NewContext(ctx, viewer), nil
+}
+
+// viewerOf returns whom a token stands for. A refusal says that it is not good, or not any more; a problem that it could not
+// be found out.
+func (s *Server) viewerOf(ctx context.Context, token string) (*authz.Viewer, *refusal.Refusal, *problem) {
 	viewer, err := s.cfg.Directory.Authenticate(ctx, token)
 	var refused *refusal.Refusal
 	switch {
 	case err == nil:
-		noteOf(ctx).user = viewer.UserID
-		return authz.NewContext(ctx, viewer), nil
+		return viewer, nil, nil
 	case errors.As(err, &refused):
-		return graph.WithRefusal(ctx, refused), nil
+		return nil, refused, nil
 	}
 	s.cfg.Log.ErrorContext(ctx, "authenticating failed", "error", err)
 	if store.Unavailable(err) || ctx.Err() != nil {
-		return nil, unavailable()
+		return nil, nil, unavailable()
 	}
-	return nil, internal(ctx)
+	return nil, nil, internal(ctx)
 }
 
 // tokenOf returns the session token of a request, or "". A request that says who it is for never falls back to the

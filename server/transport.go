@@ -30,9 +30,10 @@ const (
 
 // The codes of what is refused before or without an execution; refusal and graph have the others.
 const (
-	codeBadInput  = "BAD_USER_INPUT"
-	codeForbidden = "FORBIDDEN"
-	codeInternal  = "INTERNAL_SERVER_ERROR"
+	codeBadInput        = "BAD_USER_INPUT"
+	codeForbidden       = "FORBIDDEN"
+	codeInternal        = "INTERNAL_SERVER_ERROR"
+	codeUnauthenticated = string(refusal.Unauthenticated)
 )
 
 // problem is an answer without an execution: a status and one GraphQL error. Its message is never made of what the
@@ -47,6 +48,22 @@ func bad(status int, message string) *problem {
 	return &problem{status, message, map[string]any{"code": codeBadInput}}
 }
 
+func foreignOrigin() *problem {
+	return &problem{http.StatusForbidden, "Pages of other origins may not use this server.", map[string]any{"code": codeForbidden}}
+}
+
+func tooMany(message string) *problem {
+	return &problem{http.StatusTooManyRequests, message, map[string]any{"code": string(refusal.RateLimited)}}
+}
+
+// full says why there is no place for a stream.
+func full(err error) *problem {
+	if errors.Is(err, errUserFull) {
+		return tooMany("Too many streams of this user are open. Close some.")
+	}
+	return unavailable()
+}
+
 func internal(ctx context.Context) *problem {
 	return &problem{http.StatusInternalServerError, "Something went wrong on our side. Try again; if it stays, report it with this id.",
 		map[string]any{"code": codeInternal, "id": audit.RequestID(ctx)}}
@@ -57,20 +74,28 @@ func unavailable() *problem {
 	return &problem{http.StatusServiceUnavailable, away.Message, map[string]any{"code": string(away.Code)}}
 }
 
-// serveGraphQL answers one operation, sent by POST as a JSON object. What is executed is answered with 200, also when
-// it was refused; what is not executed with the status that says why.
+// serveGraphQL answers one operation, sent by POST as a JSON object, or a handshake. What is executed is answered with 200,
+// also when it was refused; what is not executed with the status that says why. A subscription is answered by events.
 func (s *Server) serveGraphQL(w http.ResponseWriter, r *http.Request) {
 	s.origins.describe(w.Header(), r)
 	if r.Method == http.MethodOptions {
-		w.Header().Set("Allow", "OPTIONS, POST")
+		w.Header().Set("Allow", "GET, OPTIONS, POST")
 		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	if isHandshake(r) {
+		s.serveSocket(w, r)
 		return
 	}
 	if p := s.acceptable(r); p != nil {
 		s.refuse(w, r, p)
 		return
 	}
-	params, p := readParams(w, r)
+	read := readParams
+	if r.Method == http.MethodGet {
+		read = paramsOf
+	}
+	params, p := read(w, r)
 	if p != nil {
 		s.refuse(w, r, p)
 		return
@@ -85,7 +110,13 @@ func (s *Server) serveGraphQL(w http.ResponseWriter, r *http.Request) {
 
 // acceptable looks at everything but the body.
 func (s *Server) acceptable(r *http.Request) *problem {
-	if r.Method != http.MethodPost {
+	foreign := r.Header.Get("Authorization") == "" && s.origins.foreign(r)
+	switch {
+	case r.Method == http.MethodGet && wantsEvents(r) && foreign:
+		return foreignOrigin()
+	case r.Method == http.MethodGet && wantsEvents(r):
+		return nil
+	case r.Method != http.MethodPost:
 		return bad(http.StatusMethodNotAllowed, "Send operations by POST.")
 	}
 	mediaType, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
@@ -95,8 +126,8 @@ func (s *Server) acceptable(r *http.Request) *problem {
 		return bad(http.StatusUnsupportedMediaType, "Send the operation as application/json.")
 	case r.Header.Get("Content-Encoding") != "":
 		return bad(http.StatusUnsupportedMediaType, "Send the operation without a Content-Encoding.")
-	case r.Header.Get("Authorization") == "" && s.origins.foreign(r):
-		return &problem{http.StatusForbidden, "Pages of other origins may not use this server.", map[string]any{"code": codeForbidden}}
+	case foreign:
+		return foreignOrigin()
 	}
 	return nil
 }
@@ -112,39 +143,73 @@ func readParams(w http.ResponseWriter, r *http.Request) (*graphql.RawParams, *pr
 	case err != nil:
 		return nil, bad(http.StatusBadRequest, "The request did not arrive whole.")
 	}
-	if trimmed := bytes.TrimLeft(body, " \t\r\n"); len(trimmed) == 0 || trimmed[0] != '{' {
-		return nil, bad(http.StatusBadRequest, "Send one operation as a JSON object; lists of operations are not supported.")
+	params, p := decodeParams(body)
+	if p != nil {
+		return nil, p
 	}
-	params := &graphql.RawParams{Headers: r.Header}
-	decoder := json.NewDecoder(bytes.NewReader(body))
-	decoder.UseNumber()
-	if err := decoder.Decode(params); err != nil {
+	params.Headers = r.Header
+	params.ReadTime = graphql.TraceTiming{Start: start, End: graphql.Now()}
+	return params, nil
+}
+
+// decodeParams reads what an operation consists of, wherever it stood.
+func decodeParams(body []byte) (*graphql.RawParams, *problem) {
+	params := &graphql.RawParams{}
+	switch err := decodeObject(body, params); {
+	case errors.Is(err, errNoObject):
+		return nil, bad(http.StatusBadRequest, "Send one operation as a JSON object; lists of operations are not supported.")
+	case errors.Is(err, errMore):
+		return nil, bad(http.StatusBadRequest, "Send one JSON object and nothing after it.")
+	case err != nil:
 		return nil, bad(http.StatusBadRequest,
 			"The request is not valid JSON, or its query, operationName, variables or extensions are of the wrong kind.")
-	}
-	if _, err := decoder.Token(); err != io.EOF {
-		return nil, bad(http.StatusBadRequest, "Send one JSON object and nothing after it.")
-	}
-	if params.Query == "" {
+	case params.Query == "":
 		return nil, bad(http.StatusBadRequest, "The request has no query.")
 	}
-	params.ReadTime = graphql.TraceTiming{Start: start, End: graphql.Now()}
 	return params, nil
 }
 
 // execute runs the operation and answers with its result.
 func (s *Server) execute(w http.ResponseWriter, r *http.Request, params *graphql.RawParams) {
-	ctx, cancel := context.WithTimeout(graphql.StartOperationTrace(r.Context()), executionTimeout)
-	defer cancel()
-	operation, refused := s.exec.CreateOperationContext(ctx, params)
+	ctx := graphql.StartOperationTrace(r.Context())
+	operation, wrong := s.exec.CreateOperationContext(ctx, params)
 	if operation != nil && operation.Operation != nil {
 		noteOf(ctx).operation = operationName(operation)
 	}
-	if refused != nil {
-		s.answer(w, r, http.StatusBadRequest, s.exec.DispatchError(graphql.WithOperationContext(ctx, operation), refused))
+	if wrong != nil {
+		response := s.exec.DispatchError(graphql.WithOperationContext(ctx, operation), wrong)
+		if wantsOnlyEvents(r) {
+			s.answerEvents(w, r, response)
+			return
+		}
+		s.answer(w, r, http.StatusBadRequest, response)
 		return
 	}
+	if p := fits(r, operation); p != nil {
+		s.refuse(w, r, p)
+		return
+	}
+	if isSubscription(operation) {
+		s.serveEvents(w, r.WithContext(ctx), operation)
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, executionTimeout)
+	defer cancel()
 	s.answer(w, r, http.StatusOK, s.run(ctx, tokenOf(r), params, operation))
+}
+
+// fits refuses an operation that cannot be answered in the way in which it was asked.
+func fits(r *http.Request, operation *graphql.OperationContext) *problem {
+	switch {
+	case isSubscription(operation) && !wantsEvents(r):
+		return bad(http.StatusNotAcceptable,
+			"A subscription is answered by events: accept text/event-stream, or subscribe over a WebSocket that speaks "+subprotocol+".")
+	case !isSubscription(operation) && r.Method == http.MethodGet:
+		return bad(http.StatusMethodNotAllowed, "Send queries and mutations by POST.")
+	case !isSubscription(operation) && wantsOnlyEvents(r):
+		return bad(http.StatusNotAcceptable, "Queries and mutations are answered as application/json: accept that. Events are for subscriptions.")
+	}
+	return nil
 }
 
 func operationName(operation *graphql.OperationContext) string {
@@ -159,7 +224,7 @@ func operationName(operation *graphql.OperationContext) string {
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, p *problem) {
 	switch p.status {
 	case http.StatusMethodNotAllowed:
-		w.Header().Set("Allow", "OPTIONS, POST")
+		w.Header().Set("Allow", "GET, OPTIONS, POST")
 	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", "1")
 	}
@@ -232,10 +297,8 @@ func encodeMember(body *bytes.Buffer, before byte, name string, value any, size 
 
 // answerType is the media type that the client asks for: the one of GraphQL over HTTP if it says so, else plain JSON.
 func answerType(r *http.Request) string {
-	for _, accepted := range r.Header.Values("Accept") {
-		if strings.Contains(accepted, responseType) {
-			return responseType
-		}
+	if accepts(r, responseType) {
+		return responseType
 	}
 	return jsonType
 }

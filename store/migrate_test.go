@@ -21,7 +21,7 @@ import (
 )
 
 // ofTree are the tables that Ent does not know, and the memory of the migrations.
-var ofTree = []string{"allowances", "detours", "group_counters", "schema_migrations", "scopes"}
+var ofTree = []string{"allowances", "contact_words", "detours", "event_counters", "events", "group_counters", "schema_migrations", "scopes", "stays", "timers"}
 
 // tables lists the tables of the database.
 func tables(t *testing.T, db *store.DB) []string {

@@ -68,6 +68,15 @@ func limitPostgres(pool *sql.DB, connections, preset int) {
 }
 
 func openPostgres(address string, settings map[string]string) (*sql.DB, error) {
+	config, err := postgresConfig(address, settings)
+	if err != nil {
+		return nil, err
+	}
+	return stdlib.OpenDB(*config, stdlib.OptionAfterConnect(scanUTC)), nil
+}
+
+// postgresConfig is how every connection to PostgreSQL is made.
+func postgresConfig(address string, settings map[string]string) (*pgx.ConnConfig, error) {
 	config, err := pgx.ParseConfig(address)
 	if err != nil {
 		return nil, fmt.Errorf("store: the database address cannot be read: %w", err)
@@ -86,7 +95,7 @@ func openPostgres(address string, settings map[string]string) (*sql.DB, error) {
 	for name, value := range settings {
 		config.RuntimeParams[name] = value
 	}
-	return stdlib.OpenDB(*config, stdlib.OptionAfterConnect(scanUTC)), nil
+	return config, nil
 }
 
 // scanUTC makes times come back in UTC, as they do from SQLite, wherever the program runs.

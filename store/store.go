@@ -63,6 +63,8 @@ type DB struct {
 	write    *sql.DB
 	replica  *replica // nil: there is none
 	writer   *ent.Client
+
+	publishing publishing
 }
 
 // Open connects to the database and does not migrate it: the schema may be older than the program, or not be there.
@@ -94,6 +96,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	if db.replica != nil {
 		db.replica.start()
 	}
+	db.startPublishing()
 	db.Read = db.client(db.read, db.replica)
 	db.Read.Use(readOnly)
 	db.Keyed = db.client(db.keyed, db.replica)
@@ -136,6 +139,7 @@ func (db *DB) Ping(ctx context.Context) error {
 // Close waits for statements that are under way and closes all connections.
 func (db *DB) Close() error {
 	var err error
+	db.stopPublishing()
 	if db.replica != nil {
 		err = db.replica.close()
 	}

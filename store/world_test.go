@@ -10,6 +10,7 @@ import (
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/account"
 	"canopy/ent/generated/contactassignment"
+	"canopy/ent/generated/historyentry"
 	"canopy/ent/generated/importrun"
 	"canopy/ent/generated/message"
 	"canopy/ent/generated/session"
@@ -110,10 +111,15 @@ func (b *builder) people() {
 	save(b, b.tx.ImportRun.Create().SetAccountID(w.account).SetUserID(u.ID).SetKind(importrun.KindGROUPS).SetFingerprint("f").SetStartedAt(noon))
 	save(b, b.tx.Session.Create().SetAccountID(w.account).SetUserID(u.ID).SetTokenHash(fmt.Sprint("token ", w.account)).
 		SetKind(session.KindCOOKIE).SetCreatedAt(noon).SetExpiresAt(noon.Add(time.Hour)))
-	save(b, b.tx.ContactAssignment.Create().SetAccountID(w.account).SetContactID(c.ID).SetUserID(u.ID).SetAssignedByID(u.ID).
+	a := save(b, b.tx.ContactAssignment.Create().SetAccountID(w.account).SetContactID(c.ID).SetUserID(u.ID).SetAssignedByID(u.ID).
 		SetTakenFromGroupID(w.child).SetMethod(contactassignment.MethodCLAIM).SetExplanation("first").SetStartedAt(noon))
 	v := save(b, b.tx.Conversation.Create().SetAccountID(w.account).SetContactID(c.ID).SetNumber(1).SetAgentID(u.ID).
 		SetOpenedByID(u.ID).SetClosedByID(u.ID).SetOpenedAt(noon))
+	k := save(b, b.tx.Cover.Create().SetAccountID(w.account).SetUserID(u.ID).SetToID(u.ID).SetStartedByID(u.ID).SetStartedAt(noon).SetEndsAt(noon))
+	if b.err == nil {
+		save(b, b.tx.HistoryEntry.Create().SetAccountID(w.account).SetContactID(c.ID).SetConversationID(v.ID).SetPreviousConversationID(v.ID).
+			SetKind(historyentry.KindCOVERED).SetAt(noon).SetDoneByID(u.ID).SetToAgentID(u.ID).SetAssignmentID(a.ID).SetCoverID(k.ID).SetExplanation("first"))
+	}
 	save(b, b.tx.GroupRequest.Create().SetAccountID(w.account).SetParentID(w.root).SetGroupID(w.child).
 		SetName("Sales").SetRequestedByID(u.ID).SetCreatedAt(noon))
 	save(b, b.tx.AuditEvent.Create().SetAccountID(w.account).SetUserID(u.ID).SetAt(noon).SetAction("GROUP_CREATED").
@@ -123,8 +129,17 @@ func (b *builder) people() {
 	if b.err != nil {
 		return
 	}
+	save(b, b.tx.ReadMark.Create().SetAccountID(w.account).SetConversationID(v.ID).SetUserID(u.ID).SetSentAt(noon).SetMessageID(0))
+	if b.err == nil {
+		_, b.err = b.tx.ExecContext(b.ctx, "INSERT INTO contact_words (contact_id, word) VALUES ($1, 'hello')", c.ID)
+	}
 	save(b, b.tx.Message.Create().SetAccountID(w.account).SetConversationID(v.ID).SetAuthorID(u.ID).
 		SetDirection(message.DirectionOUTBOUND).SetText("Hello").SetExternalID("x1").SetSentAt(noon))
+	save(b, b.tx.Note.Create().SetAccountID(w.account).SetConversationID(v.ID).SetAuthorID(u.ID).SetText("Call back").SetWrittenAt(noon))
+	tag := save(b, b.tx.Tag.Create().SetAccountID(w.account).SetName("VIP").SetNameKey("vip").SetCreatedAt(noon))
+	if b.err == nil {
+		save(b, b.tx.ConversationTag.Create().SetAccountID(w.account).SetConversationID(v.ID).SetTagID(tag.ID))
+	}
 	if b.err == nil {
 		_, b.err = b.tx.ExecContext(b.ctx, "INSERT INTO scopes (scope_id, box, sort_key, contact_id) VALUES ($1, 3, 1, $2)", w.child, c.ID)
 	}
@@ -133,7 +148,21 @@ func (b *builder) people() {
 			w.root, m.ID, w.account, w.child)
 	}
 	if b.err == nil {
+		_, b.err = b.tx.ExecContext(b.ctx, `INSERT INTO stays (account_id, contact_id, conversation_id, group_id, started_at, entered, begun_at, unanswered)
+			VALUES ($1, $2, $3, $4, 1, 1, 1, TRUE)`, w.account, c.ID, v.ID, w.child)
+	}
+	if b.err == nil {
 		_, b.err = b.tx.ExecContext(b.ctx, "INSERT INTO allowances (key, spent_until) VALUES ($1, 1)", []byte(fmt.Sprint("log-in ", w.account)))
+	}
+	if b.err == nil {
+		_, b.err = b.tx.ExecContext(b.ctx, "INSERT INTO timers (kind, subject_id, account_id, due_at) VALUES ('DISTRIBUTE', $1, $2, 1)", w.child, w.account)
+	}
+	if b.err == nil {
+		_, b.err = b.tx.ExecContext(b.ctx, "INSERT INTO event_counters (account_id, last, secret) VALUES ($1, 1, $2)", w.account, make([]byte, 16))
+	}
+	if b.err == nil {
+		_, b.err = b.tx.ExecContext(b.ctx, `INSERT INTO events (account_id, sequence, at, kind, contact_id, conversation_id, message_id, group_id, user_id)
+			VALUES ($1, 1, $2, 'CONTACT', $3, 0, 0, 0, 0)`, w.account, noon, c.ID)
 	}
 }
 

@@ -22,6 +22,28 @@ const (
 
 type writingKey struct{}
 
+// Ending is what a transaction does when its work is done.
+type Ending interface {
+	// Finish runs last in the transaction. An error rolls everything back.
+	Finish(ctx context.Context, tx *ent.Tx) error
+}
+
+type endingKey struct{}
+
+// AtEnd returns the ending of the transaction in which ctx is, made by begin when there is none yet; nil outside of one.
+// A transaction that is run again begins without. When one that has an ending is committed, those who asked by OnPublish
+// are called.
+func AtEnd(ctx context.Context, begin func() Ending) Ending {
+	ending, _ := ctx.Value(endingKey{}).(*Ending)
+	if ending == nil {
+		return nil
+	}
+	if *ending == nil {
+		*ending = begin()
+	}
+	return *ending
+}
+
 // Write runs fn in one transaction and commits it. An error or a panic of fn rolls everything back; an error of the
 // commit itself is returned, and nothing was written then, unless it is refusal.MaybeDone: the connection broke off
 // before the database had answered, and the transaction may have been committed or not.
@@ -69,11 +91,19 @@ func (db *DB) writeOnce(ctx context.Context, fn func(ctx context.Context, tx *en
 			err = errors.Join(err, fmt.Errorf("store: rolling back: %w", failed))
 		}
 	}()
+	var ending Ending
+	ctx = context.WithValue(ctx, endingKey{}, &ending)
 	if err := fn(ctx, tx); err != nil {
 		return err
 	}
 	if err := db.countWrite(ctx, tx); err != nil {
 		return err
+	}
+	if ending != nil {
+		if err := ending.Finish(ctx, tx); err != nil {
+			return err
+		}
+		defer db.publishing.published() // after the commit; one whose outcome is unknown may have been committed
 	}
 	// A context that ends from now on leaves the outcome open.
 	if err := ctx.Err(); err != nil {
@@ -99,8 +129,8 @@ func (db *DB) isolation() *sql.TxOptions {
 }
 
 // countWrite makes the transaction one more of the viewer's session, where there is a replica: what the replica has
-// repeated of the session's writes can then be told from the number that it knows. It comes last, because it lets no
-// other transaction of the session go on.
+// repeated of the session's writes can then be told from the number that it knows. It comes late, because it lets no
+// other transaction of the session go on; only the ending, which stops the whole account, comes after it.
 func (db *DB) countWrite(ctx context.Context, tx *ent.Tx) error {
 	v := authz.FromContext(ctx)
 	if db.replica == nil || v == nil || v.SessionID == 0 {

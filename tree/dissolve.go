@@ -46,6 +46,10 @@ func Dissolve(ctx context.Context, c Conn, accountID, groupID, successorID int64
 	if err != nil {
 		return err
 	}
+	// Where the contacts of the group go they have not waited long enough to show in the queue above.
+	if _, err := exec(ctx, c, "UPDATE contacts SET escalated_to_id = NULL WHERE group_id = $1 AND escalated_to_id IS NOT NULL", n.id); err != nil {
+		return fmt.Errorf("ending the escalations of group %d: %w", n.id, err)
+	}
 	if err := inherit(ctx, c, n, heir.id, belongings()); err != nil {
 		return err
 	}
@@ -138,7 +142,7 @@ type reference struct{ table, column string }
 
 // belongings are what a successor gets.
 func belongings() []reference {
-	return append([]reference{{"contacts", "group_id"}, {"group_requests", "parent_id"}}, memories()...)
+	return append([]reference{{"contacts", "group_id"}, {"contacts", "escalated_to_id"}, {"group_requests", "parent_id"}}, memories()...)
 }
 
 // memories are the references that outlive a group in any case. When it is empty, only deleted users are at home in it.
@@ -147,6 +151,8 @@ func memories() []reference {
 		{"users", "home_group_id"},
 		{"contacts", "arrival_group_id"},
 		{"contact_assignments", "taken_from_group_id"},
+		{"stays", "group_id"},
+		{"contact_assignments", "escalated_to_id"},
 	}
 }
 

@@ -7,8 +7,9 @@ import (
 )
 
 // On PostgreSQL locks are taken in this order, each by a statement of its own, so that what is read afterwards is
-// read as it stands once the lock is held: the account's advisory lock; users; the door of the account's groups, and
-// groups, in the order of their ids; contacts; counters, in the order of their ids, last. SQLite admits one writing transaction at a time and needs none of it.
+// read as it stands once the lock is held: the account's advisory lock; that of distribution in a group; users; the door
+// of the account's groups, and groups, in the order of their ids; contacts; counters, in the order of their ids, last.
+// SQLite admits one writing transaction at a time and needs none of it.
 
 // LockShared keeps branches of the account from being moved, walled or deleted until the transaction ends. Create
 // takes it by itself.
@@ -21,6 +22,12 @@ func LockShared(ctx context.Context, c Conn, accountID int64) error {
 // before it reads.
 func LockExclusive(ctx context.Context, c Conn, accountID int64) error {
 	return lock(ctx, c, "pg_advisory_xact_lock", shape, accountID)
+}
+
+// LockDistribution makes the transaction the only one that gives out contacts to the agents of the group by its method,
+// until it ends.
+func LockDistribution(ctx context.Context, c Conn, groupID int64) error {
+	return lock(ctx, c, "pg_advisory_xact_lock", "distribution", groupID)
 }
 
 // passDoor goes through the door of the groups' account. Those who lock groups to stay as they are pass it together, and
@@ -47,17 +54,17 @@ const (
 
 // key is the number of an advisory lock, in SQL. They are shared by the whole database: the schema's name keeps two
 // installations in it apart.
-func key(what, account string) string {
-	return "hashtextextended('canopy." + what + ".' || current_schema(), " + account + ")"
+func key(what, id string) string {
+	return "hashtextextended('canopy." + what + ".' || current_schema(), " + id + ")"
 }
 
-// lock takes an advisory lock of the account until the transaction ends.
-func lock(ctx context.Context, c Conn, function, what string, accountID int64) error {
+// lock takes an advisory lock of an account, or of a group, until the transaction ends.
+func lock(ctx context.Context, c Conn, function, what string, id int64) error {
 	if !isPostgres(c) {
 		return nil
 	}
-	if _, err := exec(ctx, c, "SELECT "+function+"("+key(what, "$1")+")", accountID); err != nil {
-		return fmt.Errorf("locking the %s of account %d: %w", what, accountID, err)
+	if _, err := exec(ctx, c, "SELECT "+function+"("+key(what, "$1")+")", id); err != nil {
+		return fmt.Errorf("locking the %s of %d: %w", what, id, err)
 	}
 	return nil
 }

@@ -56,6 +56,11 @@ func Move(ctx context.Context, c Conn, m Moving) (moveID int64, err error) {
 		parent.id, m.AccountID, n.id); err != nil {
 		return 0, fmt.Errorf("moving group %d: %w", n.id, err)
 	}
+	// What waits in the queue above, too, waits in the one that is above now.
+	if _, err := exec(ctx, c, "UPDATE contacts SET escalated_to_id = $1 WHERE group_id = $2 AND escalated_to_id IS NOT NULL",
+		parent.id, n.id); err != nil {
+		return 0, fmt.Errorf("moving the escalations of group %d: %w", n.id, err)
+	}
 	counters, err := CountersOf(ctx, c, []int64{n.id})
 	if err != nil {
 		return 0, err

@@ -22,7 +22,7 @@ function precompress(): Plugin {
 export default defineConfig({
   plugins: [precompress()],
   // `npm run dev` beside a running server, whose address may be given.
-  server: { proxy: { '/graphql': process.env.CANOPY_URL ?? 'http://127.0.0.1:8080' } },
+  server: { proxy: { '/graphql': { target: process.env.CANOPY_URL ?? 'http://127.0.0.1:8080', ws: true } } },
   build: {
     target: 'es2022',
     // Inlined files would be data: addresses, which the pages' Content-Security-Policy has no reason to allow.

@@ -114,6 +114,12 @@ func (h host) run(ctx context.Context, std streams) error {
 		})
 		return nil
 	})
+	group.Go(func() error {
+		h.config.Desk.RunTimers(ctx, func(err error) {
+			h.log.Error("something that was due failed; trying again later", "error", err)
+		})
+		return nil
+	})
 	h.greet(std.out, "http://"+listener.Addr().String()+"/")
 	return group.Wait()
 }

@@ -27,6 +27,12 @@ func (n *ContactAssignment) GlobalID() relay.ID {
 // GlobalID returns the id of the Conversation as clients see it.
 func (n *Conversation) GlobalID() relay.ID { return relay.NewID(relay.KindConversation, n.ID) }
 
+// GlobalID returns the id of the ConversationTag as clients see it.
+func (n *ConversationTag) GlobalID() relay.ID { return relay.NewID(relay.KindConversationTag, n.ID) }
+
+// GlobalID returns the id of the Cover as clients see it.
+func (n *Cover) GlobalID() relay.ID { return relay.NewID(relay.KindCover, n.ID) }
+
 // GlobalID returns the id of the Group as clients see it.
 func (n *Group) GlobalID() relay.ID { return relay.NewID(relay.KindGroup, n.ID) }
 
@@ -36,11 +42,20 @@ func (n *GroupMove) GlobalID() relay.ID { return relay.NewID(relay.KindGroupMove
 // GlobalID returns the id of the GroupRequest as clients see it.
 func (n *GroupRequest) GlobalID() relay.ID { return relay.NewID(relay.KindGroupRequest, n.ID) }
 
+// GlobalID returns the id of the HistoryEntry as clients see it.
+func (n *HistoryEntry) GlobalID() relay.ID { return relay.NewID(relay.KindHistoryEntry, n.ID) }
+
 // GlobalID returns the id of the ImportRun as clients see it.
 func (n *ImportRun) GlobalID() relay.ID { return relay.NewID(relay.KindImportRun, n.ID) }
 
 // GlobalID returns the id of the Message as clients see it.
 func (n *Message) GlobalID() relay.ID { return relay.NewID(relay.KindMessage, n.ID) }
+
+// GlobalID returns the id of the Note as clients see it.
+func (n *Note) GlobalID() relay.ID { return relay.NewID(relay.KindNote, n.ID) }
+
+// GlobalID returns the id of the ReadMark as clients see it.
+func (n *ReadMark) GlobalID() relay.ID { return relay.NewID(relay.KindReadMark, n.ID) }
 
 // GlobalID returns the id of the Role as clients see it.
 func (n *Role) GlobalID() relay.ID { return relay.NewID(relay.KindRole, n.ID) }
@@ -50,6 +65,9 @@ func (n *RoleGrant) GlobalID() relay.ID { return relay.NewID(relay.KindRoleGrant
 
 // GlobalID returns the id of the Session as clients see it.
 func (n *Session) GlobalID() relay.ID { return relay.NewID(relay.KindSession, n.ID) }
+
+// GlobalID returns the id of the Tag as clients see it.
+func (n *Tag) GlobalID() relay.ID { return relay.NewID(relay.KindTag, n.ID) }
 
 // GlobalID returns the id of the User as clients see it.
 func (n *User) GlobalID() relay.ID { return relay.NewID(relay.KindUser, n.ID) }

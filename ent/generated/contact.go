@@ -7,6 +7,7 @@ import (
 	"canopy/ent/generated/contact"
 	"canopy/ent/generated/group"
 	"canopy/ent/generated/user"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -48,6 +49,14 @@ type Contact struct {
 	LastActivityAt time.Time `json:"last_activity_at,omitempty"`
 	// WaitingSince holds the value of the "waiting_since" field.
 	WaitingSince *time.Time `json:"waiting_since,omitempty"`
+	// the user who is asked whether they take it; users are never deleted
+	OfferedToID *int64 `json:"offered_to_id,omitempty"`
+	// the first moment without the offer
+	OfferEndsAt *time.Time `json:"offer_ends_at,omitempty"`
+	// users who were asked since it waits here, in order
+	Asked []int64 `json:"asked,omitempty"`
+	// the parent of its group, once it waits in that queue too; package tree keeps it right when groups move
+	EscalatedToID *int64 `json:"escalated_to_id,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
 	CreatedAt time.Time `json:"created_at,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
@@ -120,11 +129,13 @@ func (*Contact) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case contact.FieldID, contact.FieldAccountID, contact.FieldGroupID, contact.FieldArrivalGroupID, contact.FieldAssignedUserID, contact.FieldBox, contact.FieldSortKey:
+		case contact.FieldAsked:
+			values[i] = new([]byte)
+		case contact.FieldID, contact.FieldAccountID, contact.FieldGroupID, contact.FieldArrivalGroupID, contact.FieldAssignedUserID, contact.FieldBox, contact.FieldSortKey, contact.FieldOfferedToID, contact.FieldEscalatedToID:
 			values[i] = new(sql.NullInt64)
 		case contact.FieldName, contact.FieldNameKey, contact.FieldPhone, contact.FieldEmail, contact.FieldChannel, contact.FieldAddress:
 			values[i] = new(sql.NullString)
-		case contact.FieldLastActivityAt, contact.FieldWaitingSince, contact.FieldCreatedAt:
+		case contact.FieldLastActivityAt, contact.FieldWaitingSince, contact.FieldOfferEndsAt, contact.FieldCreatedAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -236,6 +247,35 @@ func (_m *Contact) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.WaitingSince = new(time.Time)
 				*_m.WaitingSince = value.Time
+			}
+		case contact.FieldOfferedToID:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field offered_to_id", values[i])
+			} else if value.Valid {
+				_m.OfferedToID = new(int64)
+				*_m.OfferedToID = value.Int64
+			}
+		case contact.FieldOfferEndsAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field offer_ends_at", values[i])
+			} else if value.Valid {
+				_m.OfferEndsAt = new(time.Time)
+				*_m.OfferEndsAt = value.Time
+			}
+		case contact.FieldAsked:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field asked", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.Asked); err != nil {
+					return fmt.Errorf("unmarshal field asked: %w", err)
+				}
+			}
+		case contact.FieldEscalatedToID:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field escalated_to_id", values[i])
+			} else if value.Valid {
+				_m.EscalatedToID = new(int64)
+				*_m.EscalatedToID = value.Int64
 			}
 		case contact.FieldCreatedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -351,6 +391,24 @@ func (_m *Contact) String() string {
 	if v := _m.WaitingSince; v != nil {
 		builder.WriteString("waiting_since=")
 		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.OfferedToID; v != nil {
+		builder.WriteString("offered_to_id=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
+	if v := _m.OfferEndsAt; v != nil {
+		builder.WriteString("offer_ends_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	builder.WriteString("asked=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Asked))
+	builder.WriteString(", ")
+	if v := _m.EscalatedToID; v != nil {
+		builder.WriteString("escalated_to_id=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
 	}
 	builder.WriteString(", ")
 	builder.WriteString("created_at=")

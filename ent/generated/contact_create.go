@@ -163,6 +163,54 @@ func (_c *ContactCreate) SetNillableWaitingSince(v *time.Time) *ContactCreate {
 	return _c
 }
 
+// SetOfferedToID sets the "offered_to_id" field.
+func (_c *ContactCreate) SetOfferedToID(v int64) *ContactCreate {
+	_c.mutation.SetOfferedToID(v)
+	return _c
+}
+
+// SetNillableOfferedToID sets the "offered_to_id" field if the given value is not nil.
+func (_c *ContactCreate) SetNillableOfferedToID(v *int64) *ContactCreate {
+	if v != nil {
+		_c.SetOfferedToID(*v)
+	}
+	return _c
+}
+
+// SetOfferEndsAt sets the "offer_ends_at" field.
+func (_c *ContactCreate) SetOfferEndsAt(v time.Time) *ContactCreate {
+	_c.mutation.SetOfferEndsAt(v)
+	return _c
+}
+
+// SetNillableOfferEndsAt sets the "offer_ends_at" field if the given value is not nil.
+func (_c *ContactCreate) SetNillableOfferEndsAt(v *time.Time) *ContactCreate {
+	if v != nil {
+		_c.SetOfferEndsAt(*v)
+	}
+	return _c
+}
+
+// SetAsked sets the "asked" field.
+func (_c *ContactCreate) SetAsked(v []int64) *ContactCreate {
+	_c.mutation.SetAsked(v)
+	return _c
+}
+
+// SetEscalatedToID sets the "escalated_to_id" field.
+func (_c *ContactCreate) SetEscalatedToID(v int64) *ContactCreate {
+	_c.mutation.SetEscalatedToID(v)
+	return _c
+}
+
+// SetNillableEscalatedToID sets the "escalated_to_id" field if the given value is not nil.
+func (_c *ContactCreate) SetNillableEscalatedToID(v *int64) *ContactCreate {
+	if v != nil {
+		_c.SetEscalatedToID(*v)
+	}
+	return _c
+}
+
 // SetCreatedAt sets the "created_at" field.
 func (_c *ContactCreate) SetCreatedAt(v time.Time) *ContactCreate {
 	_c.mutation.SetCreatedAt(v)
@@ -375,6 +423,22 @@ func (_c *ContactCreate) createSpec() (*Contact, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.WaitingSince(); ok {
 		_spec.SetField(contact.FieldWaitingSince, field.TypeTime, value)
 		_node.WaitingSince = &value
+	}
+	if value, ok := _c.mutation.OfferedToID(); ok {
+		_spec.SetField(contact.FieldOfferedToID, field.TypeInt64, value)
+		_node.OfferedToID = &value
+	}
+	if value, ok := _c.mutation.OfferEndsAt(); ok {
+		_spec.SetField(contact.FieldOfferEndsAt, field.TypeTime, value)
+		_node.OfferEndsAt = &value
+	}
+	if value, ok := _c.mutation.Asked(); ok {
+		_spec.SetField(contact.FieldAsked, field.TypeJSON, value)
+		_node.Asked = value
+	}
+	if value, ok := _c.mutation.EscalatedToID(); ok {
+		_spec.SetField(contact.FieldEscalatedToID, field.TypeInt64, value)
+		_node.EscalatedToID = &value
 	}
 	if value, ok := _c.mutation.CreatedAt(); ok {
 		_spec.SetField(contact.FieldCreatedAt, field.TypeTime, value)

@@ -14,6 +14,7 @@ import (
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
+	"entgo.io/ent/dialect/sql/sqljson"
 	"entgo.io/ent/schema/field"
 )
 
@@ -263,6 +264,98 @@ func (_u *ContactUpdate) ClearWaitingSince() *ContactUpdate {
 	return _u
 }
 
+// SetOfferedToID sets the "offered_to_id" field.
+func (_u *ContactUpdate) SetOfferedToID(v int64) *ContactUpdate {
+	_u.mutation.ResetOfferedToID()
+	_u.mutation.SetOfferedToID(v)
+	return _u
+}
+
+// SetNillableOfferedToID sets the "offered_to_id" field if the given value is not nil.
+func (_u *ContactUpdate) SetNillableOfferedToID(v *int64) *ContactUpdate {
+	if v != nil {
+		_u.SetOfferedToID(*v)
+	}
+	return _u
+}
+
+// AddOfferedToID adds value to the "offered_to_id" field.
+func (_u *ContactUpdate) AddOfferedToID(v int64) *ContactUpdate {
+	_u.mutation.AddOfferedToID(v)
+	return _u
+}
+
+// ClearOfferedToID clears the value of the "offered_to_id" field.
+func (_u *ContactUpdate) ClearOfferedToID() *ContactUpdate {
+	_u.mutation.ClearOfferedToID()
+	return _u
+}
+
+// SetOfferEndsAt sets the "offer_ends_at" field.
+func (_u *ContactUpdate) SetOfferEndsAt(v time.Time) *ContactUpdate {
+	_u.mutation.SetOfferEndsAt(v)
+	return _u
+}
+
+// SetNillableOfferEndsAt sets the "offer_ends_at" field if the given value is not nil.
+func (_u *ContactUpdate) SetNillableOfferEndsAt(v *time.Time) *ContactUpdate {
+	if v != nil {
+		_u.SetOfferEndsAt(*v)
+	}
+	return _u
+}
+
+// ClearOfferEndsAt clears the value of the "offer_ends_at" field.
+func (_u *ContactUpdate) ClearOfferEndsAt() *ContactUpdate {
+	_u.mutation.ClearOfferEndsAt()
+	return _u
+}
+
+// SetAsked sets the "asked" field.
+func (_u *ContactUpdate) SetAsked(v []int64) *ContactUpdate {
+	_u.mutation.SetAsked(v)
+	return _u
+}
+
+// AppendAsked appends value to the "asked" field.
+func (_u *ContactUpdate) AppendAsked(v []int64) *ContactUpdate {
+	_u.mutation.AppendAsked(v)
+	return _u
+}
+
+// ClearAsked clears the value of the "asked" field.
+func (_u *ContactUpdate) ClearAsked() *ContactUpdate {
+	_u.mutation.ClearAsked()
+	return _u
+}
+
+// SetEscalatedToID sets the "escalated_to_id" field.
+func (_u *ContactUpdate) SetEscalatedToID(v int64) *ContactUpdate {
+	_u.mutation.ResetEscalatedToID()
+	_u.mutation.SetEscalatedToID(v)
+	return _u
+}
+
+// SetNillableEscalatedToID sets the "escalated_to_id" field if the given value is not nil.
+func (_u *ContactUpdate) SetNillableEscalatedToID(v *int64) *ContactUpdate {
+	if v != nil {
+		_u.SetEscalatedToID(*v)
+	}
+	return _u
+}
+
+// AddEscalatedToID adds value to the "escalated_to_id" field.
+func (_u *ContactUpdate) AddEscalatedToID(v int64) *ContactUpdate {
+	_u.mutation.AddEscalatedToID(v)
+	return _u
+}
+
+// ClearEscalatedToID clears the value of the "escalated_to_id" field.
+func (_u *ContactUpdate) ClearEscalatedToID() *ContactUpdate {
+	_u.mutation.ClearEscalatedToID()
+	return _u
+}
+
 // SetGroup sets the "group" edge to the Group entity.
 func (_u *ContactUpdate) SetGroup(v *Group) *ContactUpdate {
 	return _u.SetGroupID(v.ID)
@@ -440,6 +533,41 @@ func (_u *ContactUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.WaitingSinceCleared() {
 		_spec.ClearField(contact.FieldWaitingSince, field.TypeTime)
+	}
+	if value, ok := _u.mutation.OfferedToID(); ok {
+		_spec.SetField(contact.FieldOfferedToID, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedOfferedToID(); ok {
+		_spec.AddField(contact.FieldOfferedToID, field.TypeInt64, value)
+	}
+	if _u.mutation.OfferedToIDCleared() {
+		_spec.ClearField(contact.FieldOfferedToID, field.TypeInt64)
+	}
+	if value, ok := _u.mutation.OfferEndsAt(); ok {
+		_spec.SetField(contact.FieldOfferEndsAt, field.TypeTime, value)
+	}
+	if _u.mutation.OfferEndsAtCleared() {
+		_spec.ClearField(contact.FieldOfferEndsAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Asked(); ok {
+		_spec.SetField(contact.FieldAsked, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedAsked(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, contact.FieldAsked, value)
+		})
+	}
+	if _u.mutation.AskedCleared() {
+		_spec.ClearField(contact.FieldAsked, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.EscalatedToID(); ok {
+		_spec.SetField(contact.FieldEscalatedToID, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedEscalatedToID(); ok {
+		_spec.AddField(contact.FieldEscalatedToID, field.TypeInt64, value)
+	}
+	if _u.mutation.EscalatedToIDCleared() {
+		_spec.ClearField(contact.FieldEscalatedToID, field.TypeInt64)
 	}
 	if _u.mutation.GroupCleared() {
 		edge := &sqlgraph.EdgeSpec{
@@ -782,6 +910,98 @@ func (_u *ContactUpdateOne) ClearWaitingSince() *ContactUpdateOne {
 	return _u
 }
 
+// SetOfferedToID sets the "offered_to_id" field.
+func (_u *ContactUpdateOne) SetOfferedToID(v int64) *ContactUpdateOne {
+	_u.mutation.ResetOfferedToID()
+	_u.mutation.SetOfferedToID(v)
+	return _u
+}
+
+// SetNillableOfferedToID sets the "offered_to_id" field if the given value is not nil.
+func (_u *ContactUpdateOne) SetNillableOfferedToID(v *int64) *ContactUpdateOne {
+	if v != nil {
+		_u.SetOfferedToID(*v)
+	}
+	return _u
+}
+
+// AddOfferedToID adds value to the "offered_to_id" field.
+func (_u *ContactUpdateOne) AddOfferedToID(v int64) *ContactUpdateOne {
+	_u.mutation.AddOfferedToID(v)
+	return _u
+}
+
+// ClearOfferedToID clears the value of the "offered_to_id" field.
+func (_u *ContactUpdateOne) ClearOfferedToID() *ContactUpdateOne {
+	_u.mutation.ClearOfferedToID()
+	return _u
+}
+
+// SetOfferEndsAt sets the "offer_ends_at" field.
+func (_u *ContactUpdateOne) SetOfferEndsAt(v time.Time) *ContactUpdateOne {
+	_u.mutation.SetOfferEndsAt(v)
+	return _u
+}
+
+// SetNillableOfferEndsAt sets the "offer_ends_at" field if the given value is not nil.
+func (_u *ContactUpdateOne) SetNillableOfferEndsAt(v *time.Time) *ContactUpdateOne {
+	if v != nil {
+		_u.SetOfferEndsAt(*v)
+	}
+	return _u
+}
+
+// ClearOfferEndsAt clears the value of the "offer_ends_at" field.
+func (_u *ContactUpdateOne) ClearOfferEndsAt() *ContactUpdateOne {
+	_u.mutation.ClearOfferEndsAt()
+	return _u
+}
+
+// SetAsked sets the "asked" field.
+func (_u *ContactUpdateOne) SetAsked(v []int64) *ContactUpdateOne {
+	_u.mutation.SetAsked(v)
+	return _u
+}
+
+// AppendAsked appends value to the "asked" field.
+func (_u *ContactUpdateOne) AppendAsked(v []int64) *ContactUpdateOne {
+	_u.mutation.AppendAsked(v)
+	return _u
+}
+
+// ClearAsked clears the value of the "asked" field.
+func (_u *ContactUpdateOne) ClearAsked() *ContactUpdateOne {
+	_u.mutation.ClearAsked()
+	return _u
+}
+
+// SetEscalatedToID sets the "escalated_to_id" field.
+func (_u *ContactUpdateOne) SetEscalatedToID(v int64) *ContactUpdateOne {
+	_u.mutation.ResetEscalatedToID()
+	_u.mutation.SetEscalatedToID(v)
+	return _u
+}
+
+// SetNillableEscalatedToID sets the "escalated_to_id" field if the given value is not nil.
+func (_u *ContactUpdateOne) SetNillableEscalatedToID(v *int64) *ContactUpdateOne {
+	if v != nil {
+		_u.SetEscalatedToID(*v)
+	}
+	return _u
+}
+
+// AddEscalatedToID adds value to the "escalated_to_id" field.
+func (_u *ContactUpdateOne) AddEscalatedToID(v int64) *ContactUpdateOne {
+	_u.mutation.AddEscalatedToID(v)
+	return _u
+}
+
+// ClearEscalatedToID clears the value of the "escalated_to_id" field.
+func (_u *ContactUpdateOne) ClearEscalatedToID() *ContactUpdateOne {
+	_u.mutation.ClearEscalatedToID()
+	return _u
+}
+
 // SetGroup sets the "group" edge to the Group entity.
 func (_u *ContactUpdateOne) SetGroup(v *Group) *ContactUpdateOne {
 	return _u.SetGroupID(v.ID)
@@ -989,6 +1209,41 @@ func (_u *ContactUpdateOne) sqlSave(ctx context.Context) (_node *Contact, err er
 	}
 	if _u.mutation.WaitingSinceCleared() {
 		_spec.ClearField(contact.FieldWaitingSince, field.TypeTime)
+	}
+	if value, ok := _u.mutation.OfferedToID(); ok {
+		_spec.SetField(contact.FieldOfferedToID, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedOfferedToID(); ok {
+		_spec.AddField(contact.FieldOfferedToID, field.TypeInt64, value)
+	}
+	if _u.mutation.OfferedToIDCleared() {
+		_spec.ClearField(contact.FieldOfferedToID, field.TypeInt64)
+	}
+	if value, ok := _u.mutation.OfferEndsAt(); ok {
+		_spec.SetField(contact.FieldOfferEndsAt, field.TypeTime, value)
+	}
+	if _u.mutation.OfferEndsAtCleared() {
+		_spec.ClearField(contact.FieldOfferEndsAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Asked(); ok {
+		_spec.SetField(contact.FieldAsked, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedAsked(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, contact.FieldAsked, value)
+		})
+	}
+	if _u.mutation.AskedCleared() {
+		_spec.ClearField(contact.FieldAsked, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.EscalatedToID(); ok {
+		_spec.SetField(contact.FieldEscalatedToID, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedEscalatedToID(); ok {
+		_spec.AddField(contact.FieldEscalatedToID, field.TypeInt64, value)
+	}
+	if _u.mutation.EscalatedToIDCleared() {
+		_spec.ClearField(contact.FieldEscalatedToID, field.TypeInt64)
 	}
 	if _u.mutation.GroupCleared() {
 		edge := &sqlgraph.EdgeSpec{

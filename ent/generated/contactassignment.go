@@ -35,6 +35,10 @@ type ContactAssignment struct {
 	Explanation string `json:"explanation,omitempty"`
 	// the group in whose queue the contact waited; empty when it did not wait
 	TakenFromGroupID *int64 `json:"taken_from_group_id,omitempty"`
+	// the group above in whose queue it waited too
+	EscalatedToID *int64 `json:"escalated_to_id,omitempty"`
+	// the user to whom it was on offer
+	OfferedToID *int64 `json:"offered_to_id,omitempty"`
 	// StartedAt holds the value of the "started_at" field.
 	StartedAt time.Time `json:"started_at,omitempty"`
 	// EndedAt holds the value of the "ended_at" field.
@@ -122,7 +126,7 @@ func (*ContactAssignment) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case contactassignment.FieldID, contactassignment.FieldAccountID, contactassignment.FieldContactID, contactassignment.FieldUserID, contactassignment.FieldAssignedByID, contactassignment.FieldTakenFromGroupID:
+		case contactassignment.FieldID, contactassignment.FieldAccountID, contactassignment.FieldContactID, contactassignment.FieldUserID, contactassignment.FieldAssignedByID, contactassignment.FieldTakenFromGroupID, contactassignment.FieldEscalatedToID, contactassignment.FieldOfferedToID:
 			values[i] = new(sql.NullInt64)
 		case contactassignment.FieldMethod, contactassignment.FieldExplanation:
 			values[i] = new(sql.NullString)
@@ -192,6 +196,20 @@ func (_m *ContactAssignment) assignValues(columns []string, values []any) error 
 			} else if value.Valid {
 				_m.TakenFromGroupID = new(int64)
 				*_m.TakenFromGroupID = value.Int64
+			}
+		case contactassignment.FieldEscalatedToID:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field escalated_to_id", values[i])
+			} else if value.Valid {
+				_m.EscalatedToID = new(int64)
+				*_m.EscalatedToID = value.Int64
+			}
+		case contactassignment.FieldOfferedToID:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field offered_to_id", values[i])
+			} else if value.Valid {
+				_m.OfferedToID = new(int64)
+				*_m.OfferedToID = value.Int64
 			}
 		case contactassignment.FieldStartedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -289,6 +307,16 @@ func (_m *ContactAssignment) String() string {
 	builder.WriteString(", ")
 	if v := _m.TakenFromGroupID; v != nil {
 		builder.WriteString("taken_from_group_id=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
+	if v := _m.EscalatedToID; v != nil {
+		builder.WriteString("escalated_to_id=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
+	if v := _m.OfferedToID; v != nil {
+		builder.WriteString("offered_to_id=")
 		builder.WriteString(fmt.Sprintf("%v", *v))
 	}
 	builder.WriteString(", ")

@@ -82,6 +82,34 @@ func (_c *ContactAssignmentCreate) SetNillableTakenFromGroupID(v *int64) *Contac
 	return _c
 }
 
+// SetEscalatedToID sets the "escalated_to_id" field.
+func (_c *ContactAssignmentCreate) SetEscalatedToID(v int64) *ContactAssignmentCreate {
+	_c.mutation.SetEscalatedToID(v)
+	return _c
+}
+
+// SetNillableEscalatedToID sets the "escalated_to_id" field if the given value is not nil.
+func (_c *ContactAssignmentCreate) SetNillableEscalatedToID(v *int64) *ContactAssignmentCreate {
+	if v != nil {
+		_c.SetEscalatedToID(*v)
+	}
+	return _c
+}
+
+// SetOfferedToID sets the "offered_to_id" field.
+func (_c *ContactAssignmentCreate) SetOfferedToID(v int64) *ContactAssignmentCreate {
+	_c.mutation.SetOfferedToID(v)
+	return _c
+}
+
+// SetNillableOfferedToID sets the "offered_to_id" field if the given value is not nil.
+func (_c *ContactAssignmentCreate) SetNillableOfferedToID(v *int64) *ContactAssignmentCreate {
+	if v != nil {
+		_c.SetOfferedToID(*v)
+	}
+	return _c
+}
+
 // SetStartedAt sets the "started_at" field.
 func (_c *ContactAssignmentCreate) SetStartedAt(v time.Time) *ContactAssignmentCreate {
 	_c.mutation.SetStartedAt(v)
@@ -243,6 +271,14 @@ func (_c *ContactAssignmentCreate) createSpec() (*ContactAssignment, *sqlgraph.C
 	if value, ok := _c.mutation.Explanation(); ok {
 		_spec.SetField(contactassignment.FieldExplanation, field.TypeString, value)
 		_node.Explanation = value
+	}
+	if value, ok := _c.mutation.EscalatedToID(); ok {
+		_spec.SetField(contactassignment.FieldEscalatedToID, field.TypeInt64, value)
+		_node.EscalatedToID = &value
+	}
+	if value, ok := _c.mutation.OfferedToID(); ok {
+		_spec.SetField(contactassignment.FieldOfferedToID, field.TypeInt64, value)
+		_node.OfferedToID = &value
 	}
 	if value, ok := _c.mutation.StartedAt(); ok {
 		_spec.SetField(contactassignment.FieldStartedAt, field.TypeTime, value)

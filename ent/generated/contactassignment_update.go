@@ -250,6 +250,12 @@ func (_u *ContactAssignmentUpdate) sqlSave(ctx context.Context) (_node int, err 
 	if value, ok := _u.mutation.Explanation(); ok {
 		_spec.SetField(contactassignment.FieldExplanation, field.TypeString, value)
 	}
+	if _u.mutation.EscalatedToIDCleared() {
+		_spec.ClearField(contactassignment.FieldEscalatedToID, field.TypeInt64)
+	}
+	if _u.mutation.OfferedToIDCleared() {
+		_spec.ClearField(contactassignment.FieldOfferedToID, field.TypeInt64)
+	}
 	if value, ok := _u.mutation.EndedAt(); ok {
 		_spec.SetField(contactassignment.FieldEndedAt, field.TypeTime, value)
 	}
@@ -641,6 +647,12 @@ func (_u *ContactAssignmentUpdateOne) sqlSave(ctx context.Context) (_node *Conta
 	}
 	if value, ok := _u.mutation.Explanation(); ok {
 		_spec.SetField(contactassignment.FieldExplanation, field.TypeString, value)
+	}
+	if _u.mutation.EscalatedToIDCleared() {
+		_spec.ClearField(contactassignment.FieldEscalatedToID, field.TypeInt64)
+	}
+	if _u.mutation.OfferedToIDCleared() {
+		_spec.ClearField(contactassignment.FieldOfferedToID, field.TypeInt64)
 	}
 	if value, ok := _u.mutation.EndedAt(); ok {
 		_spec.SetField(contactassignment.FieldEndedAt, field.TypeTime, value)

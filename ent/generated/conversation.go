@@ -38,6 +38,14 @@ type Conversation struct {
 	ClosedAt *time.Time `json:"closed_at,omitempty"`
 	// ClosedByID holds the value of the "closed_by_id" field.
 	ClosedByID *int64 `json:"closed_by_id,omitempty"`
+	// empty while it is open, and when whoever closed it gave none
+	CloseReason *conversation.CloseReason `json:"close_reason,omitempty"`
+	// CloseNote holds the value of the "close_note" field.
+	CloseNote string `json:"close_note,omitempty"`
+	// Priority holds the value of the "priority" field.
+	Priority conversation.Priority `json:"priority,omitempty"`
+	// of an open conversation that an agent serves: put aside until then, judged when asked
+	SnoozedUntil *time.Time `json:"snoozed_until,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the ConversationQuery when eager-loading is set.
 	Edges        ConversationEdges `json:"edges"`
@@ -123,9 +131,9 @@ func (*Conversation) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case conversation.FieldID, conversation.FieldAccountID, conversation.FieldContactID, conversation.FieldNumber, conversation.FieldAgentID, conversation.FieldOpenedByID, conversation.FieldClosedByID:
 			values[i] = new(sql.NullInt64)
-		case conversation.FieldSubject:
+		case conversation.FieldSubject, conversation.FieldCloseReason, conversation.FieldCloseNote, conversation.FieldPriority:
 			values[i] = new(sql.NullString)
-		case conversation.FieldOpenedAt, conversation.FieldClosedAt:
+		case conversation.FieldOpenedAt, conversation.FieldClosedAt, conversation.FieldSnoozedUntil:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -205,6 +213,32 @@ func (_m *Conversation) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.ClosedByID = new(int64)
 				*_m.ClosedByID = value.Int64
+			}
+		case conversation.FieldCloseReason:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field close_reason", values[i])
+			} else if value.Valid {
+				_m.CloseReason = new(conversation.CloseReason)
+				*_m.CloseReason = conversation.CloseReason(value.String)
+			}
+		case conversation.FieldCloseNote:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field close_note", values[i])
+			} else if value.Valid {
+				_m.CloseNote = value.String
+			}
+		case conversation.FieldPriority:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field priority", values[i])
+			} else if value.Valid {
+				_m.Priority = conversation.Priority(value.String)
+			}
+		case conversation.FieldSnoozedUntil:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field snoozed_until", values[i])
+			} else if value.Valid {
+				_m.SnoozedUntil = new(time.Time)
+				*_m.SnoozedUntil = value.Time
 			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
@@ -300,6 +334,22 @@ func (_m *Conversation) String() string {
 	if v := _m.ClosedByID; v != nil {
 		builder.WriteString("closed_by_id=")
 		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
+	if v := _m.CloseReason; v != nil {
+		builder.WriteString("close_reason=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
+	builder.WriteString("close_note=")
+	builder.WriteString(_m.CloseNote)
+	builder.WriteString(", ")
+	builder.WriteString("priority=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Priority))
+	builder.WriteString(", ")
+	if v := _m.SnoozedUntil; v != nil {
+		builder.WriteString("snoozed_until=")
+		builder.WriteString(v.Format(time.ANSIC))
 	}
 	builder.WriteByte(')')
 	return builder.String()

@@ -117,6 +117,62 @@ func (_c *ConversationCreate) SetNillableClosedByID(v *int64) *ConversationCreat
 	return _c
 }
 
+// SetCloseReason sets the "close_reason" field.
+func (_c *ConversationCreate) SetCloseReason(v conversation.CloseReason) *ConversationCreate {
+	_c.mutation.SetCloseReason(v)
+	return _c
+}
+
+// SetNillableCloseReason sets the "close_reason" field if the given value is not nil.
+func (_c *ConversationCreate) SetNillableCloseReason(v *conversation.CloseReason) *ConversationCreate {
+	if v != nil {
+		_c.SetCloseReason(*v)
+	}
+	return _c
+}
+
+// SetCloseNote sets the "close_note" field.
+func (_c *ConversationCreate) SetCloseNote(v string) *ConversationCreate {
+	_c.mutation.SetCloseNote(v)
+	return _c
+}
+
+// SetNillableCloseNote sets the "close_note" field if the given value is not nil.
+func (_c *ConversationCreate) SetNillableCloseNote(v *string) *ConversationCreate {
+	if v != nil {
+		_c.SetCloseNote(*v)
+	}
+	return _c
+}
+
+// SetPriority sets the "priority" field.
+func (_c *ConversationCreate) SetPriority(v conversation.Priority) *ConversationCreate {
+	_c.mutation.SetPriority(v)
+	return _c
+}
+
+// SetNillablePriority sets the "priority" field if the given value is not nil.
+func (_c *ConversationCreate) SetNillablePriority(v *conversation.Priority) *ConversationCreate {
+	if v != nil {
+		_c.SetPriority(*v)
+	}
+	return _c
+}
+
+// SetSnoozedUntil sets the "snoozed_until" field.
+func (_c *ConversationCreate) SetSnoozedUntil(v time.Time) *ConversationCreate {
+	_c.mutation.SetSnoozedUntil(v)
+	return _c
+}
+
+// SetNillableSnoozedUntil sets the "snoozed_until" field if the given value is not nil.
+func (_c *ConversationCreate) SetNillableSnoozedUntil(v *time.Time) *ConversationCreate {
+	if v != nil {
+		_c.SetSnoozedUntil(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *ConversationCreate) SetID(v int64) *ConversationCreate {
 	_c.mutation.SetID(v)
@@ -187,6 +243,14 @@ func (_c *ConversationCreate) defaults() {
 		v := conversation.DefaultSubject
 		_c.mutation.SetSubject(v)
 	}
+	if _, ok := _c.mutation.CloseNote(); !ok {
+		v := conversation.DefaultCloseNote
+		_c.mutation.SetCloseNote(v)
+	}
+	if _, ok := _c.mutation.Priority(); !ok {
+		v := conversation.DefaultPriority
+		_c.mutation.SetPriority(v)
+	}
 }
 
 // check runs all checks and user-defined validators on the builder.
@@ -210,6 +274,27 @@ func (_c *ConversationCreate) check() error {
 	}
 	if _, ok := _c.mutation.OpenedAt(); !ok {
 		return &ValidationError{Name: "opened_at", err: errors.New(`generated: missing required field "Conversation.opened_at"`)}
+	}
+	if v, ok := _c.mutation.CloseReason(); ok {
+		if err := conversation.CloseReasonValidator(v); err != nil {
+			return &ValidationError{Name: "close_reason", err: fmt.Errorf(`generated: validator failed for field "Conversation.close_reason": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.CloseNote(); !ok {
+		return &ValidationError{Name: "close_note", err: errors.New(`generated: missing required field "Conversation.close_note"`)}
+	}
+	if v, ok := _c.mutation.CloseNote(); ok {
+		if err := conversation.CloseNoteValidator(v); err != nil {
+			return &ValidationError{Name: "close_note", err: fmt.Errorf(`generated: validator failed for field "Conversation.close_note": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.Priority(); !ok {
+		return &ValidationError{Name: "priority", err: errors.New(`generated: missing required field "Conversation.priority"`)}
+	}
+	if v, ok := _c.mutation.Priority(); ok {
+		if err := conversation.PriorityValidator(v); err != nil {
+			return &ValidationError{Name: "priority", err: fmt.Errorf(`generated: validator failed for field "Conversation.priority": %w`, err)}
+		}
 	}
 	if len(_c.mutation.AccountIDs()) == 0 {
 		return &ValidationError{Name: "account", err: errors.New(`generated: missing required edge "Conversation.account"`)}
@@ -264,6 +349,22 @@ func (_c *ConversationCreate) createSpec() (*Conversation, *sqlgraph.CreateSpec)
 	if value, ok := _c.mutation.ClosedAt(); ok {
 		_spec.SetField(conversation.FieldClosedAt, field.TypeTime, value)
 		_node.ClosedAt = &value
+	}
+	if value, ok := _c.mutation.CloseReason(); ok {
+		_spec.SetField(conversation.FieldCloseReason, field.TypeEnum, value)
+		_node.CloseReason = &value
+	}
+	if value, ok := _c.mutation.CloseNote(); ok {
+		_spec.SetField(conversation.FieldCloseNote, field.TypeString, value)
+		_node.CloseNote = value
+	}
+	if value, ok := _c.mutation.Priority(); ok {
+		_spec.SetField(conversation.FieldPriority, field.TypeEnum, value)
+		_node.Priority = value
+	}
+	if value, ok := _c.mutation.SnoozedUntil(); ok {
+		_spec.SetField(conversation.FieldSnoozedUntil, field.TypeTime, value)
+		_node.SnoozedUntil = &value
 	}
 	if nodes := _c.mutation.AccountIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{

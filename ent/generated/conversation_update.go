@@ -139,6 +139,74 @@ func (_u *ConversationUpdate) ClearClosedByID() *ConversationUpdate {
 	return _u
 }
 
+// SetCloseReason sets the "close_reason" field.
+func (_u *ConversationUpdate) SetCloseReason(v conversation.CloseReason) *ConversationUpdate {
+	_u.mutation.SetCloseReason(v)
+	return _u
+}
+
+// SetNillableCloseReason sets the "close_reason" field if the given value is not nil.
+func (_u *ConversationUpdate) SetNillableCloseReason(v *conversation.CloseReason) *ConversationUpdate {
+	if v != nil {
+		_u.SetCloseReason(*v)
+	}
+	return _u
+}
+
+// ClearCloseReason clears the value of the "close_reason" field.
+func (_u *ConversationUpdate) ClearCloseReason() *ConversationUpdate {
+	_u.mutation.ClearCloseReason()
+	return _u
+}
+
+// SetCloseNote sets the "close_note" field.
+func (_u *ConversationUpdate) SetCloseNote(v string) *ConversationUpdate {
+	_u.mutation.SetCloseNote(v)
+	return _u
+}
+
+// SetNillableCloseNote sets the "close_note" field if the given value is not nil.
+func (_u *ConversationUpdate) SetNillableCloseNote(v *string) *ConversationUpdate {
+	if v != nil {
+		_u.SetCloseNote(*v)
+	}
+	return _u
+}
+
+// SetPriority sets the "priority" field.
+func (_u *ConversationUpdate) SetPriority(v conversation.Priority) *ConversationUpdate {
+	_u.mutation.SetPriority(v)
+	return _u
+}
+
+// SetNillablePriority sets the "priority" field if the given value is not nil.
+func (_u *ConversationUpdate) SetNillablePriority(v *conversation.Priority) *ConversationUpdate {
+	if v != nil {
+		_u.SetPriority(*v)
+	}
+	return _u
+}
+
+// SetSnoozedUntil sets the "snoozed_until" field.
+func (_u *ConversationUpdate) SetSnoozedUntil(v time.Time) *ConversationUpdate {
+	_u.mutation.SetSnoozedUntil(v)
+	return _u
+}
+
+// SetNillableSnoozedUntil sets the "snoozed_until" field if the given value is not nil.
+func (_u *ConversationUpdate) SetNillableSnoozedUntil(v *time.Time) *ConversationUpdate {
+	if v != nil {
+		_u.SetSnoozedUntil(*v)
+	}
+	return _u
+}
+
+// ClearSnoozedUntil clears the value of the "snoozed_until" field.
+func (_u *ConversationUpdate) ClearSnoozedUntil() *ConversationUpdate {
+	_u.mutation.ClearSnoozedUntil()
+	return _u
+}
+
 // SetContact sets the "contact" edge to the Contact entity.
 func (_u *ConversationUpdate) SetContact(v *Contact) *ConversationUpdate {
 	return _u.SetContactID(v.ID)
@@ -222,6 +290,21 @@ func (_u *ConversationUpdate) check() error {
 			return &ValidationError{Name: "subject", err: fmt.Errorf(`generated: validator failed for field "Conversation.subject": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.CloseReason(); ok {
+		if err := conversation.CloseReasonValidator(v); err != nil {
+			return &ValidationError{Name: "close_reason", err: fmt.Errorf(`generated: validator failed for field "Conversation.close_reason": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.CloseNote(); ok {
+		if err := conversation.CloseNoteValidator(v); err != nil {
+			return &ValidationError{Name: "close_note", err: fmt.Errorf(`generated: validator failed for field "Conversation.close_note": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.Priority(); ok {
+		if err := conversation.PriorityValidator(v); err != nil {
+			return &ValidationError{Name: "priority", err: fmt.Errorf(`generated: validator failed for field "Conversation.priority": %w`, err)}
+		}
+	}
 	if _u.mutation.AccountCleared() && len(_u.mutation.AccountIDs()) > 0 {
 		return errors.New(`generated: clearing a required unique edge "Conversation.account"`)
 	}
@@ -257,6 +340,24 @@ func (_u *ConversationUpdate) sqlSave(ctx context.Context) (_node int, err error
 	}
 	if _u.mutation.ClosedAtCleared() {
 		_spec.ClearField(conversation.FieldClosedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.CloseReason(); ok {
+		_spec.SetField(conversation.FieldCloseReason, field.TypeEnum, value)
+	}
+	if _u.mutation.CloseReasonCleared() {
+		_spec.ClearField(conversation.FieldCloseReason, field.TypeEnum)
+	}
+	if value, ok := _u.mutation.CloseNote(); ok {
+		_spec.SetField(conversation.FieldCloseNote, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.Priority(); ok {
+		_spec.SetField(conversation.FieldPriority, field.TypeEnum, value)
+	}
+	if value, ok := _u.mutation.SnoozedUntil(); ok {
+		_spec.SetField(conversation.FieldSnoozedUntil, field.TypeTime, value)
+	}
+	if _u.mutation.SnoozedUntilCleared() {
+		_spec.ClearField(conversation.FieldSnoozedUntil, field.TypeTime)
 	}
 	if _u.mutation.ContactCleared() {
 		edge := &sqlgraph.EdgeSpec{
@@ -504,6 +605,74 @@ func (_u *ConversationUpdateOne) ClearClosedByID() *ConversationUpdateOne {
 	return _u
 }
 
+// SetCloseReason sets the "close_reason" field.
+func (_u *ConversationUpdateOne) SetCloseReason(v conversation.CloseReason) *ConversationUpdateOne {
+	_u.mutation.SetCloseReason(v)
+	return _u
+}
+
+// SetNillableCloseReason sets the "close_reason" field if the given value is not nil.
+func (_u *ConversationUpdateOne) SetNillableCloseReason(v *conversation.CloseReason) *ConversationUpdateOne {
+	if v != nil {
+		_u.SetCloseReason(*v)
+	}
+	return _u
+}
+
+// ClearCloseReason clears the value of the "close_reason" field.
+func (_u *ConversationUpdateOne) ClearCloseReason() *ConversationUpdateOne {
+	_u.mutation.ClearCloseReason()
+	return _u
+}
+
+// SetCloseNote sets the "close_note" field.
+func (_u *ConversationUpdateOne) SetCloseNote(v string) *ConversationUpdateOne {
+	_u.mutation.SetCloseNote(v)
+	return _u
+}
+
+// SetNillableCloseNote sets the "close_note" field if the given value is not nil.
+func (_u *ConversationUpdateOne) SetNillableCloseNote(v *string) *ConversationUpdateOne {
+	if v != nil {
+		_u.SetCloseNote(*v)
+	}
+	return _u
+}
+
+// SetPriority sets the "priority" field.
+func (_u *ConversationUpdateOne) SetPriority(v conversation.Priority) *ConversationUpdateOne {
+	_u.mutation.SetPriority(v)
+	return _u
+}
+
+// SetNillablePriority sets the "priority" field if the given value is not nil.
+func (_u *ConversationUpdateOne) SetNillablePriority(v *conversation.Priority) *ConversationUpdateOne {
+	if v != nil {
+		_u.SetPriority(*v)
+	}
+	return _u
+}
+
+// SetSnoozedUntil sets the "snoozed_until" field.
+func (_u *ConversationUpdateOne) SetSnoozedUntil(v time.Time) *ConversationUpdateOne {
+	_u.mutation.SetSnoozedUntil(v)
+	return _u
+}
+
+// SetNillableSnoozedUntil sets the "snoozed_until" field if the given value is not nil.
+func (_u *ConversationUpdateOne) SetNillableSnoozedUntil(v *time.Time) *ConversationUpdateOne {
+	if v != nil {
+		_u.SetSnoozedUntil(*v)
+	}
+	return _u
+}
+
+// ClearSnoozedUntil clears the value of the "snoozed_until" field.
+func (_u *ConversationUpdateOne) ClearSnoozedUntil() *ConversationUpdateOne {
+	_u.mutation.ClearSnoozedUntil()
+	return _u
+}
+
 // SetContact sets the "contact" edge to the Contact entity.
 func (_u *ConversationUpdateOne) SetContact(v *Contact) *ConversationUpdateOne {
 	return _u.SetContactID(v.ID)
@@ -600,6 +769,21 @@ func (_u *ConversationUpdateOne) check() error {
 			return &ValidationError{Name: "subject", err: fmt.Errorf(`generated: validator failed for field "Conversation.subject": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.CloseReason(); ok {
+		if err := conversation.CloseReasonValidator(v); err != nil {
+			return &ValidationError{Name: "close_reason", err: fmt.Errorf(`generated: validator failed for field "Conversation.close_reason": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.CloseNote(); ok {
+		if err := conversation.CloseNoteValidator(v); err != nil {
+			return &ValidationError{Name: "close_note", err: fmt.Errorf(`generated: validator failed for field "Conversation.close_note": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.Priority(); ok {
+		if err := conversation.PriorityValidator(v); err != nil {
+			return &ValidationError{Name: "priority", err: fmt.Errorf(`generated: validator failed for field "Conversation.priority": %w`, err)}
+		}
+	}
 	if _u.mutation.AccountCleared() && len(_u.mutation.AccountIDs()) > 0 {
 		return errors.New(`generated: clearing a required unique edge "Conversation.account"`)
 	}
@@ -652,6 +836,24 @@ func (_u *ConversationUpdateOne) sqlSave(ctx context.Context) (_node *Conversati
 	}
 	if _u.mutation.ClosedAtCleared() {
 		_spec.ClearField(conversation.FieldClosedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.CloseReason(); ok {
+		_spec.SetField(conversation.FieldCloseReason, field.TypeEnum, value)
+	}
+	if _u.mutation.CloseReasonCleared() {
+		_spec.ClearField(conversation.FieldCloseReason, field.TypeEnum)
+	}
+	if value, ok := _u.mutation.CloseNote(); ok {
+		_spec.SetField(conversation.FieldCloseNote, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.Priority(); ok {
+		_spec.SetField(conversation.FieldPriority, field.TypeEnum, value)
+	}
+	if value, ok := _u.mutation.SnoozedUntil(); ok {
+		_spec.SetField(conversation.FieldSnoozedUntil, field.TypeTime, value)
+	}
+	if _u.mutation.SnoozedUntilCleared() {
+		_spec.ClearField(conversation.FieldSnoozedUntil, field.TypeTime)
 	}
 	if _u.mutation.ContactCleared() {
 		edge := &sqlgraph.EdgeSpec{

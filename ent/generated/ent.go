@@ -8,14 +8,20 @@ import (
 	"canopy/ent/generated/contact"
 	"canopy/ent/generated/contactassignment"
 	"canopy/ent/generated/conversation"
+	"canopy/ent/generated/conversationtag"
+	"canopy/ent/generated/cover"
 	"canopy/ent/generated/group"
 	"canopy/ent/generated/groupmove"
 	"canopy/ent/generated/grouprequest"
+	"canopy/ent/generated/historyentry"
 	"canopy/ent/generated/importrun"
 	"canopy/ent/generated/message"
+	"canopy/ent/generated/note"
+	"canopy/ent/generated/readmark"
 	"canopy/ent/generated/role"
 	"canopy/ent/generated/rolegrant"
 	"canopy/ent/generated/session"
+	"canopy/ent/generated/tag"
 	"canopy/ent/generated/user"
 	"context"
 	"errors"
@@ -91,14 +97,20 @@ func checkColumn(t, c string) error {
 			contact.Table:           contact.ValidColumn,
 			contactassignment.Table: contactassignment.ValidColumn,
 			conversation.Table:      conversation.ValidColumn,
+			conversationtag.Table:   conversationtag.ValidColumn,
+			cover.Table:             cover.ValidColumn,
 			group.Table:             group.ValidColumn,
 			groupmove.Table:         groupmove.ValidColumn,
 			grouprequest.Table:      grouprequest.ValidColumn,
+			historyentry.Table:      historyentry.ValidColumn,
 			importrun.Table:         importrun.ValidColumn,
 			message.Table:           message.ValidColumn,
+			note.Table:              note.ValidColumn,
+			readmark.Table:          readmark.ValidColumn,
 			role.Table:              role.ValidColumn,
 			rolegrant.Table:         rolegrant.ValidColumn,
 			session.Table:           session.ValidColumn,
+			tag.Table:               tag.ValidColumn,
 			user.Table:              user.ValidColumn,
 		})
 	})

@@ -9,16 +9,23 @@ import (
 	"canopy/ent/generated/contact"
 	"canopy/ent/generated/contactassignment"
 	"canopy/ent/generated/conversation"
+	"canopy/ent/generated/conversationtag"
+	"canopy/ent/generated/cover"
 	"canopy/ent/generated/group"
 	"canopy/ent/generated/groupmove"
 	"canopy/ent/generated/grouprequest"
+	"canopy/ent/generated/historyentry"
 	"canopy/ent/generated/importrun"
 	"canopy/ent/generated/message"
+	"canopy/ent/generated/note"
 	"canopy/ent/generated/predicate"
+	"canopy/ent/generated/readmark"
 	"canopy/ent/generated/role"
 	"canopy/ent/generated/rolegrant"
 	"canopy/ent/generated/session"
+	"canopy/ent/generated/tag"
 	"canopy/ent/generated/user"
+	"canopy/internal/hours"
 	"context"
 	"encoding/json"
 	"errors"
@@ -44,14 +51,20 @@ const (
 	TypeContact           = "Contact"
 	TypeContactAssignment = "ContactAssignment"
 	TypeConversation      = "Conversation"
+	TypeConversationTag   = "ConversationTag"
+	TypeCover             = "Cover"
 	TypeGroup             = "Group"
 	TypeGroupMove         = "GroupMove"
 	TypeGroupRequest      = "GroupRequest"
+	TypeHistoryEntry      = "HistoryEntry"
 	TypeImportRun         = "ImportRun"
 	TypeMessage           = "Message"
+	TypeNote              = "Note"
+	TypeReadMark          = "ReadMark"
 	TypeRole              = "Role"
 	TypeRoleGrant         = "RoleGrant"
 	TypeSession           = "Session"
+	TypeTag               = "Tag"
 	TypeUser              = "User"
 )
 
@@ -1997,6 +2010,13 @@ type ContactMutation struct {
 	addsort_key          *int64
 	last_activity_at     *time.Time
 	waiting_since        *time.Time
+	offered_to_id        *int64
+	addoffered_to_id     *int64
+	offer_ends_at        *time.Time
+	asked                *[]int64
+	appendasked          []int64
+	escalated_to_id      *int64
+	addescalated_to_id   *int64
 	created_at           *time.Time
 	clearedFields        map[string]struct{}
 	account              *int64
@@ -2738,6 +2758,260 @@ func (m *ContactMutation) ResetWaitingSince() {
 	delete(m.clearedFields, contact.FieldWaitingSince)
 }
 
+// SetOfferedToID sets the "offered_to_id" field.
+func (m *ContactMutation) SetOfferedToID(i int64) {
+	m.offered_to_id = &i
+	m.addoffered_to_id = nil
+}
+
+// OfferedToID returns the value of the "offered_to_id" field in the mutation.
+func (m *ContactMutation) OfferedToID() (r int64, exists bool) {
+	v := m.offered_to_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOfferedToID returns the old "offered_to_id" field's value of the Contact entity.
+// If the Contact object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContactMutation) OldOfferedToID(ctx context.Context) (v *int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOfferedToID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOfferedToID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOfferedToID: %w", err)
+	}
+	return oldValue.OfferedToID, nil
+}
+
+// AddOfferedToID adds i to the "offered_to_id" field.
+func (m *ContactMutation) AddOfferedToID(i int64) {
+	if m.addoffered_to_id != nil {
+		*m.addoffered_to_id += i
+	} else {
+		m.addoffered_to_id = &i
+	}
+}
+
+// AddedOfferedToID returns the value that was added to the "offered_to_id" field in this mutation.
+func (m *ContactMutation) AddedOfferedToID() (r int64, exists bool) {
+	v := m.addoffered_to_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearOfferedToID clears the value of the "offered_to_id" field.
+func (m *ContactMutation) ClearOfferedToID() {
+	m.offered_to_id = nil
+	m.addoffered_to_id = nil
+	m.clearedFields[contact.FieldOfferedToID] = struct{}{}
+}
+
+// OfferedToIDCleared returns if the "offered_to_id" field was cleared in this mutation.
+func (m *ContactMutation) OfferedToIDCleared() bool {
+	_, ok := m.clearedFields[contact.FieldOfferedToID]
+	return ok
+}
+
+// ResetOfferedToID resets all changes to the "offered_to_id" field.
+func (m *ContactMutation) ResetOfferedToID() {
+	m.offered_to_id = nil
+	m.addoffered_to_id = nil
+	delete(m.clearedFields, contact.FieldOfferedToID)
+}
+
+// SetOfferEndsAt sets the "offer_ends_at" field.
+func (m *ContactMutation) SetOfferEndsAt(t time.Time) {
+	m.offer_ends_at = &t
+}
+
+// OfferEndsAt returns the value of the "offer_ends_at" field in the mutation.
+func (m *ContactMutation) OfferEndsAt() (r time.Time, exists bool) {
+	v := m.offer_ends_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOfferEndsAt returns the old "offer_ends_at" field's value of the Contact entity.
+// If the Contact object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContactMutation) OldOfferEndsAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOfferEndsAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOfferEndsAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOfferEndsAt: %w", err)
+	}
+	return oldValue.OfferEndsAt, nil
+}
+
+// ClearOfferEndsAt clears the value of the "offer_ends_at" field.
+func (m *ContactMutation) ClearOfferEndsAt() {
+	m.offer_ends_at = nil
+	m.clearedFields[contact.FieldOfferEndsAt] = struct{}{}
+}
+
+// OfferEndsAtCleared returns if the "offer_ends_at" field was cleared in this mutation.
+func (m *ContactMutation) OfferEndsAtCleared() bool {
+	_, ok := m.clearedFields[contact.FieldOfferEndsAt]
+	return ok
+}
+
+// ResetOfferEndsAt resets all changes to the "offer_ends_at" field.
+func (m *ContactMutation) ResetOfferEndsAt() {
+	m.offer_ends_at = nil
+	delete(m.clearedFields, contact.FieldOfferEndsAt)
+}
+
+// SetAsked sets the "asked" field.
+func (m *ContactMutation) SetAsked(i []int64) {
+	m.asked = &i
+	m.appendasked = nil
+}
+
+// Asked returns the value of the "asked" field in the mutation.
+func (m *ContactMutation) Asked() (r []int64, exists bool) {
+	v := m.asked
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAsked returns the old "asked" field's value of the Contact entity.
+// If the Contact object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContactMutation) OldAsked(ctx context.Context) (v []int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAsked is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAsked requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAsked: %w", err)
+	}
+	return oldValue.Asked, nil
+}
+
+// AppendAsked adds i to the "asked" field.
+func (m *ContactMutation) AppendAsked(i []int64) {
+	m.appendasked = append(m.appendasked, i...)
+}
+
+// AppendedAsked returns the list of values that were appended to the "asked" field in this mutation.
+func (m *ContactMutation) AppendedAsked() ([]int64, bool) {
+	if len(m.appendasked) == 0 {
+		return nil, false
+	}
+	return m.appendasked, true
+}
+
+// ClearAsked clears the value of the "asked" field.
+func (m *ContactMutation) ClearAsked() {
+	m.asked = nil
+	m.appendasked = nil
+	m.clearedFields[contact.FieldAsked] = struct{}{}
+}
+
+// AskedCleared returns if the "asked" field was cleared in this mutation.
+func (m *ContactMutation) AskedCleared() bool {
+	_, ok := m.clearedFields[contact.FieldAsked]
+	return ok
+}
+
+// ResetAsked resets all changes to the "asked" field.
+func (m *ContactMutation) ResetAsked() {
+	m.asked = nil
+	m.appendasked = nil
+	delete(m.clearedFields, contact.FieldAsked)
+}
+
+// SetEscalatedToID sets the "escalated_to_id" field.
+func (m *ContactMutation) SetEscalatedToID(i int64) {
+	m.escalated_to_id = &i
+	m.addescalated_to_id = nil
+}
+
+// EscalatedToID returns the value of the "escalated_to_id" field in the mutation.
+func (m *ContactMutation) EscalatedToID() (r int64, exists bool) {
+	v := m.escalated_to_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEscalatedToID returns the old "escalated_to_id" field's value of the Contact entity.
+// If the Contact object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContactMutation) OldEscalatedToID(ctx context.Context) (v *int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEscalatedToID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEscalatedToID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEscalatedToID: %w", err)
+	}
+	return oldValue.EscalatedToID, nil
+}
+
+// AddEscalatedToID adds i to the "escalated_to_id" field.
+func (m *ContactMutation) AddEscalatedToID(i int64) {
+	if m.addescalated_to_id != nil {
+		*m.addescalated_to_id += i
+	} else {
+		m.addescalated_to_id = &i
+	}
+}
+
+// AddedEscalatedToID returns the value that was added to the "escalated_to_id" field in this mutation.
+func (m *ContactMutation) AddedEscalatedToID() (r int64, exists bool) {
+	v := m.addescalated_to_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearEscalatedToID clears the value of the "escalated_to_id" field.
+func (m *ContactMutation) ClearEscalatedToID() {
+	m.escalated_to_id = nil
+	m.addescalated_to_id = nil
+	m.clearedFields[contact.FieldEscalatedToID] = struct{}{}
+}
+
+// EscalatedToIDCleared returns if the "escalated_to_id" field was cleared in this mutation.
+func (m *ContactMutation) EscalatedToIDCleared() bool {
+	_, ok := m.clearedFields[contact.FieldEscalatedToID]
+	return ok
+}
+
+// ResetEscalatedToID resets all changes to the "escalated_to_id" field.
+func (m *ContactMutation) ResetEscalatedToID() {
+	m.escalated_to_id = nil
+	m.addescalated_to_id = nil
+	delete(m.clearedFields, contact.FieldEscalatedToID)
+}
+
 // SetCreatedAt sets the "created_at" field.
 func (m *ContactMutation) SetCreatedAt(t time.Time) {
 	m.created_at = &t
@@ -2916,7 +3190,7 @@ func (m *ContactMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ContactMutation) Fields() []string {
-	fields := make([]string, 0, 15)
+	fields := make([]string, 0, 19)
 	if m.account != nil {
 		fields = append(fields, contact.FieldAccountID)
 	}
@@ -2959,6 +3233,18 @@ func (m *ContactMutation) Fields() []string {
 	if m.waiting_since != nil {
 		fields = append(fields, contact.FieldWaitingSince)
 	}
+	if m.offered_to_id != nil {
+		fields = append(fields, contact.FieldOfferedToID)
+	}
+	if m.offer_ends_at != nil {
+		fields = append(fields, contact.FieldOfferEndsAt)
+	}
+	if m.asked != nil {
+		fields = append(fields, contact.FieldAsked)
+	}
+	if m.escalated_to_id != nil {
+		fields = append(fields, contact.FieldEscalatedToID)
+	}
 	if m.created_at != nil {
 		fields = append(fields, contact.FieldCreatedAt)
 	}
@@ -2998,6 +3284,14 @@ func (m *ContactMutation) Field(name string) (ent.Value, bool) {
 		return m.LastActivityAt()
 	case contact.FieldWaitingSince:
 		return m.WaitingSince()
+	case contact.FieldOfferedToID:
+		return m.OfferedToID()
+	case contact.FieldOfferEndsAt:
+		return m.OfferEndsAt()
+	case contact.FieldAsked:
+		return m.Asked()
+	case contact.FieldEscalatedToID:
+		return m.EscalatedToID()
 	case contact.FieldCreatedAt:
 		return m.CreatedAt()
 	}
@@ -3037,6 +3331,14 @@ func (m *ContactMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldLastActivityAt(ctx)
 	case contact.FieldWaitingSince:
 		return m.OldWaitingSince(ctx)
+	case contact.FieldOfferedToID:
+		return m.OldOfferedToID(ctx)
+	case contact.FieldOfferEndsAt:
+		return m.OldOfferEndsAt(ctx)
+	case contact.FieldAsked:
+		return m.OldAsked(ctx)
+	case contact.FieldEscalatedToID:
+		return m.OldEscalatedToID(ctx)
 	case contact.FieldCreatedAt:
 		return m.OldCreatedAt(ctx)
 	}
@@ -3146,6 +3448,34 @@ func (m *ContactMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetWaitingSince(v)
 		return nil
+	case contact.FieldOfferedToID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOfferedToID(v)
+		return nil
+	case contact.FieldOfferEndsAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOfferEndsAt(v)
+		return nil
+	case contact.FieldAsked:
+		v, ok := value.([]int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAsked(v)
+		return nil
+	case contact.FieldEscalatedToID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEscalatedToID(v)
+		return nil
 	case contact.FieldCreatedAt:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -3167,6 +3497,12 @@ func (m *ContactMutation) AddedFields() []string {
 	if m.addsort_key != nil {
 		fields = append(fields, contact.FieldSortKey)
 	}
+	if m.addoffered_to_id != nil {
+		fields = append(fields, contact.FieldOfferedToID)
+	}
+	if m.addescalated_to_id != nil {
+		fields = append(fields, contact.FieldEscalatedToID)
+	}
 	return fields
 }
 
@@ -3179,6 +3515,10 @@ func (m *ContactMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedBox()
 	case contact.FieldSortKey:
 		return m.AddedSortKey()
+	case contact.FieldOfferedToID:
+		return m.AddedOfferedToID()
+	case contact.FieldEscalatedToID:
+		return m.AddedEscalatedToID()
 	}
 	return nil, false
 }
@@ -3201,6 +3541,20 @@ func (m *ContactMutation) AddField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddSortKey(v)
+		return nil
+	case contact.FieldOfferedToID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddOfferedToID(v)
+		return nil
+	case contact.FieldEscalatedToID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddEscalatedToID(v)
 		return nil
 	}
 	return fmt.Errorf("unknown Contact numeric field %s", name)
@@ -3227,6 +3581,18 @@ func (m *ContactMutation) ClearedFields() []string {
 	}
 	if m.FieldCleared(contact.FieldWaitingSince) {
 		fields = append(fields, contact.FieldWaitingSince)
+	}
+	if m.FieldCleared(contact.FieldOfferedToID) {
+		fields = append(fields, contact.FieldOfferedToID)
+	}
+	if m.FieldCleared(contact.FieldOfferEndsAt) {
+		fields = append(fields, contact.FieldOfferEndsAt)
+	}
+	if m.FieldCleared(contact.FieldAsked) {
+		fields = append(fields, contact.FieldAsked)
+	}
+	if m.FieldCleared(contact.FieldEscalatedToID) {
+		fields = append(fields, contact.FieldEscalatedToID)
 	}
 	return fields
 }
@@ -3259,6 +3625,18 @@ func (m *ContactMutation) ClearField(name string) error {
 		return nil
 	case contact.FieldWaitingSince:
 		m.ClearWaitingSince()
+		return nil
+	case contact.FieldOfferedToID:
+		m.ClearOfferedToID()
+		return nil
+	case contact.FieldOfferEndsAt:
+		m.ClearOfferEndsAt()
+		return nil
+	case contact.FieldAsked:
+		m.ClearAsked()
+		return nil
+	case contact.FieldEscalatedToID:
+		m.ClearEscalatedToID()
 		return nil
 	}
 	return fmt.Errorf("unknown Contact nullable field %s", name)
@@ -3309,6 +3687,18 @@ func (m *ContactMutation) ResetField(name string) error {
 		return nil
 	case contact.FieldWaitingSince:
 		m.ResetWaitingSince()
+		return nil
+	case contact.FieldOfferedToID:
+		m.ResetOfferedToID()
+		return nil
+	case contact.FieldOfferEndsAt:
+		m.ResetOfferEndsAt()
+		return nil
+	case contact.FieldAsked:
+		m.ResetAsked()
+		return nil
+	case contact.FieldEscalatedToID:
+		m.ResetEscalatedToID()
 		return nil
 	case contact.FieldCreatedAt:
 		m.ResetCreatedAt()
@@ -3453,6 +3843,10 @@ type ContactAssignmentMutation struct {
 	id                      *int64
 	method                  *contactassignment.Method
 	explanation             *string
+	escalated_to_id         *int64
+	addescalated_to_id      *int64
+	offered_to_id           *int64
+	addoffered_to_id        *int64
 	started_at              *time.Time
 	ended_at                *time.Time
 	clearedFields           map[string]struct{}
@@ -3853,6 +4247,146 @@ func (m *ContactAssignmentMutation) ResetTakenFromGroupID() {
 	delete(m.clearedFields, contactassignment.FieldTakenFromGroupID)
 }
 
+// SetEscalatedToID sets the "escalated_to_id" field.
+func (m *ContactAssignmentMutation) SetEscalatedToID(i int64) {
+	m.escalated_to_id = &i
+	m.addescalated_to_id = nil
+}
+
+// EscalatedToID returns the value of the "escalated_to_id" field in the mutation.
+func (m *ContactAssignmentMutation) EscalatedToID() (r int64, exists bool) {
+	v := m.escalated_to_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEscalatedToID returns the old "escalated_to_id" field's value of the ContactAssignment entity.
+// If the ContactAssignment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContactAssignmentMutation) OldEscalatedToID(ctx context.Context) (v *int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEscalatedToID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEscalatedToID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEscalatedToID: %w", err)
+	}
+	return oldValue.EscalatedToID, nil
+}
+
+// AddEscalatedToID adds i to the "escalated_to_id" field.
+func (m *ContactAssignmentMutation) AddEscalatedToID(i int64) {
+	if m.addescalated_to_id != nil {
+		*m.addescalated_to_id += i
+	} else {
+		m.addescalated_to_id = &i
+	}
+}
+
+// AddedEscalatedToID returns the value that was added to the "escalated_to_id" field in this mutation.
+func (m *ContactAssignmentMutation) AddedEscalatedToID() (r int64, exists bool) {
+	v := m.addescalated_to_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearEscalatedToID clears the value of the "escalated_to_id" field.
+func (m *ContactAssignmentMutation) ClearEscalatedToID() {
+	m.escalated_to_id = nil
+	m.addescalated_to_id = nil
+	m.clearedFields[contactassignment.FieldEscalatedToID] = struct{}{}
+}
+
+// EscalatedToIDCleared returns if the "escalated_to_id" field was cleared in this mutation.
+func (m *ContactAssignmentMutation) EscalatedToIDCleared() bool {
+	_, ok := m.clearedFields[contactassignment.FieldEscalatedToID]
+	return ok
+}
+
+// ResetEscalatedToID resets all changes to the "escalated_to_id" field.
+func (m *ContactAssignmentMutation) ResetEscalatedToID() {
+	m.escalated_to_id = nil
+	m.addescalated_to_id = nil
+	delete(m.clearedFields, contactassignment.FieldEscalatedToID)
+}
+
+// SetOfferedToID sets the "offered_to_id" field.
+func (m *ContactAssignmentMutation) SetOfferedToID(i int64) {
+	m.offered_to_id = &i
+	m.addoffered_to_id = nil
+}
+
+// OfferedToID returns the value of the "offered_to_id" field in the mutation.
+func (m *ContactAssignmentMutation) OfferedToID() (r int64, exists bool) {
+	v := m.offered_to_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOfferedToID returns the old "offered_to_id" field's value of the ContactAssignment entity.
+// If the ContactAssignment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContactAssignmentMutation) OldOfferedToID(ctx context.Context) (v *int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOfferedToID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOfferedToID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOfferedToID: %w", err)
+	}
+	return oldValue.OfferedToID, nil
+}
+
+// AddOfferedToID adds i to the "offered_to_id" field.
+func (m *ContactAssignmentMutation) AddOfferedToID(i int64) {
+	if m.addoffered_to_id != nil {
+		*m.addoffered_to_id += i
+	} else {
+		m.addoffered_to_id = &i
+	}
+}
+
+// AddedOfferedToID returns the value that was added to the "offered_to_id" field in this mutation.
+func (m *ContactAssignmentMutation) AddedOfferedToID() (r int64, exists bool) {
+	v := m.addoffered_to_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearOfferedToID clears the value of the "offered_to_id" field.
+func (m *ContactAssignmentMutation) ClearOfferedToID() {
+	m.offered_to_id = nil
+	m.addoffered_to_id = nil
+	m.clearedFields[contactassignment.FieldOfferedToID] = struct{}{}
+}
+
+// OfferedToIDCleared returns if the "offered_to_id" field was cleared in this mutation.
+func (m *ContactAssignmentMutation) OfferedToIDCleared() bool {
+	_, ok := m.clearedFields[contactassignment.FieldOfferedToID]
+	return ok
+}
+
+// ResetOfferedToID resets all changes to the "offered_to_id" field.
+func (m *ContactAssignmentMutation) ResetOfferedToID() {
+	m.offered_to_id = nil
+	m.addoffered_to_id = nil
+	delete(m.clearedFields, contactassignment.FieldOfferedToID)
+}
+
 // SetStartedAt sets the "started_at" field.
 func (m *ContactAssignmentMutation) SetStartedAt(t time.Time) {
 	m.started_at = &t
@@ -4107,7 +4641,7 @@ func (m *ContactAssignmentMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ContactAssignmentMutation) Fields() []string {
-	fields := make([]string, 0, 9)
+	fields := make([]string, 0, 11)
 	if m.account != nil {
 		fields = append(fields, contactassignment.FieldAccountID)
 	}
@@ -4128,6 +4662,12 @@ func (m *ContactAssignmentMutation) Fields() []string {
 	}
 	if m.taken_from_group != nil {
 		fields = append(fields, contactassignment.FieldTakenFromGroupID)
+	}
+	if m.escalated_to_id != nil {
+		fields = append(fields, contactassignment.FieldEscalatedToID)
+	}
+	if m.offered_to_id != nil {
+		fields = append(fields, contactassignment.FieldOfferedToID)
 	}
 	if m.started_at != nil {
 		fields = append(fields, contactassignment.FieldStartedAt)
@@ -4157,6 +4697,10 @@ func (m *ContactAssignmentMutation) Field(name string) (ent.Value, bool) {
 		return m.Explanation()
 	case contactassignment.FieldTakenFromGroupID:
 		return m.TakenFromGroupID()
+	case contactassignment.FieldEscalatedToID:
+		return m.EscalatedToID()
+	case contactassignment.FieldOfferedToID:
+		return m.OfferedToID()
 	case contactassignment.FieldStartedAt:
 		return m.StartedAt()
 	case contactassignment.FieldEndedAt:
@@ -4184,6 +4728,10 @@ func (m *ContactAssignmentMutation) OldField(ctx context.Context, name string) (
 		return m.OldExplanation(ctx)
 	case contactassignment.FieldTakenFromGroupID:
 		return m.OldTakenFromGroupID(ctx)
+	case contactassignment.FieldEscalatedToID:
+		return m.OldEscalatedToID(ctx)
+	case contactassignment.FieldOfferedToID:
+		return m.OldOfferedToID(ctx)
 	case contactassignment.FieldStartedAt:
 		return m.OldStartedAt(ctx)
 	case contactassignment.FieldEndedAt:
@@ -4246,6 +4794,20 @@ func (m *ContactAssignmentMutation) SetField(name string, value ent.Value) error
 		}
 		m.SetTakenFromGroupID(v)
 		return nil
+	case contactassignment.FieldEscalatedToID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEscalatedToID(v)
+		return nil
+	case contactassignment.FieldOfferedToID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOfferedToID(v)
+		return nil
 	case contactassignment.FieldStartedAt:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -4268,6 +4830,12 @@ func (m *ContactAssignmentMutation) SetField(name string, value ent.Value) error
 // this mutation.
 func (m *ContactAssignmentMutation) AddedFields() []string {
 	var fields []string
+	if m.addescalated_to_id != nil {
+		fields = append(fields, contactassignment.FieldEscalatedToID)
+	}
+	if m.addoffered_to_id != nil {
+		fields = append(fields, contactassignment.FieldOfferedToID)
+	}
 	return fields
 }
 
@@ -4276,6 +4844,10 @@ func (m *ContactAssignmentMutation) AddedFields() []string {
 // was not set, or was not defined in the schema.
 func (m *ContactAssignmentMutation) AddedField(name string) (ent.Value, bool) {
 	switch name {
+	case contactassignment.FieldEscalatedToID:
+		return m.AddedEscalatedToID()
+	case contactassignment.FieldOfferedToID:
+		return m.AddedOfferedToID()
 	}
 	return nil, false
 }
@@ -4285,6 +4857,20 @@ func (m *ContactAssignmentMutation) AddedField(name string) (ent.Value, bool) {
 // type.
 func (m *ContactAssignmentMutation) AddField(name string, value ent.Value) error {
 	switch name {
+	case contactassignment.FieldEscalatedToID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddEscalatedToID(v)
+		return nil
+	case contactassignment.FieldOfferedToID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddOfferedToID(v)
+		return nil
 	}
 	return fmt.Errorf("unknown ContactAssignment numeric field %s", name)
 }
@@ -4298,6 +4884,12 @@ func (m *ContactAssignmentMutation) ClearedFields() []string {
 	}
 	if m.FieldCleared(contactassignment.FieldTakenFromGroupID) {
 		fields = append(fields, contactassignment.FieldTakenFromGroupID)
+	}
+	if m.FieldCleared(contactassignment.FieldEscalatedToID) {
+		fields = append(fields, contactassignment.FieldEscalatedToID)
+	}
+	if m.FieldCleared(contactassignment.FieldOfferedToID) {
+		fields = append(fields, contactassignment.FieldOfferedToID)
 	}
 	if m.FieldCleared(contactassignment.FieldEndedAt) {
 		fields = append(fields, contactassignment.FieldEndedAt)
@@ -4321,6 +4913,12 @@ func (m *ContactAssignmentMutation) ClearField(name string) error {
 		return nil
 	case contactassignment.FieldTakenFromGroupID:
 		m.ClearTakenFromGroupID()
+		return nil
+	case contactassignment.FieldEscalatedToID:
+		m.ClearEscalatedToID()
+		return nil
+	case contactassignment.FieldOfferedToID:
+		m.ClearOfferedToID()
 		return nil
 	case contactassignment.FieldEndedAt:
 		m.ClearEndedAt()
@@ -4353,6 +4951,12 @@ func (m *ContactAssignmentMutation) ResetField(name string) error {
 		return nil
 	case contactassignment.FieldTakenFromGroupID:
 		m.ResetTakenFromGroupID()
+		return nil
+	case contactassignment.FieldEscalatedToID:
+		m.ResetEscalatedToID()
+		return nil
+	case contactassignment.FieldOfferedToID:
+		m.ResetOfferedToID()
 		return nil
 	case contactassignment.FieldStartedAt:
 		m.ResetStartedAt()
@@ -4521,6 +5125,10 @@ type ConversationMutation struct {
 	subject          *string
 	opened_at        *time.Time
 	closed_at        *time.Time
+	close_reason     *conversation.CloseReason
+	close_note       *string
+	priority         *conversation.Priority
+	snoozed_until    *time.Time
 	clearedFields    map[string]struct{}
 	account          *int64
 	clearedaccount   bool
@@ -5037,6 +5645,176 @@ func (m *ConversationMutation) ResetClosedByID() {
 	delete(m.clearedFields, conversation.FieldClosedByID)
 }
 
+// SetCloseReason sets the "close_reason" field.
+func (m *ConversationMutation) SetCloseReason(cr conversation.CloseReason) {
+	m.close_reason = &cr
+}
+
+// CloseReason returns the value of the "close_reason" field in the mutation.
+func (m *ConversationMutation) CloseReason() (r conversation.CloseReason, exists bool) {
+	v := m.close_reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCloseReason returns the old "close_reason" field's value of the Conversation entity.
+// If the Conversation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConversationMutation) OldCloseReason(ctx context.Context) (v *conversation.CloseReason, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCloseReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCloseReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCloseReason: %w", err)
+	}
+	return oldValue.CloseReason, nil
+}
+
+// ClearCloseReason clears the value of the "close_reason" field.
+func (m *ConversationMutation) ClearCloseReason() {
+	m.close_reason = nil
+	m.clearedFields[conversation.FieldCloseReason] = struct{}{}
+}
+
+// CloseReasonCleared returns if the "close_reason" field was cleared in this mutation.
+func (m *ConversationMutation) CloseReasonCleared() bool {
+	_, ok := m.clearedFields[conversation.FieldCloseReason]
+	return ok
+}
+
+// ResetCloseReason resets all changes to the "close_reason" field.
+func (m *ConversationMutation) ResetCloseReason() {
+	m.close_reason = nil
+	delete(m.clearedFields, conversation.FieldCloseReason)
+}
+
+// SetCloseNote sets the "close_note" field.
+func (m *ConversationMutation) SetCloseNote(s string) {
+	m.close_note = &s
+}
+
+// CloseNote returns the value of the "close_note" field in the mutation.
+func (m *ConversationMutation) CloseNote() (r string, exists bool) {
+	v := m.close_note
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCloseNote returns the old "close_note" field's value of the Conversation entity.
+// If the Conversation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConversationMutation) OldCloseNote(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCloseNote is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCloseNote requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCloseNote: %w", err)
+	}
+	return oldValue.CloseNote, nil
+}
+
+// ResetCloseNote resets all changes to the "close_note" field.
+func (m *ConversationMutation) ResetCloseNote() {
+	m.close_note = nil
+}
+
+// SetPriority sets the "priority" field.
+func (m *ConversationMutation) SetPriority(c conversation.Priority) {
+	m.priority = &c
+}
+
+// Priority returns the value of the "priority" field in the mutation.
+func (m *ConversationMutation) Priority() (r conversation.Priority, exists bool) {
+	v := m.priority
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPriority returns the old "priority" field's value of the Conversation entity.
+// If the Conversation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConversationMutation) OldPriority(ctx context.Context) (v conversation.Priority, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPriority is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPriority requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPriority: %w", err)
+	}
+	return oldValue.Priority, nil
+}
+
+// ResetPriority resets all changes to the "priority" field.
+func (m *ConversationMutation) ResetPriority() {
+	m.priority = nil
+}
+
+// SetSnoozedUntil sets the "snoozed_until" field.
+func (m *ConversationMutation) SetSnoozedUntil(t time.Time) {
+	m.snoozed_until = &t
+}
+
+// SnoozedUntil returns the value of the "snoozed_until" field in the mutation.
+func (m *ConversationMutation) SnoozedUntil() (r time.Time, exists bool) {
+	v := m.snoozed_until
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSnoozedUntil returns the old "snoozed_until" field's value of the Conversation entity.
+// If the Conversation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConversationMutation) OldSnoozedUntil(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSnoozedUntil is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSnoozedUntil requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSnoozedUntil: %w", err)
+	}
+	return oldValue.SnoozedUntil, nil
+}
+
+// ClearSnoozedUntil clears the value of the "snoozed_until" field.
+func (m *ConversationMutation) ClearSnoozedUntil() {
+	m.snoozed_until = nil
+	m.clearedFields[conversation.FieldSnoozedUntil] = struct{}{}
+}
+
+// SnoozedUntilCleared returns if the "snoozed_until" field was cleared in this mutation.
+func (m *ConversationMutation) SnoozedUntilCleared() bool {
+	_, ok := m.clearedFields[conversation.FieldSnoozedUntil]
+	return ok
+}
+
+// ResetSnoozedUntil resets all changes to the "snoozed_until" field.
+func (m *ConversationMutation) ResetSnoozedUntil() {
+	m.snoozed_until = nil
+	delete(m.clearedFields, conversation.FieldSnoozedUntil)
+}
+
 // ClearAccount clears the "account" edge to the Account entity.
 func (m *ConversationMutation) ClearAccount() {
 	m.clearedaccount = true
@@ -5206,7 +5984,7 @@ func (m *ConversationMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ConversationMutation) Fields() []string {
-	fields := make([]string, 0, 9)
+	fields := make([]string, 0, 13)
 	if m.account != nil {
 		fields = append(fields, conversation.FieldAccountID)
 	}
@@ -5234,6 +6012,18 @@ func (m *ConversationMutation) Fields() []string {
 	if m.closed_by != nil {
 		fields = append(fields, conversation.FieldClosedByID)
 	}
+	if m.close_reason != nil {
+		fields = append(fields, conversation.FieldCloseReason)
+	}
+	if m.close_note != nil {
+		fields = append(fields, conversation.FieldCloseNote)
+	}
+	if m.priority != nil {
+		fields = append(fields, conversation.FieldPriority)
+	}
+	if m.snoozed_until != nil {
+		fields = append(fields, conversation.FieldSnoozedUntil)
+	}
 	return fields
 }
 
@@ -5260,6 +6050,14 @@ func (m *ConversationMutation) Field(name string) (ent.Value, bool) {
 		return m.ClosedAt()
 	case conversation.FieldClosedByID:
 		return m.ClosedByID()
+	case conversation.FieldCloseReason:
+		return m.CloseReason()
+	case conversation.FieldCloseNote:
+		return m.CloseNote()
+	case conversation.FieldPriority:
+		return m.Priority()
+	case conversation.FieldSnoozedUntil:
+		return m.SnoozedUntil()
 	}
 	return nil, false
 }
@@ -5287,6 +6085,14 @@ func (m *ConversationMutation) OldField(ctx context.Context, name string) (ent.V
 		return m.OldClosedAt(ctx)
 	case conversation.FieldClosedByID:
 		return m.OldClosedByID(ctx)
+	case conversation.FieldCloseReason:
+		return m.OldCloseReason(ctx)
+	case conversation.FieldCloseNote:
+		return m.OldCloseNote(ctx)
+	case conversation.FieldPriority:
+		return m.OldPriority(ctx)
+	case conversation.FieldSnoozedUntil:
+		return m.OldSnoozedUntil(ctx)
 	}
 	return nil, fmt.Errorf("unknown Conversation field %s", name)
 }
@@ -5359,6 +6165,34 @@ func (m *ConversationMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetClosedByID(v)
 		return nil
+	case conversation.FieldCloseReason:
+		v, ok := value.(conversation.CloseReason)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCloseReason(v)
+		return nil
+	case conversation.FieldCloseNote:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCloseNote(v)
+		return nil
+	case conversation.FieldPriority:
+		v, ok := value.(conversation.Priority)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPriority(v)
+		return nil
+	case conversation.FieldSnoozedUntil:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSnoozedUntil(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Conversation field %s", name)
 }
@@ -5416,6 +6250,12 @@ func (m *ConversationMutation) ClearedFields() []string {
 	if m.FieldCleared(conversation.FieldClosedByID) {
 		fields = append(fields, conversation.FieldClosedByID)
 	}
+	if m.FieldCleared(conversation.FieldCloseReason) {
+		fields = append(fields, conversation.FieldCloseReason)
+	}
+	if m.FieldCleared(conversation.FieldSnoozedUntil) {
+		fields = append(fields, conversation.FieldSnoozedUntil)
+	}
 	return fields
 }
 
@@ -5441,6 +6281,12 @@ func (m *ConversationMutation) ClearField(name string) error {
 		return nil
 	case conversation.FieldClosedByID:
 		m.ClearClosedByID()
+		return nil
+	case conversation.FieldCloseReason:
+		m.ClearCloseReason()
+		return nil
+	case conversation.FieldSnoozedUntil:
+		m.ClearSnoozedUntil()
 		return nil
 	}
 	return fmt.Errorf("unknown Conversation nullable field %s", name)
@@ -5476,6 +6322,18 @@ func (m *ConversationMutation) ResetField(name string) error {
 		return nil
 	case conversation.FieldClosedByID:
 		m.ResetClosedByID()
+		return nil
+	case conversation.FieldCloseReason:
+		m.ResetCloseReason()
+		return nil
+	case conversation.FieldCloseNote:
+		m.ResetCloseNote()
+		return nil
+	case conversation.FieldPriority:
+		m.ResetPriority()
+		return nil
+	case conversation.FieldSnoozedUntil:
+		m.ResetSnoozedUntil()
 		return nil
 	}
 	return fmt.Errorf("unknown Conversation field %s", name)
@@ -5625,6 +6483,1522 @@ func (m *ConversationMutation) ResetEdge(name string) error {
 		return nil
 	}
 	return fmt.Errorf("unknown Conversation edge %s", name)
+}
+
+// ConversationTagMutation represents an operation that mutates the ConversationTag nodes in the graph.
+type ConversationTagMutation struct {
+	config
+	op                  Op
+	typ                 string
+	id                  *int64
+	clearedFields       map[string]struct{}
+	account             *int64
+	clearedaccount      bool
+	conversation        *int64
+	clearedconversation bool
+	tag                 *int64
+	clearedtag          bool
+	done                bool
+	oldValue            func(context.Context) (*ConversationTag, error)
+	predicates          []predicate.ConversationTag
+}
+
+var _ ent.Mutation = (*ConversationTagMutation)(nil)
+
+// conversationtagOption allows management of the mutation configuration using functional options.
+type conversationtagOption func(*ConversationTagMutation)
+
+// newConversationTagMutation creates new mutation for the ConversationTag entity.
+func newConversationTagMutation(c config, op Op, opts ...conversationtagOption) *ConversationTagMutation {
+	m := &ConversationTagMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeConversationTag,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withConversationTagID sets the ID field of the mutation.
+func withConversationTagID(id int64) conversationtagOption {
+	return func(m *ConversationTagMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *ConversationTag
+		)
+		m.oldValue = func(ctx context.Context) (*ConversationTag, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().ConversationTag.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withConversationTag sets the old ConversationTag of the mutation.
+func withConversationTag(node *ConversationTag) conversationtagOption {
+	return func(m *ConversationTagMutation) {
+		m.oldValue = func(context.Context) (*ConversationTag, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m ConversationTagMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m ConversationTagMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("generated: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of ConversationTag entities.
+func (m *ConversationTagMutation) SetID(id int64) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *ConversationTagMutation) ID() (id int64, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *ConversationTagMutation) IDs(ctx context.Context) ([]int64, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int64{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().ConversationTag.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetAccountID sets the "account_id" field.
+func (m *ConversationTagMutation) SetAccountID(i int64) {
+	m.account = &i
+}
+
+// AccountID returns the value of the "account_id" field in the mutation.
+func (m *ConversationTagMutation) AccountID() (r int64, exists bool) {
+	v := m.account
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAccountID returns the old "account_id" field's value of the ConversationTag entity.
+// If the ConversationTag object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConversationTagMutation) OldAccountID(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAccountID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAccountID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAccountID: %w", err)
+	}
+	return oldValue.AccountID, nil
+}
+
+// ResetAccountID resets all changes to the "account_id" field.
+func (m *ConversationTagMutation) ResetAccountID() {
+	m.account = nil
+}
+
+// SetConversationID sets the "conversation_id" field.
+func (m *ConversationTagMutation) SetConversationID(i int64) {
+	m.conversation = &i
+}
+
+// ConversationID returns the value of the "conversation_id" field in the mutation.
+func (m *ConversationTagMutation) ConversationID() (r int64, exists bool) {
+	v := m.conversation
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldConversationID returns the old "conversation_id" field's value of the ConversationTag entity.
+// If the ConversationTag object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConversationTagMutation) OldConversationID(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldConversationID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldConversationID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldConversationID: %w", err)
+	}
+	return oldValue.ConversationID, nil
+}
+
+// ResetConversationID resets all changes to the "conversation_id" field.
+func (m *ConversationTagMutation) ResetConversationID() {
+	m.conversation = nil
+}
+
+// SetTagID sets the "tag_id" field.
+func (m *ConversationTagMutation) SetTagID(i int64) {
+	m.tag = &i
+}
+
+// TagID returns the value of the "tag_id" field in the mutation.
+func (m *ConversationTagMutation) TagID() (r int64, exists bool) {
+	v := m.tag
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTagID returns the old "tag_id" field's value of the ConversationTag entity.
+// If the ConversationTag object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConversationTagMutation) OldTagID(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTagID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTagID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTagID: %w", err)
+	}
+	return oldValue.TagID, nil
+}
+
+// ResetTagID resets all changes to the "tag_id" field.
+func (m *ConversationTagMutation) ResetTagID() {
+	m.tag = nil
+}
+
+// ClearAccount clears the "account" edge to the Account entity.
+func (m *ConversationTagMutation) ClearAccount() {
+	m.clearedaccount = true
+	m.clearedFields[conversationtag.FieldAccountID] = struct{}{}
+}
+
+// AccountCleared reports if the "account" edge to the Account entity was cleared.
+func (m *ConversationTagMutation) AccountCleared() bool {
+	return m.clearedaccount
+}
+
+// AccountIDs returns the "account" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// AccountID instead. It exists only for internal usage by the builders.
+func (m *ConversationTagMutation) AccountIDs() (ids []int64) {
+	if id := m.account; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetAccount resets all changes to the "account" edge.
+func (m *ConversationTagMutation) ResetAccount() {
+	m.account = nil
+	m.clearedaccount = false
+}
+
+// ClearConversation clears the "conversation" edge to the Conversation entity.
+func (m *ConversationTagMutation) ClearConversation() {
+	m.clearedconversation = true
+	m.clearedFields[conversationtag.FieldConversationID] = struct{}{}
+}
+
+// ConversationCleared reports if the "conversation" edge to the Conversation entity was cleared.
+func (m *ConversationTagMutation) ConversationCleared() bool {
+	return m.clearedconversation
+}
+
+// ConversationIDs returns the "conversation" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// ConversationID instead. It exists only for internal usage by the builders.
+func (m *ConversationTagMutation) ConversationIDs() (ids []int64) {
+	if id := m.conversation; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetConversation resets all changes to the "conversation" edge.
+func (m *ConversationTagMutation) ResetConversation() {
+	m.conversation = nil
+	m.clearedconversation = false
+}
+
+// ClearTag clears the "tag" edge to the Tag entity.
+func (m *ConversationTagMutation) ClearTag() {
+	m.clearedtag = true
+	m.clearedFields[conversationtag.FieldTagID] = struct{}{}
+}
+
+// TagCleared reports if the "tag" edge to the Tag entity was cleared.
+func (m *ConversationTagMutation) TagCleared() bool {
+	return m.clearedtag
+}
+
+// TagIDs returns the "tag" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// TagID instead. It exists only for internal usage by the builders.
+func (m *ConversationTagMutation) TagIDs() (ids []int64) {
+	if id := m.tag; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetTag resets all changes to the "tag" edge.
+func (m *ConversationTagMutation) ResetTag() {
+	m.tag = nil
+	m.clearedtag = false
+}
+
+// Where appends a list predicates to the ConversationTagMutation builder.
+func (m *ConversationTagMutation) Where(ps ...predicate.ConversationTag) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the ConversationTagMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *ConversationTagMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.ConversationTag, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *ConversationTagMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *ConversationTagMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (ConversationTag).
+func (m *ConversationTagMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *ConversationTagMutation) Fields() []string {
+	fields := make([]string, 0, 3)
+	if m.account != nil {
+		fields = append(fields, conversationtag.FieldAccountID)
+	}
+	if m.conversation != nil {
+		fields = append(fields, conversationtag.FieldConversationID)
+	}
+	if m.tag != nil {
+		fields = append(fields, conversationtag.FieldTagID)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *ConversationTagMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case conversationtag.FieldAccountID:
+		return m.AccountID()
+	case conversationtag.FieldConversationID:
+		return m.ConversationID()
+	case conversationtag.FieldTagID:
+		return m.TagID()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *ConversationTagMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case conversationtag.FieldAccountID:
+		return m.OldAccountID(ctx)
+	case conversationtag.FieldConversationID:
+		return m.OldConversationID(ctx)
+	case conversationtag.FieldTagID:
+		return m.OldTagID(ctx)
+	}
+	return nil, fmt.Errorf("unknown ConversationTag field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ConversationTagMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case conversationtag.FieldAccountID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAccountID(v)
+		return nil
+	case conversationtag.FieldConversationID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetConversationID(v)
+		return nil
+	case conversationtag.FieldTagID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTagID(v)
+		return nil
+	}
+	return fmt.Errorf("unknown ConversationTag field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *ConversationTagMutation) AddedFields() []string {
+	var fields []string
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *ConversationTagMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ConversationTagMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown ConversationTag numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *ConversationTagMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *ConversationTagMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *ConversationTagMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown ConversationTag nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *ConversationTagMutation) ResetField(name string) error {
+	switch name {
+	case conversationtag.FieldAccountID:
+		m.ResetAccountID()
+		return nil
+	case conversationtag.FieldConversationID:
+		m.ResetConversationID()
+		return nil
+	case conversationtag.FieldTagID:
+		m.ResetTagID()
+		return nil
+	}
+	return fmt.Errorf("unknown ConversationTag field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *ConversationTagMutation) AddedEdges() []string {
+	edges := make([]string, 0, 3)
+	if m.account != nil {
+		edges = append(edges, conversationtag.EdgeAccount)
+	}
+	if m.conversation != nil {
+		edges = append(edges, conversationtag.EdgeConversation)
+	}
+	if m.tag != nil {
+		edges = append(edges, conversationtag.EdgeTag)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *ConversationTagMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case conversationtag.EdgeAccount:
+		if id := m.account; id != nil {
+			return []ent.Value{*id}
+		}
+	case conversationtag.EdgeConversation:
+		if id := m.conversation; id != nil {
+			return []ent.Value{*id}
+		}
+	case conversationtag.EdgeTag:
+		if id := m.tag; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *ConversationTagMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 3)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *ConversationTagMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *ConversationTagMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 3)
+	if m.clearedaccount {
+		edges = append(edges, conversationtag.EdgeAccount)
+	}
+	if m.clearedconversation {
+		edges = append(edges, conversationtag.EdgeConversation)
+	}
+	if m.clearedtag {
+		edges = append(edges, conversationtag.EdgeTag)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *ConversationTagMutation) EdgeCleared(name string) bool {
+	switch name {
+	case conversationtag.EdgeAccount:
+		return m.clearedaccount
+	case conversationtag.EdgeConversation:
+		return m.clearedconversation
+	case conversationtag.EdgeTag:
+		return m.clearedtag
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *ConversationTagMutation) ClearEdge(name string) error {
+	switch name {
+	case conversationtag.EdgeAccount:
+		m.ClearAccount()
+		return nil
+	case conversationtag.EdgeConversation:
+		m.ClearConversation()
+		return nil
+	case conversationtag.EdgeTag:
+		m.ClearTag()
+		return nil
+	}
+	return fmt.Errorf("unknown ConversationTag unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *ConversationTagMutation) ResetEdge(name string) error {
+	switch name {
+	case conversationtag.EdgeAccount:
+		m.ResetAccount()
+		return nil
+	case conversationtag.EdgeConversation:
+		m.ResetConversation()
+		return nil
+	case conversationtag.EdgeTag:
+		m.ResetTag()
+		return nil
+	}
+	return fmt.Errorf("unknown ConversationTag edge %s", name)
+}
+
+// CoverMutation represents an operation that mutates the Cover nodes in the graph.
+type CoverMutation struct {
+	config
+	op                Op
+	typ               string
+	id                *int64
+	reason            *string
+	started_at        *time.Time
+	ends_at           *time.Time
+	ended_at          *time.Time
+	clearedFields     map[string]struct{}
+	account           *int64
+	clearedaccount    bool
+	user              *int64
+	cleareduser       bool
+	to                *int64
+	clearedto         bool
+	started_by        *int64
+	clearedstarted_by bool
+	done              bool
+	oldValue          func(context.Context) (*Cover, error)
+	predicates        []predicate.Cover
+}
+
+var _ ent.Mutation = (*CoverMutation)(nil)
+
+// coverOption allows management of the mutation configuration using functional options.
+type coverOption func(*CoverMutation)
+
+// newCoverMutation creates new mutation for the Cover entity.
+func newCoverMutation(c config, op Op, opts ...coverOption) *CoverMutation {
+	m := &CoverMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeCover,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withCoverID sets the ID field of the mutation.
+func withCoverID(id int64) coverOption {
+	return func(m *CoverMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *Cover
+		)
+		m.oldValue = func(ctx context.Context) (*Cover, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().Cover.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withCover sets the old Cover of the mutation.
+func withCover(node *Cover) coverOption {
+	return func(m *CoverMutation) {
+		m.oldValue = func(context.Context) (*Cover, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m CoverMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m CoverMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("generated: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of Cover entities.
+func (m *CoverMutation) SetID(id int64) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *CoverMutation) ID() (id int64, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *CoverMutation) IDs(ctx context.Context) ([]int64, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int64{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().Cover.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetAccountID sets the "account_id" field.
+func (m *CoverMutation) SetAccountID(i int64) {
+	m.account = &i
+}
+
+// AccountID returns the value of the "account_id" field in the mutation.
+func (m *CoverMutation) AccountID() (r int64, exists bool) {
+	v := m.account
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAccountID returns the old "account_id" field's value of the Cover entity.
+// If the Cover object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CoverMutation) OldAccountID(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAccountID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAccountID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAccountID: %w", err)
+	}
+	return oldValue.AccountID, nil
+}
+
+// ResetAccountID resets all changes to the "account_id" field.
+func (m *CoverMutation) ResetAccountID() {
+	m.account = nil
+}
+
+// SetUserID sets the "user_id" field.
+func (m *CoverMutation) SetUserID(i int64) {
+	m.user = &i
+}
+
+// UserID returns the value of the "user_id" field in the mutation.
+func (m *CoverMutation) UserID() (r int64, exists bool) {
+	v := m.user
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUserID returns the old "user_id" field's value of the Cover entity.
+// If the Cover object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CoverMutation) OldUserID(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUserID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUserID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUserID: %w", err)
+	}
+	return oldValue.UserID, nil
+}
+
+// ResetUserID resets all changes to the "user_id" field.
+func (m *CoverMutation) ResetUserID() {
+	m.user = nil
+}
+
+// SetToID sets the "to_id" field.
+func (m *CoverMutation) SetToID(i int64) {
+	m.to = &i
+}
+
+// ToID returns the value of the "to_id" field in the mutation.
+func (m *CoverMutation) ToID() (r int64, exists bool) {
+	v := m.to
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldToID returns the old "to_id" field's value of the Cover entity.
+// If the Cover object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CoverMutation) OldToID(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldToID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldToID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldToID: %w", err)
+	}
+	return oldValue.ToID, nil
+}
+
+// ResetToID resets all changes to the "to_id" field.
+func (m *CoverMutation) ResetToID() {
+	m.to = nil
+}
+
+// SetReason sets the "reason" field.
+func (m *CoverMutation) SetReason(s string) {
+	m.reason = &s
+}
+
+// Reason returns the value of the "reason" field in the mutation.
+func (m *CoverMutation) Reason() (r string, exists bool) {
+	v := m.reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReason returns the old "reason" field's value of the Cover entity.
+// If the Cover object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CoverMutation) OldReason(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReason: %w", err)
+	}
+	return oldValue.Reason, nil
+}
+
+// ResetReason resets all changes to the "reason" field.
+func (m *CoverMutation) ResetReason() {
+	m.reason = nil
+}
+
+// SetStartedByID sets the "started_by_id" field.
+func (m *CoverMutation) SetStartedByID(i int64) {
+	m.started_by = &i
+}
+
+// StartedByID returns the value of the "started_by_id" field in the mutation.
+func (m *CoverMutation) StartedByID() (r int64, exists bool) {
+	v := m.started_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStartedByID returns the old "started_by_id" field's value of the Cover entity.
+// If the Cover object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CoverMutation) OldStartedByID(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStartedByID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStartedByID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStartedByID: %w", err)
+	}
+	return oldValue.StartedByID, nil
+}
+
+// ResetStartedByID resets all changes to the "started_by_id" field.
+func (m *CoverMutation) ResetStartedByID() {
+	m.started_by = nil
+}
+
+// SetStartedAt sets the "started_at" field.
+func (m *CoverMutation) SetStartedAt(t time.Time) {
+	m.started_at = &t
+}
+
+// StartedAt returns the value of the "started_at" field in the mutation.
+func (m *CoverMutation) StartedAt() (r time.Time, exists bool) {
+	v := m.started_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStartedAt returns the old "started_at" field's value of the Cover entity.
+// If the Cover object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CoverMutation) OldStartedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStartedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStartedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStartedAt: %w", err)
+	}
+	return oldValue.StartedAt, nil
+}
+
+// ResetStartedAt resets all changes to the "started_at" field.
+func (m *CoverMutation) ResetStartedAt() {
+	m.started_at = nil
+}
+
+// SetEndsAt sets the "ends_at" field.
+func (m *CoverMutation) SetEndsAt(t time.Time) {
+	m.ends_at = &t
+}
+
+// EndsAt returns the value of the "ends_at" field in the mutation.
+func (m *CoverMutation) EndsAt() (r time.Time, exists bool) {
+	v := m.ends_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEndsAt returns the old "ends_at" field's value of the Cover entity.
+// If the Cover object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CoverMutation) OldEndsAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEndsAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEndsAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEndsAt: %w", err)
+	}
+	return oldValue.EndsAt, nil
+}
+
+// ResetEndsAt resets all changes to the "ends_at" field.
+func (m *CoverMutation) ResetEndsAt() {
+	m.ends_at = nil
+}
+
+// SetEndedAt sets the "ended_at" field.
+func (m *CoverMutation) SetEndedAt(t time.Time) {
+	m.ended_at = &t
+}
+
+// EndedAt returns the value of the "ended_at" field in the mutation.
+func (m *CoverMutation) EndedAt() (r time.Time, exists bool) {
+	v := m.ended_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEndedAt returns the old "ended_at" field's value of the Cover entity.
+// If the Cover object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CoverMutation) OldEndedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEndedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEndedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEndedAt: %w", err)
+	}
+	return oldValue.EndedAt, nil
+}
+
+// ClearEndedAt clears the value of the "ended_at" field.
+func (m *CoverMutation) ClearEndedAt() {
+	m.ended_at = nil
+	m.clearedFields[cover.FieldEndedAt] = struct{}{}
+}
+
+// EndedAtCleared returns if the "ended_at" field was cleared in this mutation.
+func (m *CoverMutation) EndedAtCleared() bool {
+	_, ok := m.clearedFields[cover.FieldEndedAt]
+	return ok
+}
+
+// ResetEndedAt resets all changes to the "ended_at" field.
+func (m *CoverMutation) ResetEndedAt() {
+	m.ended_at = nil
+	delete(m.clearedFields, cover.FieldEndedAt)
+}
+
+// ClearAccount clears the "account" edge to the Account entity.
+func (m *CoverMutation) ClearAccount() {
+	m.clearedaccount = true
+	m.clearedFields[cover.FieldAccountID] = struct{}{}
+}
+
+// AccountCleared reports if the "account" edge to the Account entity was cleared.
+func (m *CoverMutation) AccountCleared() bool {
+	return m.clearedaccount
+}
+
+// AccountIDs returns the "account" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// AccountID instead. It exists only for internal usage by the builders.
+func (m *CoverMutation) AccountIDs() (ids []int64) {
+	if id := m.account; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetAccount resets all changes to the "account" edge.
+func (m *CoverMutation) ResetAccount() {
+	m.account = nil
+	m.clearedaccount = false
+}
+
+// ClearUser clears the "user" edge to the User entity.
+func (m *CoverMutation) ClearUser() {
+	m.cleareduser = true
+	m.clearedFields[cover.FieldUserID] = struct{}{}
+}
+
+// UserCleared reports if the "user" edge to the User entity was cleared.
+func (m *CoverMutation) UserCleared() bool {
+	return m.cleareduser
+}
+
+// UserIDs returns the "user" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// UserID instead. It exists only for internal usage by the builders.
+func (m *CoverMutation) UserIDs() (ids []int64) {
+	if id := m.user; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetUser resets all changes to the "user" edge.
+func (m *CoverMutation) ResetUser() {
+	m.user = nil
+	m.cleareduser = false
+}
+
+// ClearTo clears the "to" edge to the User entity.
+func (m *CoverMutation) ClearTo() {
+	m.clearedto = true
+	m.clearedFields[cover.FieldToID] = struct{}{}
+}
+
+// ToCleared reports if the "to" edge to the User entity was cleared.
+func (m *CoverMutation) ToCleared() bool {
+	return m.clearedto
+}
+
+// ToIDs returns the "to" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// ToID instead. It exists only for internal usage by the builders.
+func (m *CoverMutation) ToIDs() (ids []int64) {
+	if id := m.to; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetTo resets all changes to the "to" edge.
+func (m *CoverMutation) ResetTo() {
+	m.to = nil
+	m.clearedto = false
+}
+
+// ClearStartedBy clears the "started_by" edge to the User entity.
+func (m *CoverMutation) ClearStartedBy() {
+	m.clearedstarted_by = true
+	m.clearedFields[cover.FieldStartedByID] = struct{}{}
+}
+
+// StartedByCleared reports if the "started_by" edge to the User entity was cleared.
+func (m *CoverMutation) StartedByCleared() bool {
+	return m.clearedstarted_by
+}
+
+// StartedByIDs returns the "started_by" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// StartedByID instead. It exists only for internal usage by the builders.
+func (m *CoverMutation) StartedByIDs() (ids []int64) {
+	if id := m.started_by; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetStartedBy resets all changes to the "started_by" edge.
+func (m *CoverMutation) ResetStartedBy() {
+	m.started_by = nil
+	m.clearedstarted_by = false
+}
+
+// Where appends a list predicates to the CoverMutation builder.
+func (m *CoverMutation) Where(ps ...predicate.Cover) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the CoverMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *CoverMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.Cover, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *CoverMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *CoverMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (Cover).
+func (m *CoverMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *CoverMutation) Fields() []string {
+	fields := make([]string, 0, 8)
+	if m.account != nil {
+		fields = append(fields, cover.FieldAccountID)
+	}
+	if m.user != nil {
+		fields = append(fields, cover.FieldUserID)
+	}
+	if m.to != nil {
+		fields = append(fields, cover.FieldToID)
+	}
+	if m.reason != nil {
+		fields = append(fields, cover.FieldReason)
+	}
+	if m.started_by != nil {
+		fields = append(fields, cover.FieldStartedByID)
+	}
+	if m.started_at != nil {
+		fields = append(fields, cover.FieldStartedAt)
+	}
+	if m.ends_at != nil {
+		fields = append(fields, cover.FieldEndsAt)
+	}
+	if m.ended_at != nil {
+		fields = append(fields, cover.FieldEndedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *CoverMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case cover.FieldAccountID:
+		return m.AccountID()
+	case cover.FieldUserID:
+		return m.UserID()
+	case cover.FieldToID:
+		return m.ToID()
+	case cover.FieldReason:
+		return m.Reason()
+	case cover.FieldStartedByID:
+		return m.StartedByID()
+	case cover.FieldStartedAt:
+		return m.StartedAt()
+	case cover.FieldEndsAt:
+		return m.EndsAt()
+	case cover.FieldEndedAt:
+		return m.EndedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *CoverMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case cover.FieldAccountID:
+		return m.OldAccountID(ctx)
+	case cover.FieldUserID:
+		return m.OldUserID(ctx)
+	case cover.FieldToID:
+		return m.OldToID(ctx)
+	case cover.FieldReason:
+		return m.OldReason(ctx)
+	case cover.FieldStartedByID:
+		return m.OldStartedByID(ctx)
+	case cover.FieldStartedAt:
+		return m.OldStartedAt(ctx)
+	case cover.FieldEndsAt:
+		return m.OldEndsAt(ctx)
+	case cover.FieldEndedAt:
+		return m.OldEndedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown Cover field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *CoverMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case cover.FieldAccountID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAccountID(v)
+		return nil
+	case cover.FieldUserID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUserID(v)
+		return nil
+	case cover.FieldToID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetToID(v)
+		return nil
+	case cover.FieldReason:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReason(v)
+		return nil
+	case cover.FieldStartedByID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStartedByID(v)
+		return nil
+	case cover.FieldStartedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStartedAt(v)
+		return nil
+	case cover.FieldEndsAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEndsAt(v)
+		return nil
+	case cover.FieldEndedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEndedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Cover field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *CoverMutation) AddedFields() []string {
+	var fields []string
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *CoverMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *CoverMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown Cover numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *CoverMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(cover.FieldEndedAt) {
+		fields = append(fields, cover.FieldEndedAt)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *CoverMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *CoverMutation) ClearField(name string) error {
+	switch name {
+	case cover.FieldEndedAt:
+		m.ClearEndedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown Cover nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *CoverMutation) ResetField(name string) error {
+	switch name {
+	case cover.FieldAccountID:
+		m.ResetAccountID()
+		return nil
+	case cover.FieldUserID:
+		m.ResetUserID()
+		return nil
+	case cover.FieldToID:
+		m.ResetToID()
+		return nil
+	case cover.FieldReason:
+		m.ResetReason()
+		return nil
+	case cover.FieldStartedByID:
+		m.ResetStartedByID()
+		return nil
+	case cover.FieldStartedAt:
+		m.ResetStartedAt()
+		return nil
+	case cover.FieldEndsAt:
+		m.ResetEndsAt()
+		return nil
+	case cover.FieldEndedAt:
+		m.ResetEndedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown Cover field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *CoverMutation) AddedEdges() []string {
+	edges := make([]string, 0, 4)
+	if m.account != nil {
+		edges = append(edges, cover.EdgeAccount)
+	}
+	if m.user != nil {
+		edges = append(edges, cover.EdgeUser)
+	}
+	if m.to != nil {
+		edges = append(edges, cover.EdgeTo)
+	}
+	if m.started_by != nil {
+		edges = append(edges, cover.EdgeStartedBy)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *CoverMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case cover.EdgeAccount:
+		if id := m.account; id != nil {
+			return []ent.Value{*id}
+		}
+	case cover.EdgeUser:
+		if id := m.user; id != nil {
+			return []ent.Value{*id}
+		}
+	case cover.EdgeTo:
+		if id := m.to; id != nil {
+			return []ent.Value{*id}
+		}
+	case cover.EdgeStartedBy:
+		if id := m.started_by; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *CoverMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 4)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *CoverMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *CoverMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 4)
+	if m.clearedaccount {
+		edges = append(edges, cover.EdgeAccount)
+	}
+	if m.cleareduser {
+		edges = append(edges, cover.EdgeUser)
+	}
+	if m.clearedto {
+		edges = append(edges, cover.EdgeTo)
+	}
+	if m.clearedstarted_by {
+		edges = append(edges, cover.EdgeStartedBy)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *CoverMutation) EdgeCleared(name string) bool {
+	switch name {
+	case cover.EdgeAccount:
+		return m.clearedaccount
+	case cover.EdgeUser:
+		return m.cleareduser
+	case cover.EdgeTo:
+		return m.clearedto
+	case cover.EdgeStartedBy:
+		return m.clearedstarted_by
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *CoverMutation) ClearEdge(name string) error {
+	switch name {
+	case cover.EdgeAccount:
+		m.ClearAccount()
+		return nil
+	case cover.EdgeUser:
+		m.ClearUser()
+		return nil
+	case cover.EdgeTo:
+		m.ClearTo()
+		return nil
+	case cover.EdgeStartedBy:
+		m.ClearStartedBy()
+		return nil
+	}
+	return fmt.Errorf("unknown Cover unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *CoverMutation) ResetEdge(name string) error {
+	switch name {
+	case cover.EdgeAccount:
+		m.ResetAccount()
+		return nil
+	case cover.EdgeUser:
+		m.ResetUser()
+		return nil
+	case cover.EdgeTo:
+		m.ResetTo()
+		return nil
+	case cover.EdgeStartedBy:
+		m.ResetStartedBy()
+		return nil
+	}
+	return fmt.Errorf("unknown Cover edge %s", name)
 }
 
 // GroupMutation represents an operation that mutates the Group nodes in the graph.
@@ -9423,6 +11797,1912 @@ func (m *GroupRequestMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown GroupRequest edge %s", name)
 }
 
+// HistoryEntryMutation represents an operation that mutates the HistoryEntry nodes in the graph.
+type HistoryEntryMutation struct {
+	config
+	op                           Op
+	typ                          string
+	id                           *int64
+	kind                         *historyentry.Kind
+	at                           *time.Time
+	from_agent_id                *int64
+	addfrom_agent_id             *int64
+	from_group_id                *int64
+	addfrom_group_id             *int64
+	to_group_id                  *int64
+	addto_group_id               *int64
+	method                       *historyentry.Method
+	explanation                  *string
+	reason                       *string
+	considered                   *json.RawMessage
+	appendconsidered             json.RawMessage
+	clearedFields                map[string]struct{}
+	account                      *int64
+	clearedaccount               bool
+	contact                      *int64
+	clearedcontact               bool
+	conversation                 *int64
+	clearedconversation          bool
+	previous_conversation        *int64
+	clearedprevious_conversation bool
+	assignment                   *int64
+	clearedassignment            bool
+	done_by                      *int64
+	cleareddone_by               bool
+	to_agent                     *int64
+	clearedto_agent              bool
+	cover                        *int64
+	clearedcover                 bool
+	done                         bool
+	oldValue                     func(context.Context) (*HistoryEntry, error)
+	predicates                   []predicate.HistoryEntry
+}
+
+var _ ent.Mutation = (*HistoryEntryMutation)(nil)
+
+// historyentryOption allows management of the mutation configuration using functional options.
+type historyentryOption func(*HistoryEntryMutation)
+
+// newHistoryEntryMutation creates new mutation for the HistoryEntry entity.
+func newHistoryEntryMutation(c config, op Op, opts ...historyentryOption) *HistoryEntryMutation {
+	m := &HistoryEntryMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeHistoryEntry,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withHistoryEntryID sets the ID field of the mutation.
+func withHistoryEntryID(id int64) historyentryOption {
+	return func(m *HistoryEntryMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *HistoryEntry
+		)
+		m.oldValue = func(ctx context.Context) (*HistoryEntry, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().HistoryEntry.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withHistoryEntry sets the old HistoryEntry of the mutation.
+func withHistoryEntry(node *HistoryEntry) historyentryOption {
+	return func(m *HistoryEntryMutation) {
+		m.oldValue = func(context.Context) (*HistoryEntry, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m HistoryEntryMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m HistoryEntryMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("generated: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of HistoryEntry entities.
+func (m *HistoryEntryMutation) SetID(id int64) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *HistoryEntryMutation) ID() (id int64, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *HistoryEntryMutation) IDs(ctx context.Context) ([]int64, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int64{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().HistoryEntry.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetAccountID sets the "account_id" field.
+func (m *HistoryEntryMutation) SetAccountID(i int64) {
+	m.account = &i
+}
+
+// AccountID returns the value of the "account_id" field in the mutation.
+func (m *HistoryEntryMutation) AccountID() (r int64, exists bool) {
+	v := m.account
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAccountID returns the old "account_id" field's value of the HistoryEntry entity.
+// If the HistoryEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *HistoryEntryMutation) OldAccountID(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAccountID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAccountID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAccountID: %w", err)
+	}
+	return oldValue.AccountID, nil
+}
+
+// ResetAccountID resets all changes to the "account_id" field.
+func (m *HistoryEntryMutation) ResetAccountID() {
+	m.account = nil
+}
+
+// SetContactID sets the "contact_id" field.
+func (m *HistoryEntryMutation) SetContactID(i int64) {
+	m.contact = &i
+}
+
+// ContactID returns the value of the "contact_id" field in the mutation.
+func (m *HistoryEntryMutation) ContactID() (r int64, exists bool) {
+	v := m.contact
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldContactID returns the old "contact_id" field's value of the HistoryEntry entity.
+// If the HistoryEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *HistoryEntryMutation) OldContactID(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldContactID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldContactID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldContactID: %w", err)
+	}
+	return oldValue.ContactID, nil
+}
+
+// ResetContactID resets all changes to the "contact_id" field.
+func (m *HistoryEntryMutation) ResetContactID() {
+	m.contact = nil
+}
+
+// SetConversationID sets the "conversation_id" field.
+func (m *HistoryEntryMutation) SetConversationID(i int64) {
+	m.conversation = &i
+}
+
+// ConversationID returns the value of the "conversation_id" field in the mutation.
+func (m *HistoryEntryMutation) ConversationID() (r int64, exists bool) {
+	v := m.conversation
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldConversationID returns the old "conversation_id" field's value of the HistoryEntry entity.
+// If the HistoryEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *HistoryEntryMutation) OldConversationID(ctx context.Context) (v *int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldConversationID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldConversationID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldConversationID: %w", err)
+	}
+	return oldValue.ConversationID, nil
+}
+
+// ClearConversationID clears the value of the "conversation_id" field.
+func (m *HistoryEntryMutation) ClearConversationID() {
+	m.conversation = nil
+	m.clearedFields[historyentry.FieldConversationID] = struct{}{}
+}
+
+// ConversationIDCleared returns if the "conversation_id" field was cleared in this mutation.
+func (m *HistoryEntryMutation) ConversationIDCleared() bool {
+	_, ok := m.clearedFields[historyentry.FieldConversationID]
+	return ok
+}
+
+// ResetConversationID resets all changes to the "conversation_id" field.
+func (m *HistoryEntryMutation) ResetConversationID() {
+	m.conversation = nil
+	delete(m.clearedFields, historyentry.FieldConversationID)
+}
+
+// SetPreviousConversationID sets the "previous_conversation_id" field.
+func (m *HistoryEntryMutation) SetPreviousConversationID(i int64) {
+	m.previous_conversation = &i
+}
+
+// PreviousConversationID returns the value of the "previous_conversation_id" field in the mutation.
+func (m *HistoryEntryMutation) PreviousConversationID() (r int64, exists bool) {
+	v := m.previous_conversation
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPreviousConversationID returns the old "previous_conversation_id" field's value of the HistoryEntry entity.
+// If the HistoryEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *HistoryEntryMutation) OldPreviousConversationID(ctx context.Context) (v *int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPreviousConversationID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPreviousConversationID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPreviousConversationID: %w", err)
+	}
+	return oldValue.PreviousConversationID, nil
+}
+
+// ClearPreviousConversationID clears the value of the "previous_conversation_id" field.
+func (m *HistoryEntryMutation) ClearPreviousConversationID() {
+	m.previous_conversation = nil
+	m.clearedFields[historyentry.FieldPreviousConversationID] = struct{}{}
+}
+
+// PreviousConversationIDCleared returns if the "previous_conversation_id" field was cleared in this mutation.
+func (m *HistoryEntryMutation) PreviousConversationIDCleared() bool {
+	_, ok := m.clearedFields[historyentry.FieldPreviousConversationID]
+	return ok
+}
+
+// ResetPreviousConversationID resets all changes to the "previous_conversation_id" field.
+func (m *HistoryEntryMutation) ResetPreviousConversationID() {
+	m.previous_conversation = nil
+	delete(m.clearedFields, historyentry.FieldPreviousConversationID)
+}
+
+// SetKind sets the "kind" field.
+func (m *HistoryEntryMutation) SetKind(h historyentry.Kind) {
+	m.kind = &h
+}
+
+// Kind returns the value of the "kind" field in the mutation.
+func (m *HistoryEntryMutation) Kind() (r historyentry.Kind, exists bool) {
+	v := m.kind
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldKind returns the old "kind" field's value of the HistoryEntry entity.
+// If the HistoryEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *HistoryEntryMutation) OldKind(ctx context.Context) (v historyentry.Kind, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldKind is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldKind requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldKind: %w", err)
+	}
+	return oldValue.Kind, nil
+}
+
+// ResetKind resets all changes to the "kind" field.
+func (m *HistoryEntryMutation) ResetKind() {
+	m.kind = nil
+}
+
+// SetAt sets the "at" field.
+func (m *HistoryEntryMutation) SetAt(t time.Time) {
+	m.at = &t
+}
+
+// At returns the value of the "at" field in the mutation.
+func (m *HistoryEntryMutation) At() (r time.Time, exists bool) {
+	v := m.at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAt returns the old "at" field's value of the HistoryEntry entity.
+// If the HistoryEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *HistoryEntryMutation) OldAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAt: %w", err)
+	}
+	return oldValue.At, nil
+}
+
+// ResetAt resets all changes to the "at" field.
+func (m *HistoryEntryMutation) ResetAt() {
+	m.at = nil
+}
+
+// SetDoneByID sets the "done_by_id" field.
+func (m *HistoryEntryMutation) SetDoneByID(i int64) {
+	m.done_by = &i
+}
+
+// DoneByID returns the value of the "done_by_id" field in the mutation.
+func (m *HistoryEntryMutation) DoneByID() (r int64, exists bool) {
+	v := m.done_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDoneByID returns the old "done_by_id" field's value of the HistoryEntry entity.
+// If the HistoryEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *HistoryEntryMutation) OldDoneByID(ctx context.Context) (v *int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDoneByID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDoneByID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDoneByID: %w", err)
+	}
+	return oldValue.DoneByID, nil
+}
+
+// ClearDoneByID clears the value of the "done_by_id" field.
+func (m *HistoryEntryMutation) ClearDoneByID() {
+	m.done_by = nil
+	m.clearedFields[historyentry.FieldDoneByID] = struct{}{}
+}
+
+// DoneByIDCleared returns if the "done_by_id" field was cleared in this mutation.
+func (m *HistoryEntryMutation) DoneByIDCleared() bool {
+	_, ok := m.clearedFields[historyentry.FieldDoneByID]
+	return ok
+}
+
+// ResetDoneByID resets all changes to the "done_by_id" field.
+func (m *HistoryEntryMutation) ResetDoneByID() {
+	m.done_by = nil
+	delete(m.clearedFields, historyentry.FieldDoneByID)
+}
+
+// SetFromAgentID sets the "from_agent_id" field.
+func (m *HistoryEntryMutation) SetFromAgentID(i int64) {
+	m.from_agent_id = &i
+	m.addfrom_agent_id = nil
+}
+
+// FromAgentID returns the value of the "from_agent_id" field in the mutation.
+func (m *HistoryEntryMutation) FromAgentID() (r int64, exists bool) {
+	v := m.from_agent_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFromAgentID returns the old "from_agent_id" field's value of the HistoryEntry entity.
+// If the HistoryEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *HistoryEntryMutation) OldFromAgentID(ctx context.Context) (v *int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFromAgentID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFromAgentID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFromAgentID: %w", err)
+	}
+	return oldValue.FromAgentID, nil
+}
+
+// AddFromAgentID adds i to the "from_agent_id" field.
+func (m *HistoryEntryMutation) AddFromAgentID(i int64) {
+	if m.addfrom_agent_id != nil {
+		*m.addfrom_agent_id += i
+	} else {
+		m.addfrom_agent_id = &i
+	}
+}
+
+// AddedFromAgentID returns the value that was added to the "from_agent_id" field in this mutation.
+func (m *HistoryEntryMutation) AddedFromAgentID() (r int64, exists bool) {
+	v := m.addfrom_agent_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearFromAgentID clears the value of the "from_agent_id" field.
+func (m *HistoryEntryMutation) ClearFromAgentID() {
+	m.from_agent_id = nil
+	m.addfrom_agent_id = nil
+	m.clearedFields[historyentry.FieldFromAgentID] = struct{}{}
+}
+
+// FromAgentIDCleared returns if the "from_agent_id" field was cleared in this mutation.
+func (m *HistoryEntryMutation) FromAgentIDCleared() bool {
+	_, ok := m.clearedFields[historyentry.FieldFromAgentID]
+	return ok
+}
+
+// ResetFromAgentID resets all changes to the "from_agent_id" field.
+func (m *HistoryEntryMutation) ResetFromAgentID() {
+	m.from_agent_id = nil
+	m.addfrom_agent_id = nil
+	delete(m.clearedFields, historyentry.FieldFromAgentID)
+}
+
+// SetToAgentID sets the "to_agent_id" field.
+func (m *HistoryEntryMutation) SetToAgentID(i int64) {
+	m.to_agent = &i
+}
+
+// ToAgentID returns the value of the "to_agent_id" field in the mutation.
+func (m *HistoryEntryMutation) ToAgentID() (r int64, exists bool) {
+	v := m.to_agent
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldToAgentID returns the old "to_agent_id" field's value of the HistoryEntry entity.
+// If the HistoryEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *HistoryEntryMutation) OldToAgentID(ctx context.Context) (v *int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldToAgentID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldToAgentID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldToAgentID: %w", err)
+	}
+	return oldValue.ToAgentID, nil
+}
+
+// ClearToAgentID clears the value of the "to_agent_id" field.
+func (m *HistoryEntryMutation) ClearToAgentID() {
+	m.to_agent = nil
+	m.clearedFields[historyentry.FieldToAgentID] = struct{}{}
+}
+
+// ToAgentIDCleared returns if the "to_agent_id" field was cleared in this mutation.
+func (m *HistoryEntryMutation) ToAgentIDCleared() bool {
+	_, ok := m.clearedFields[historyentry.FieldToAgentID]
+	return ok
+}
+
+// ResetToAgentID resets all changes to the "to_agent_id" field.
+func (m *HistoryEntryMutation) ResetToAgentID() {
+	m.to_agent = nil
+	delete(m.clearedFields, historyentry.FieldToAgentID)
+}
+
+// SetFromGroupID sets the "from_group_id" field.
+func (m *HistoryEntryMutation) SetFromGroupID(i int64) {
+	m.from_group_id = &i
+	m.addfrom_group_id = nil
+}
+
+// FromGroupID returns the value of the "from_group_id" field in the mutation.
+func (m *HistoryEntryMutation) FromGroupID() (r int64, exists bool) {
+	v := m.from_group_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFromGroupID returns the old "from_group_id" field's value of the HistoryEntry entity.
+// If the HistoryEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *HistoryEntryMutation) OldFromGroupID(ctx context.Context) (v *int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFromGroupID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFromGroupID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFromGroupID: %w", err)
+	}
+	return oldValue.FromGroupID, nil
+}
+
+// AddFromGroupID adds i to the "from_group_id" field.
+func (m *HistoryEntryMutation) AddFromGroupID(i int64) {
+	if m.addfrom_group_id != nil {
+		*m.addfrom_group_id += i
+	} else {
+		m.addfrom_group_id = &i
+	}
+}
+
+// AddedFromGroupID returns the value that was added to the "from_group_id" field in this mutation.
+func (m *HistoryEntryMutation) AddedFromGroupID() (r int64, exists bool) {
+	v := m.addfrom_group_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearFromGroupID clears the value of the "from_group_id" field.
+func (m *HistoryEntryMutation) ClearFromGroupID() {
+	m.from_group_id = nil
+	m.addfrom_group_id = nil
+	m.clearedFields[historyentry.FieldFromGroupID] = struct{}{}
+}
+
+// FromGroupIDCleared returns if the "from_group_id" field was cleared in this mutation.
+func (m *HistoryEntryMutation) FromGroupIDCleared() bool {
+	_, ok := m.clearedFields[historyentry.FieldFromGroupID]
+	return ok
+}
+
+// ResetFromGroupID resets all changes to the "from_group_id" field.
+func (m *HistoryEntryMutation) ResetFromGroupID() {
+	m.from_group_id = nil
+	m.addfrom_group_id = nil
+	delete(m.clearedFields, historyentry.FieldFromGroupID)
+}
+
+// SetToGroupID sets the "to_group_id" field.
+func (m *HistoryEntryMutation) SetToGroupID(i int64) {
+	m.to_group_id = &i
+	m.addto_group_id = nil
+}
+
+// ToGroupID returns the value of the "to_group_id" field in the mutation.
+func (m *HistoryEntryMutation) ToGroupID() (r int64, exists bool) {
+	v := m.to_group_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldToGroupID returns the old "to_group_id" field's value of the HistoryEntry entity.
+// If the HistoryEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *HistoryEntryMutation) OldToGroupID(ctx context.Context) (v *int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldToGroupID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldToGroupID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldToGroupID: %w", err)
+	}
+	return oldValue.ToGroupID, nil
+}
+
+// AddToGroupID adds i to the "to_group_id" field.
+func (m *HistoryEntryMutation) AddToGroupID(i int64) {
+	if m.addto_group_id != nil {
+		*m.addto_group_id += i
+	} else {
+		m.addto_group_id = &i
+	}
+}
+
+// AddedToGroupID returns the value that was added to the "to_group_id" field in this mutation.
+func (m *HistoryEntryMutation) AddedToGroupID() (r int64, exists bool) {
+	v := m.addto_group_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearToGroupID clears the value of the "to_group_id" field.
+func (m *HistoryEntryMutation) ClearToGroupID() {
+	m.to_group_id = nil
+	m.addto_group_id = nil
+	m.clearedFields[historyentry.FieldToGroupID] = struct{}{}
+}
+
+// ToGroupIDCleared returns if the "to_group_id" field was cleared in this mutation.
+func (m *HistoryEntryMutation) ToGroupIDCleared() bool {
+	_, ok := m.clearedFields[historyentry.FieldToGroupID]
+	return ok
+}
+
+// ResetToGroupID resets all changes to the "to_group_id" field.
+func (m *HistoryEntryMutation) ResetToGroupID() {
+	m.to_group_id = nil
+	m.addto_group_id = nil
+	delete(m.clearedFields, historyentry.FieldToGroupID)
+}
+
+// SetAssignmentID sets the "assignment_id" field.
+func (m *HistoryEntryMutation) SetAssignmentID(i int64) {
+	m.assignment = &i
+}
+
+// AssignmentID returns the value of the "assignment_id" field in the mutation.
+func (m *HistoryEntryMutation) AssignmentID() (r int64, exists bool) {
+	v := m.assignment
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAssignmentID returns the old "assignment_id" field's value of the HistoryEntry entity.
+// If the HistoryEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *HistoryEntryMutation) OldAssignmentID(ctx context.Context) (v *int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAssignmentID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAssignmentID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAssignmentID: %w", err)
+	}
+	return oldValue.AssignmentID, nil
+}
+
+// ClearAssignmentID clears the value of the "assignment_id" field.
+func (m *HistoryEntryMutation) ClearAssignmentID() {
+	m.assignment = nil
+	m.clearedFields[historyentry.FieldAssignmentID] = struct{}{}
+}
+
+// AssignmentIDCleared returns if the "assignment_id" field was cleared in this mutation.
+func (m *HistoryEntryMutation) AssignmentIDCleared() bool {
+	_, ok := m.clearedFields[historyentry.FieldAssignmentID]
+	return ok
+}
+
+// ResetAssignmentID resets all changes to the "assignment_id" field.
+func (m *HistoryEntryMutation) ResetAssignmentID() {
+	m.assignment = nil
+	delete(m.clearedFields, historyentry.FieldAssignmentID)
+}
+
+// SetCoverID sets the "cover_id" field.
+func (m *HistoryEntryMutation) SetCoverID(i int64) {
+	m.cover = &i
+}
+
+// CoverID returns the value of the "cover_id" field in the mutation.
+func (m *HistoryEntryMutation) CoverID() (r int64, exists bool) {
+	v := m.cover
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCoverID returns the old "cover_id" field's value of the HistoryEntry entity.
+// If the HistoryEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *HistoryEntryMutation) OldCoverID(ctx context.Context) (v *int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCoverID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCoverID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCoverID: %w", err)
+	}
+	return oldValue.CoverID, nil
+}
+
+// ClearCoverID clears the value of the "cover_id" field.
+func (m *HistoryEntryMutation) ClearCoverID() {
+	m.cover = nil
+	m.clearedFields[historyentry.FieldCoverID] = struct{}{}
+}
+
+// CoverIDCleared returns if the "cover_id" field was cleared in this mutation.
+func (m *HistoryEntryMutation) CoverIDCleared() bool {
+	_, ok := m.clearedFields[historyentry.FieldCoverID]
+	return ok
+}
+
+// ResetCoverID resets all changes to the "cover_id" field.
+func (m *HistoryEntryMutation) ResetCoverID() {
+	m.cover = nil
+	delete(m.clearedFields, historyentry.FieldCoverID)
+}
+
+// SetMethod sets the "method" field.
+func (m *HistoryEntryMutation) SetMethod(h historyentry.Method) {
+	m.method = &h
+}
+
+// Method returns the value of the "method" field in the mutation.
+func (m *HistoryEntryMutation) Method() (r historyentry.Method, exists bool) {
+	v := m.method
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMethod returns the old "method" field's value of the HistoryEntry entity.
+// If the HistoryEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *HistoryEntryMutation) OldMethod(ctx context.Context) (v *historyentry.Method, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMethod is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMethod requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMethod: %w", err)
+	}
+	return oldValue.Method, nil
+}
+
+// ClearMethod clears the value of the "method" field.
+func (m *HistoryEntryMutation) ClearMethod() {
+	m.method = nil
+	m.clearedFields[historyentry.FieldMethod] = struct{}{}
+}
+
+// MethodCleared returns if the "method" field was cleared in this mutation.
+func (m *HistoryEntryMutation) MethodCleared() bool {
+	_, ok := m.clearedFields[historyentry.FieldMethod]
+	return ok
+}
+
+// ResetMethod resets all changes to the "method" field.
+func (m *HistoryEntryMutation) ResetMethod() {
+	m.method = nil
+	delete(m.clearedFields, historyentry.FieldMethod)
+}
+
+// SetExplanation sets the "explanation" field.
+func (m *HistoryEntryMutation) SetExplanation(s string) {
+	m.explanation = &s
+}
+
+// Explanation returns the value of the "explanation" field in the mutation.
+func (m *HistoryEntryMutation) Explanation() (r string, exists bool) {
+	v := m.explanation
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldExplanation returns the old "explanation" field's value of the HistoryEntry entity.
+// If the HistoryEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *HistoryEntryMutation) OldExplanation(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldExplanation is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldExplanation requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldExplanation: %w", err)
+	}
+	return oldValue.Explanation, nil
+}
+
+// ResetExplanation resets all changes to the "explanation" field.
+func (m *HistoryEntryMutation) ResetExplanation() {
+	m.explanation = nil
+}
+
+// SetReason sets the "reason" field.
+func (m *HistoryEntryMutation) SetReason(s string) {
+	m.reason = &s
+}
+
+// Reason returns the value of the "reason" field in the mutation.
+func (m *HistoryEntryMutation) Reason() (r string, exists bool) {
+	v := m.reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReason returns the old "reason" field's value of the HistoryEntry entity.
+// If the HistoryEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *HistoryEntryMutation) OldReason(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReason: %w", err)
+	}
+	return oldValue.Reason, nil
+}
+
+// ResetReason resets all changes to the "reason" field.
+func (m *HistoryEntryMutation) ResetReason() {
+	m.reason = nil
+}
+
+// SetConsidered sets the "considered" field.
+func (m *HistoryEntryMutation) SetConsidered(jm json.RawMessage) {
+	m.considered = &jm
+	m.appendconsidered = nil
+}
+
+// Considered returns the value of the "considered" field in the mutation.
+func (m *HistoryEntryMutation) Considered() (r json.RawMessage, exists bool) {
+	v := m.considered
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldConsidered returns the old "considered" field's value of the HistoryEntry entity.
+// If the HistoryEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *HistoryEntryMutation) OldConsidered(ctx context.Context) (v json.RawMessage, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldConsidered is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldConsidered requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldConsidered: %w", err)
+	}
+	return oldValue.Considered, nil
+}
+
+// AppendConsidered adds jm to the "considered" field.
+func (m *HistoryEntryMutation) AppendConsidered(jm json.RawMessage) {
+	m.appendconsidered = append(m.appendconsidered, jm...)
+}
+
+// AppendedConsidered returns the list of values that were appended to the "considered" field in this mutation.
+func (m *HistoryEntryMutation) AppendedConsidered() (json.RawMessage, bool) {
+	if len(m.appendconsidered) == 0 {
+		return nil, false
+	}
+	return m.appendconsidered, true
+}
+
+// ClearConsidered clears the value of the "considered" field.
+func (m *HistoryEntryMutation) ClearConsidered() {
+	m.considered = nil
+	m.appendconsidered = nil
+	m.clearedFields[historyentry.FieldConsidered] = struct{}{}
+}
+
+// ConsideredCleared returns if the "considered" field was cleared in this mutation.
+func (m *HistoryEntryMutation) ConsideredCleared() bool {
+	_, ok := m.clearedFields[historyentry.FieldConsidered]
+	return ok
+}
+
+// ResetConsidered resets all changes to the "considered" field.
+func (m *HistoryEntryMutation) ResetConsidered() {
+	m.considered = nil
+	m.appendconsidered = nil
+	delete(m.clearedFields, historyentry.FieldConsidered)
+}
+
+// ClearAccount clears the "account" edge to the Account entity.
+func (m *HistoryEntryMutation) ClearAccount() {
+	m.clearedaccount = true
+	m.clearedFields[historyentry.FieldAccountID] = struct{}{}
+}
+
+// AccountCleared reports if the "account" edge to the Account entity was cleared.
+func (m *HistoryEntryMutation) AccountCleared() bool {
+	return m.clearedaccount
+}
+
+// AccountIDs returns the "account" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// AccountID instead. It exists only for internal usage by the builders.
+func (m *HistoryEntryMutation) AccountIDs() (ids []int64) {
+	if id := m.account; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetAccount resets all changes to the "account" edge.
+func (m *HistoryEntryMutation) ResetAccount() {
+	m.account = nil
+	m.clearedaccount = false
+}
+
+// ClearContact clears the "contact" edge to the Contact entity.
+func (m *HistoryEntryMutation) ClearContact() {
+	m.clearedcontact = true
+	m.clearedFields[historyentry.FieldContactID] = struct{}{}
+}
+
+// ContactCleared reports if the "contact" edge to the Contact entity was cleared.
+func (m *HistoryEntryMutation) ContactCleared() bool {
+	return m.clearedcontact
+}
+
+// ContactIDs returns the "contact" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// ContactID instead. It exists only for internal usage by the builders.
+func (m *HistoryEntryMutation) ContactIDs() (ids []int64) {
+	if id := m.contact; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetContact resets all changes to the "contact" edge.
+func (m *HistoryEntryMutation) ResetContact() {
+	m.contact = nil
+	m.clearedcontact = false
+}
+
+// ClearConversation clears the "conversation" edge to the Conversation entity.
+func (m *HistoryEntryMutation) ClearConversation() {
+	m.clearedconversation = true
+	m.clearedFields[historyentry.FieldConversationID] = struct{}{}
+}
+
+// ConversationCleared reports if the "conversation" edge to the Conversation entity was cleared.
+func (m *HistoryEntryMutation) ConversationCleared() bool {
+	return m.ConversationIDCleared() || m.clearedconversation
+}
+
+// ConversationIDs returns the "conversation" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// ConversationID instead. It exists only for internal usage by the builders.
+func (m *HistoryEntryMutation) ConversationIDs() (ids []int64) {
+	if id := m.conversation; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetConversation resets all changes to the "conversation" edge.
+func (m *HistoryEntryMutation) ResetConversation() {
+	m.conversation = nil
+	m.clearedconversation = false
+}
+
+// ClearPreviousConversation clears the "previous_conversation" edge to the Conversation entity.
+func (m *HistoryEntryMutation) ClearPreviousConversation() {
+	m.clearedprevious_conversation = true
+	m.clearedFields[historyentry.FieldPreviousConversationID] = struct{}{}
+}
+
+// PreviousConversationCleared reports if the "previous_conversation" edge to the Conversation entity was cleared.
+func (m *HistoryEntryMutation) PreviousConversationCleared() bool {
+	return m.PreviousConversationIDCleared() || m.clearedprevious_conversation
+}
+
+// PreviousConversationIDs returns the "previous_conversation" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// PreviousConversationID instead. It exists only for internal usage by the builders.
+func (m *HistoryEntryMutation) PreviousConversationIDs() (ids []int64) {
+	if id := m.previous_conversation; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetPreviousConversation resets all changes to the "previous_conversation" edge.
+func (m *HistoryEntryMutation) ResetPreviousConversation() {
+	m.previous_conversation = nil
+	m.clearedprevious_conversation = false
+}
+
+// ClearAssignment clears the "assignment" edge to the ContactAssignment entity.
+func (m *HistoryEntryMutation) ClearAssignment() {
+	m.clearedassignment = true
+	m.clearedFields[historyentry.FieldAssignmentID] = struct{}{}
+}
+
+// AssignmentCleared reports if the "assignment" edge to the ContactAssignment entity was cleared.
+func (m *HistoryEntryMutation) AssignmentCleared() bool {
+	return m.AssignmentIDCleared() || m.clearedassignment
+}
+
+// AssignmentIDs returns the "assignment" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// AssignmentID instead. It exists only for internal usage by the builders.
+func (m *HistoryEntryMutation) AssignmentIDs() (ids []int64) {
+	if id := m.assignment; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetAssignment resets all changes to the "assignment" edge.
+func (m *HistoryEntryMutation) ResetAssignment() {
+	m.assignment = nil
+	m.clearedassignment = false
+}
+
+// ClearDoneBy clears the "done_by" edge to the User entity.
+func (m *HistoryEntryMutation) ClearDoneBy() {
+	m.cleareddone_by = true
+	m.clearedFields[historyentry.FieldDoneByID] = struct{}{}
+}
+
+// DoneByCleared reports if the "done_by" edge to the User entity was cleared.
+func (m *HistoryEntryMutation) DoneByCleared() bool {
+	return m.DoneByIDCleared() || m.cleareddone_by
+}
+
+// DoneByIDs returns the "done_by" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// DoneByID instead. It exists only for internal usage by the builders.
+func (m *HistoryEntryMutation) DoneByIDs() (ids []int64) {
+	if id := m.done_by; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetDoneBy resets all changes to the "done_by" edge.
+func (m *HistoryEntryMutation) ResetDoneBy() {
+	m.done_by = nil
+	m.cleareddone_by = false
+}
+
+// ClearToAgent clears the "to_agent" edge to the User entity.
+func (m *HistoryEntryMutation) ClearToAgent() {
+	m.clearedto_agent = true
+	m.clearedFields[historyentry.FieldToAgentID] = struct{}{}
+}
+
+// ToAgentCleared reports if the "to_agent" edge to the User entity was cleared.
+func (m *HistoryEntryMutation) ToAgentCleared() bool {
+	return m.ToAgentIDCleared() || m.clearedto_agent
+}
+
+// ToAgentIDs returns the "to_agent" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// ToAgentID instead. It exists only for internal usage by the builders.
+func (m *HistoryEntryMutation) ToAgentIDs() (ids []int64) {
+	if id := m.to_agent; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetToAgent resets all changes to the "to_agent" edge.
+func (m *HistoryEntryMutation) ResetToAgent() {
+	m.to_agent = nil
+	m.clearedto_agent = false
+}
+
+// ClearCover clears the "cover" edge to the Cover entity.
+func (m *HistoryEntryMutation) ClearCover() {
+	m.clearedcover = true
+	m.clearedFields[historyentry.FieldCoverID] = struct{}{}
+}
+
+// CoverCleared reports if the "cover" edge to the Cover entity was cleared.
+func (m *HistoryEntryMutation) CoverCleared() bool {
+	return m.CoverIDCleared() || m.clearedcover
+}
+
+// CoverIDs returns the "cover" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// CoverID instead. It exists only for internal usage by the builders.
+func (m *HistoryEntryMutation) CoverIDs() (ids []int64) {
+	if id := m.cover; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetCover resets all changes to the "cover" edge.
+func (m *HistoryEntryMutation) ResetCover() {
+	m.cover = nil
+	m.clearedcover = false
+}
+
+// Where appends a list predicates to the HistoryEntryMutation builder.
+func (m *HistoryEntryMutation) Where(ps ...predicate.HistoryEntry) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the HistoryEntryMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *HistoryEntryMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.HistoryEntry, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *HistoryEntryMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *HistoryEntryMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (HistoryEntry).
+func (m *HistoryEntryMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *HistoryEntryMutation) Fields() []string {
+	fields := make([]string, 0, 17)
+	if m.account != nil {
+		fields = append(fields, historyentry.FieldAccountID)
+	}
+	if m.contact != nil {
+		fields = append(fields, historyentry.FieldContactID)
+	}
+	if m.conversation != nil {
+		fields = append(fields, historyentry.FieldConversationID)
+	}
+	if m.previous_conversation != nil {
+		fields = append(fields, historyentry.FieldPreviousConversationID)
+	}
+	if m.kind != nil {
+		fields = append(fields, historyentry.FieldKind)
+	}
+	if m.at != nil {
+		fields = append(fields, historyentry.FieldAt)
+	}
+	if m.done_by != nil {
+		fields = append(fields, historyentry.FieldDoneByID)
+	}
+	if m.from_agent_id != nil {
+		fields = append(fields, historyentry.FieldFromAgentID)
+	}
+	if m.to_agent != nil {
+		fields = append(fields, historyentry.FieldToAgentID)
+	}
+	if m.from_group_id != nil {
+		fields = append(fields, historyentry.FieldFromGroupID)
+	}
+	if m.to_group_id != nil {
+		fields = append(fields, historyentry.FieldToGroupID)
+	}
+	if m.assignment != nil {
+		fields = append(fields, historyentry.FieldAssignmentID)
+	}
+	if m.cover != nil {
+		fields = append(fields, historyentry.FieldCoverID)
+	}
+	if m.method != nil {
+		fields = append(fields, historyentry.FieldMethod)
+	}
+	if m.explanation != nil {
+		fields = append(fields, historyentry.FieldExplanation)
+	}
+	if m.reason != nil {
+		fields = append(fields, historyentry.FieldReason)
+	}
+	if m.considered != nil {
+		fields = append(fields, historyentry.FieldConsidered)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *HistoryEntryMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case historyentry.FieldAccountID:
+		return m.AccountID()
+	case historyentry.FieldContactID:
+		return m.ContactID()
+	case historyentry.FieldConversationID:
+		return m.ConversationID()
+	case historyentry.FieldPreviousConversationID:
+		return m.PreviousConversationID()
+	case historyentry.FieldKind:
+		return m.Kind()
+	case historyentry.FieldAt:
+		return m.At()
+	case historyentry.FieldDoneByID:
+		return m.DoneByID()
+	case historyentry.FieldFromAgentID:
+		return m.FromAgentID()
+	case historyentry.FieldToAgentID:
+		return m.ToAgentID()
+	case historyentry.FieldFromGroupID:
+		return m.FromGroupID()
+	case historyentry.FieldToGroupID:
+		return m.ToGroupID()
+	case historyentry.FieldAssignmentID:
+		return m.AssignmentID()
+	case historyentry.FieldCoverID:
+		return m.CoverID()
+	case historyentry.FieldMethod:
+		return m.Method()
+	case historyentry.FieldExplanation:
+		return m.Explanation()
+	case historyentry.FieldReason:
+		return m.Reason()
+	case historyentry.FieldConsidered:
+		return m.Considered()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *HistoryEntryMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case historyentry.FieldAccountID:
+		return m.OldAccountID(ctx)
+	case historyentry.FieldContactID:
+		return m.OldContactID(ctx)
+	case historyentry.FieldConversationID:
+		return m.OldConversationID(ctx)
+	case historyentry.FieldPreviousConversationID:
+		return m.OldPreviousConversationID(ctx)
+	case historyentry.FieldKind:
+		return m.OldKind(ctx)
+	case historyentry.FieldAt:
+		return m.OldAt(ctx)
+	case historyentry.FieldDoneByID:
+		return m.OldDoneByID(ctx)
+	case historyentry.FieldFromAgentID:
+		return m.OldFromAgentID(ctx)
+	case historyentry.FieldToAgentID:
+		return m.OldToAgentID(ctx)
+	case historyentry.FieldFromGroupID:
+		return m.OldFromGroupID(ctx)
+	case historyentry.FieldToGroupID:
+		return m.OldToGroupID(ctx)
+	case historyentry.FieldAssignmentID:
+		return m.OldAssignmentID(ctx)
+	case historyentry.FieldCoverID:
+		return m.OldCoverID(ctx)
+	case historyentry.FieldMethod:
+		return m.OldMethod(ctx)
+	case historyentry.FieldExplanation:
+		return m.OldExplanation(ctx)
+	case historyentry.FieldReason:
+		return m.OldReason(ctx)
+	case historyentry.FieldConsidered:
+		return m.OldConsidered(ctx)
+	}
+	return nil, fmt.Errorf("unknown HistoryEntry field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *HistoryEntryMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case historyentry.FieldAccountID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAccountID(v)
+		return nil
+	case historyentry.FieldContactID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetContactID(v)
+		return nil
+	case historyentry.FieldConversationID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetConversationID(v)
+		return nil
+	case historyentry.FieldPreviousConversationID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPreviousConversationID(v)
+		return nil
+	case historyentry.FieldKind:
+		v, ok := value.(historyentry.Kind)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetKind(v)
+		return nil
+	case historyentry.FieldAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAt(v)
+		return nil
+	case historyentry.FieldDoneByID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDoneByID(v)
+		return nil
+	case historyentry.FieldFromAgentID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFromAgentID(v)
+		return nil
+	case historyentry.FieldToAgentID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetToAgentID(v)
+		return nil
+	case historyentry.FieldFromGroupID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFromGroupID(v)
+		return nil
+	case historyentry.FieldToGroupID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetToGroupID(v)
+		return nil
+	case historyentry.FieldAssignmentID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAssignmentID(v)
+		return nil
+	case historyentry.FieldCoverID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCoverID(v)
+		return nil
+	case historyentry.FieldMethod:
+		v, ok := value.(historyentry.Method)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMethod(v)
+		return nil
+	case historyentry.FieldExplanation:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetExplanation(v)
+		return nil
+	case historyentry.FieldReason:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReason(v)
+		return nil
+	case historyentry.FieldConsidered:
+		v, ok := value.(json.RawMessage)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetConsidered(v)
+		return nil
+	}
+	return fmt.Errorf("unknown HistoryEntry field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *HistoryEntryMutation) AddedFields() []string {
+	var fields []string
+	if m.addfrom_agent_id != nil {
+		fields = append(fields, historyentry.FieldFromAgentID)
+	}
+	if m.addfrom_group_id != nil {
+		fields = append(fields, historyentry.FieldFromGroupID)
+	}
+	if m.addto_group_id != nil {
+		fields = append(fields, historyentry.FieldToGroupID)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *HistoryEntryMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case historyentry.FieldFromAgentID:
+		return m.AddedFromAgentID()
+	case historyentry.FieldFromGroupID:
+		return m.AddedFromGroupID()
+	case historyentry.FieldToGroupID:
+		return m.AddedToGroupID()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *HistoryEntryMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case historyentry.FieldFromAgentID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddFromAgentID(v)
+		return nil
+	case historyentry.FieldFromGroupID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddFromGroupID(v)
+		return nil
+	case historyentry.FieldToGroupID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddToGroupID(v)
+		return nil
+	}
+	return fmt.Errorf("unknown HistoryEntry numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *HistoryEntryMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(historyentry.FieldConversationID) {
+		fields = append(fields, historyentry.FieldConversationID)
+	}
+	if m.FieldCleared(historyentry.FieldPreviousConversationID) {
+		fields = append(fields, historyentry.FieldPreviousConversationID)
+	}
+	if m.FieldCleared(historyentry.FieldDoneByID) {
+		fields = append(fields, historyentry.FieldDoneByID)
+	}
+	if m.FieldCleared(historyentry.FieldFromAgentID) {
+		fields = append(fields, historyentry.FieldFromAgentID)
+	}
+	if m.FieldCleared(historyentry.FieldToAgentID) {
+		fields = append(fields, historyentry.FieldToAgentID)
+	}
+	if m.FieldCleared(historyentry.FieldFromGroupID) {
+		fields = append(fields, historyentry.FieldFromGroupID)
+	}
+	if m.FieldCleared(historyentry.FieldToGroupID) {
+		fields = append(fields, historyentry.FieldToGroupID)
+	}
+	if m.FieldCleared(historyentry.FieldAssignmentID) {
+		fields = append(fields, historyentry.FieldAssignmentID)
+	}
+	if m.FieldCleared(historyentry.FieldCoverID) {
+		fields = append(fields, historyentry.FieldCoverID)
+	}
+	if m.FieldCleared(historyentry.FieldMethod) {
+		fields = append(fields, historyentry.FieldMethod)
+	}
+	if m.FieldCleared(historyentry.FieldConsidered) {
+		fields = append(fields, historyentry.FieldConsidered)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *HistoryEntryMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *HistoryEntryMutation) ClearField(name string) error {
+	switch name {
+	case historyentry.FieldConversationID:
+		m.ClearConversationID()
+		return nil
+	case historyentry.FieldPreviousConversationID:
+		m.ClearPreviousConversationID()
+		return nil
+	case historyentry.FieldDoneByID:
+		m.ClearDoneByID()
+		return nil
+	case historyentry.FieldFromAgentID:
+		m.ClearFromAgentID()
+		return nil
+	case historyentry.FieldToAgentID:
+		m.ClearToAgentID()
+		return nil
+	case historyentry.FieldFromGroupID:
+		m.ClearFromGroupID()
+		return nil
+	case historyentry.FieldToGroupID:
+		m.ClearToGroupID()
+		return nil
+	case historyentry.FieldAssignmentID:
+		m.ClearAssignmentID()
+		return nil
+	case historyentry.FieldCoverID:
+		m.ClearCoverID()
+		return nil
+	case historyentry.FieldMethod:
+		m.ClearMethod()
+		return nil
+	case historyentry.FieldConsidered:
+		m.ClearConsidered()
+		return nil
+	}
+	return fmt.Errorf("unknown HistoryEntry nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *HistoryEntryMutation) ResetField(name string) error {
+	switch name {
+	case historyentry.FieldAccountID:
+		m.ResetAccountID()
+		return nil
+	case historyentry.FieldContactID:
+		m.ResetContactID()
+		return nil
+	case historyentry.FieldConversationID:
+		m.ResetConversationID()
+		return nil
+	case historyentry.FieldPreviousConversationID:
+		m.ResetPreviousConversationID()
+		return nil
+	case historyentry.FieldKind:
+		m.ResetKind()
+		return nil
+	case historyentry.FieldAt:
+		m.ResetAt()
+		return nil
+	case historyentry.FieldDoneByID:
+		m.ResetDoneByID()
+		return nil
+	case historyentry.FieldFromAgentID:
+		m.ResetFromAgentID()
+		return nil
+	case historyentry.FieldToAgentID:
+		m.ResetToAgentID()
+		return nil
+	case historyentry.FieldFromGroupID:
+		m.ResetFromGroupID()
+		return nil
+	case historyentry.FieldToGroupID:
+		m.ResetToGroupID()
+		return nil
+	case historyentry.FieldAssignmentID:
+		m.ResetAssignmentID()
+		return nil
+	case historyentry.FieldCoverID:
+		m.ResetCoverID()
+		return nil
+	case historyentry.FieldMethod:
+		m.ResetMethod()
+		return nil
+	case historyentry.FieldExplanation:
+		m.ResetExplanation()
+		return nil
+	case historyentry.FieldReason:
+		m.ResetReason()
+		return nil
+	case historyentry.FieldConsidered:
+		m.ResetConsidered()
+		return nil
+	}
+	return fmt.Errorf("unknown HistoryEntry field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *HistoryEntryMutation) AddedEdges() []string {
+	edges := make([]string, 0, 8)
+	if m.account != nil {
+		edges = append(edges, historyentry.EdgeAccount)
+	}
+	if m.contact != nil {
+		edges = append(edges, historyentry.EdgeContact)
+	}
+	if m.conversation != nil {
+		edges = append(edges, historyentry.EdgeConversation)
+	}
+	if m.previous_conversation != nil {
+		edges = append(edges, historyentry.EdgePreviousConversation)
+	}
+	if m.assignment != nil {
+		edges = append(edges, historyentry.EdgeAssignment)
+	}
+	if m.done_by != nil {
+		edges = append(edges, historyentry.EdgeDoneBy)
+	}
+	if m.to_agent != nil {
+		edges = append(edges, historyentry.EdgeToAgent)
+	}
+	if m.cover != nil {
+		edges = append(edges, historyentry.EdgeCover)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *HistoryEntryMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case historyentry.EdgeAccount:
+		if id := m.account; id != nil {
+			return []ent.Value{*id}
+		}
+	case historyentry.EdgeContact:
+		if id := m.contact; id != nil {
+			return []ent.Value{*id}
+		}
+	case historyentry.EdgeConversation:
+		if id := m.conversation; id != nil {
+			return []ent.Value{*id}
+		}
+	case historyentry.EdgePreviousConversation:
+		if id := m.previous_conversation; id != nil {
+			return []ent.Value{*id}
+		}
+	case historyentry.EdgeAssignment:
+		if id := m.assignment; id != nil {
+			return []ent.Value{*id}
+		}
+	case historyentry.EdgeDoneBy:
+		if id := m.done_by; id != nil {
+			return []ent.Value{*id}
+		}
+	case historyentry.EdgeToAgent:
+		if id := m.to_agent; id != nil {
+			return []ent.Value{*id}
+		}
+	case historyentry.EdgeCover:
+		if id := m.cover; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *HistoryEntryMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 8)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *HistoryEntryMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *HistoryEntryMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 8)
+	if m.clearedaccount {
+		edges = append(edges, historyentry.EdgeAccount)
+	}
+	if m.clearedcontact {
+		edges = append(edges, historyentry.EdgeContact)
+	}
+	if m.clearedconversation {
+		edges = append(edges, historyentry.EdgeConversation)
+	}
+	if m.clearedprevious_conversation {
+		edges = append(edges, historyentry.EdgePreviousConversation)
+	}
+	if m.clearedassignment {
+		edges = append(edges, historyentry.EdgeAssignment)
+	}
+	if m.cleareddone_by {
+		edges = append(edges, historyentry.EdgeDoneBy)
+	}
+	if m.clearedto_agent {
+		edges = append(edges, historyentry.EdgeToAgent)
+	}
+	if m.clearedcover {
+		edges = append(edges, historyentry.EdgeCover)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *HistoryEntryMutation) EdgeCleared(name string) bool {
+	switch name {
+	case historyentry.EdgeAccount:
+		return m.clearedaccount
+	case historyentry.EdgeContact:
+		return m.clearedcontact
+	case historyentry.EdgeConversation:
+		return m.clearedconversation
+	case historyentry.EdgePreviousConversation:
+		return m.clearedprevious_conversation
+	case historyentry.EdgeAssignment:
+		return m.clearedassignment
+	case historyentry.EdgeDoneBy:
+		return m.cleareddone_by
+	case historyentry.EdgeToAgent:
+		return m.clearedto_agent
+	case historyentry.EdgeCover:
+		return m.clearedcover
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *HistoryEntryMutation) ClearEdge(name string) error {
+	switch name {
+	case historyentry.EdgeAccount:
+		m.ClearAccount()
+		return nil
+	case historyentry.EdgeContact:
+		m.ClearContact()
+		return nil
+	case historyentry.EdgeConversation:
+		m.ClearConversation()
+		return nil
+	case historyentry.EdgePreviousConversation:
+		m.ClearPreviousConversation()
+		return nil
+	case historyentry.EdgeAssignment:
+		m.ClearAssignment()
+		return nil
+	case historyentry.EdgeDoneBy:
+		m.ClearDoneBy()
+		return nil
+	case historyentry.EdgeToAgent:
+		m.ClearToAgent()
+		return nil
+	case historyentry.EdgeCover:
+		m.ClearCover()
+		return nil
+	}
+	return fmt.Errorf("unknown HistoryEntry unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *HistoryEntryMutation) ResetEdge(name string) error {
+	switch name {
+	case historyentry.EdgeAccount:
+		m.ResetAccount()
+		return nil
+	case historyentry.EdgeContact:
+		m.ResetContact()
+		return nil
+	case historyentry.EdgeConversation:
+		m.ResetConversation()
+		return nil
+	case historyentry.EdgePreviousConversation:
+		m.ResetPreviousConversation()
+		return nil
+	case historyentry.EdgeAssignment:
+		m.ResetAssignment()
+		return nil
+	case historyentry.EdgeDoneBy:
+		m.ResetDoneBy()
+		return nil
+	case historyentry.EdgeToAgent:
+		m.ResetToAgent()
+		return nil
+	case historyentry.EdgeCover:
+		m.ResetCover()
+		return nil
+	}
+	return fmt.Errorf("unknown HistoryEntry edge %s", name)
+}
+
 // ImportRunMutation represents an operation that mutates the ImportRun nodes in the graph.
 type ImportRunMutation struct {
 	config
@@ -11342,6 +15622,1433 @@ func (m *MessageMutation) ResetEdge(name string) error {
 		return nil
 	}
 	return fmt.Errorf("unknown Message edge %s", name)
+}
+
+// NoteMutation represents an operation that mutates the Note nodes in the graph.
+type NoteMutation struct {
+	config
+	op                  Op
+	typ                 string
+	id                  *int64
+	text                *string
+	written_at          *time.Time
+	clearedFields       map[string]struct{}
+	account             *int64
+	clearedaccount      bool
+	conversation        *int64
+	clearedconversation bool
+	author              *int64
+	clearedauthor       bool
+	done                bool
+	oldValue            func(context.Context) (*Note, error)
+	predicates          []predicate.Note
+}
+
+var _ ent.Mutation = (*NoteMutation)(nil)
+
+// noteOption allows management of the mutation configuration using functional options.
+type noteOption func(*NoteMutation)
+
+// newNoteMutation creates new mutation for the Note entity.
+func newNoteMutation(c config, op Op, opts ...noteOption) *NoteMutation {
+	m := &NoteMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeNote,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withNoteID sets the ID field of the mutation.
+func withNoteID(id int64) noteOption {
+	return func(m *NoteMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *Note
+		)
+		m.oldValue = func(ctx context.Context) (*Note, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().Note.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withNote sets the old Note of the mutation.
+func withNote(node *Note) noteOption {
+	return func(m *NoteMutation) {
+		m.oldValue = func(context.Context) (*Note, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m NoteMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m NoteMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("generated: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of Note entities.
+func (m *NoteMutation) SetID(id int64) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *NoteMutation) ID() (id int64, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *NoteMutation) IDs(ctx context.Context) ([]int64, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int64{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().Note.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetAccountID sets the "account_id" field.
+func (m *NoteMutation) SetAccountID(i int64) {
+	m.account = &i
+}
+
+// AccountID returns the value of the "account_id" field in the mutation.
+func (m *NoteMutation) AccountID() (r int64, exists bool) {
+	v := m.account
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAccountID returns the old "account_id" field's value of the Note entity.
+// If the Note object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *NoteMutation) OldAccountID(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAccountID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAccountID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAccountID: %w", err)
+	}
+	return oldValue.AccountID, nil
+}
+
+// ResetAccountID resets all changes to the "account_id" field.
+func (m *NoteMutation) ResetAccountID() {
+	m.account = nil
+}
+
+// SetConversationID sets the "conversation_id" field.
+func (m *NoteMutation) SetConversationID(i int64) {
+	m.conversation = &i
+}
+
+// ConversationID returns the value of the "conversation_id" field in the mutation.
+func (m *NoteMutation) ConversationID() (r int64, exists bool) {
+	v := m.conversation
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldConversationID returns the old "conversation_id" field's value of the Note entity.
+// If the Note object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *NoteMutation) OldConversationID(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldConversationID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldConversationID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldConversationID: %w", err)
+	}
+	return oldValue.ConversationID, nil
+}
+
+// ResetConversationID resets all changes to the "conversation_id" field.
+func (m *NoteMutation) ResetConversationID() {
+	m.conversation = nil
+}
+
+// SetAuthorID sets the "author_id" field.
+func (m *NoteMutation) SetAuthorID(i int64) {
+	m.author = &i
+}
+
+// AuthorID returns the value of the "author_id" field in the mutation.
+func (m *NoteMutation) AuthorID() (r int64, exists bool) {
+	v := m.author
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAuthorID returns the old "author_id" field's value of the Note entity.
+// If the Note object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *NoteMutation) OldAuthorID(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAuthorID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAuthorID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAuthorID: %w", err)
+	}
+	return oldValue.AuthorID, nil
+}
+
+// ResetAuthorID resets all changes to the "author_id" field.
+func (m *NoteMutation) ResetAuthorID() {
+	m.author = nil
+}
+
+// SetText sets the "text" field.
+func (m *NoteMutation) SetText(s string) {
+	m.text = &s
+}
+
+// Text returns the value of the "text" field in the mutation.
+func (m *NoteMutation) Text() (r string, exists bool) {
+	v := m.text
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldText returns the old "text" field's value of the Note entity.
+// If the Note object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *NoteMutation) OldText(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldText is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldText requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldText: %w", err)
+	}
+	return oldValue.Text, nil
+}
+
+// ResetText resets all changes to the "text" field.
+func (m *NoteMutation) ResetText() {
+	m.text = nil
+}
+
+// SetWrittenAt sets the "written_at" field.
+func (m *NoteMutation) SetWrittenAt(t time.Time) {
+	m.written_at = &t
+}
+
+// WrittenAt returns the value of the "written_at" field in the mutation.
+func (m *NoteMutation) WrittenAt() (r time.Time, exists bool) {
+	v := m.written_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldWrittenAt returns the old "written_at" field's value of the Note entity.
+// If the Note object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *NoteMutation) OldWrittenAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldWrittenAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldWrittenAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldWrittenAt: %w", err)
+	}
+	return oldValue.WrittenAt, nil
+}
+
+// ResetWrittenAt resets all changes to the "written_at" field.
+func (m *NoteMutation) ResetWrittenAt() {
+	m.written_at = nil
+}
+
+// ClearAccount clears the "account" edge to the Account entity.
+func (m *NoteMutation) ClearAccount() {
+	m.clearedaccount = true
+	m.clearedFields[note.FieldAccountID] = struct{}{}
+}
+
+// AccountCleared reports if the "account" edge to the Account entity was cleared.
+func (m *NoteMutation) AccountCleared() bool {
+	return m.clearedaccount
+}
+
+// AccountIDs returns the "account" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// AccountID instead. It exists only for internal usage by the builders.
+func (m *NoteMutation) AccountIDs() (ids []int64) {
+	if id := m.account; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetAccount resets all changes to the "account" edge.
+func (m *NoteMutation) ResetAccount() {
+	m.account = nil
+	m.clearedaccount = false
+}
+
+// ClearConversation clears the "conversation" edge to the Conversation entity.
+func (m *NoteMutation) ClearConversation() {
+	m.clearedconversation = true
+	m.clearedFields[note.FieldConversationID] = struct{}{}
+}
+
+// ConversationCleared reports if the "conversation" edge to the Conversation entity was cleared.
+func (m *NoteMutation) ConversationCleared() bool {
+	return m.clearedconversation
+}
+
+// ConversationIDs returns the "conversation" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// ConversationID instead. It exists only for internal usage by the builders.
+func (m *NoteMutation) ConversationIDs() (ids []int64) {
+	if id := m.conversation; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetConversation resets all changes to the "conversation" edge.
+func (m *NoteMutation) ResetConversation() {
+	m.conversation = nil
+	m.clearedconversation = false
+}
+
+// ClearAuthor clears the "author" edge to the User entity.
+func (m *NoteMutation) ClearAuthor() {
+	m.clearedauthor = true
+	m.clearedFields[note.FieldAuthorID] = struct{}{}
+}
+
+// AuthorCleared reports if the "author" edge to the User entity was cleared.
+func (m *NoteMutation) AuthorCleared() bool {
+	return m.clearedauthor
+}
+
+// AuthorIDs returns the "author" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// AuthorID instead. It exists only for internal usage by the builders.
+func (m *NoteMutation) AuthorIDs() (ids []int64) {
+	if id := m.author; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetAuthor resets all changes to the "author" edge.
+func (m *NoteMutation) ResetAuthor() {
+	m.author = nil
+	m.clearedauthor = false
+}
+
+// Where appends a list predicates to the NoteMutation builder.
+func (m *NoteMutation) Where(ps ...predicate.Note) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the NoteMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *NoteMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.Note, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *NoteMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *NoteMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (Note).
+func (m *NoteMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *NoteMutation) Fields() []string {
+	fields := make([]string, 0, 5)
+	if m.account != nil {
+		fields = append(fields, note.FieldAccountID)
+	}
+	if m.conversation != nil {
+		fields = append(fields, note.FieldConversationID)
+	}
+	if m.author != nil {
+		fields = append(fields, note.FieldAuthorID)
+	}
+	if m.text != nil {
+		fields = append(fields, note.FieldText)
+	}
+	if m.written_at != nil {
+		fields = append(fields, note.FieldWrittenAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *NoteMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case note.FieldAccountID:
+		return m.AccountID()
+	case note.FieldConversationID:
+		return m.ConversationID()
+	case note.FieldAuthorID:
+		return m.AuthorID()
+	case note.FieldText:
+		return m.Text()
+	case note.FieldWrittenAt:
+		return m.WrittenAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *NoteMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case note.FieldAccountID:
+		return m.OldAccountID(ctx)
+	case note.FieldConversationID:
+		return m.OldConversationID(ctx)
+	case note.FieldAuthorID:
+		return m.OldAuthorID(ctx)
+	case note.FieldText:
+		return m.OldText(ctx)
+	case note.FieldWrittenAt:
+		return m.OldWrittenAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown Note field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *NoteMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case note.FieldAccountID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAccountID(v)
+		return nil
+	case note.FieldConversationID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetConversationID(v)
+		return nil
+	case note.FieldAuthorID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAuthorID(v)
+		return nil
+	case note.FieldText:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetText(v)
+		return nil
+	case note.FieldWrittenAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetWrittenAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Note field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *NoteMutation) AddedFields() []string {
+	var fields []string
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *NoteMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *NoteMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown Note numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *NoteMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *NoteMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *NoteMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown Note nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *NoteMutation) ResetField(name string) error {
+	switch name {
+	case note.FieldAccountID:
+		m.ResetAccountID()
+		return nil
+	case note.FieldConversationID:
+		m.ResetConversationID()
+		return nil
+	case note.FieldAuthorID:
+		m.ResetAuthorID()
+		return nil
+	case note.FieldText:
+		m.ResetText()
+		return nil
+	case note.FieldWrittenAt:
+		m.ResetWrittenAt()
+		return nil
+	}
+	return fmt.Errorf("unknown Note field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *NoteMutation) AddedEdges() []string {
+	edges := make([]string, 0, 3)
+	if m.account != nil {
+		edges = append(edges, note.EdgeAccount)
+	}
+	if m.conversation != nil {
+		edges = append(edges, note.EdgeConversation)
+	}
+	if m.author != nil {
+		edges = append(edges, note.EdgeAuthor)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *NoteMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case note.EdgeAccount:
+		if id := m.account; id != nil {
+			return []ent.Value{*id}
+		}
+	case note.EdgeConversation:
+		if id := m.conversation; id != nil {
+			return []ent.Value{*id}
+		}
+	case note.EdgeAuthor:
+		if id := m.author; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *NoteMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 3)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *NoteMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *NoteMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 3)
+	if m.clearedaccount {
+		edges = append(edges, note.EdgeAccount)
+	}
+	if m.clearedconversation {
+		edges = append(edges, note.EdgeConversation)
+	}
+	if m.clearedauthor {
+		edges = append(edges, note.EdgeAuthor)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *NoteMutation) EdgeCleared(name string) bool {
+	switch name {
+	case note.EdgeAccount:
+		return m.clearedaccount
+	case note.EdgeConversation:
+		return m.clearedconversation
+	case note.EdgeAuthor:
+		return m.clearedauthor
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *NoteMutation) ClearEdge(name string) error {
+	switch name {
+	case note.EdgeAccount:
+		m.ClearAccount()
+		return nil
+	case note.EdgeConversation:
+		m.ClearConversation()
+		return nil
+	case note.EdgeAuthor:
+		m.ClearAuthor()
+		return nil
+	}
+	return fmt.Errorf("unknown Note unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *NoteMutation) ResetEdge(name string) error {
+	switch name {
+	case note.EdgeAccount:
+		m.ResetAccount()
+		return nil
+	case note.EdgeConversation:
+		m.ResetConversation()
+		return nil
+	case note.EdgeAuthor:
+		m.ResetAuthor()
+		return nil
+	}
+	return fmt.Errorf("unknown Note edge %s", name)
+}
+
+// ReadMarkMutation represents an operation that mutates the ReadMark nodes in the graph.
+type ReadMarkMutation struct {
+	config
+	op                  Op
+	typ                 string
+	id                  *int64
+	sent_at             *time.Time
+	message_id          *int64
+	addmessage_id       *int64
+	clearedFields       map[string]struct{}
+	account             *int64
+	clearedaccount      bool
+	user                *int64
+	cleareduser         bool
+	conversation        *int64
+	clearedconversation bool
+	done                bool
+	oldValue            func(context.Context) (*ReadMark, error)
+	predicates          []predicate.ReadMark
+}
+
+var _ ent.Mutation = (*ReadMarkMutation)(nil)
+
+// readmarkOption allows management of the mutation configuration using functional options.
+type readmarkOption func(*ReadMarkMutation)
+
+// newReadMarkMutation creates new mutation for the ReadMark entity.
+func newReadMarkMutation(c config, op Op, opts ...readmarkOption) *ReadMarkMutation {
+	m := &ReadMarkMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeReadMark,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withReadMarkID sets the ID field of the mutation.
+func withReadMarkID(id int64) readmarkOption {
+	return func(m *ReadMarkMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *ReadMark
+		)
+		m.oldValue = func(ctx context.Context) (*ReadMark, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().ReadMark.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withReadMark sets the old ReadMark of the mutation.
+func withReadMark(node *ReadMark) readmarkOption {
+	return func(m *ReadMarkMutation) {
+		m.oldValue = func(context.Context) (*ReadMark, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m ReadMarkMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m ReadMarkMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("generated: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of ReadMark entities.
+func (m *ReadMarkMutation) SetID(id int64) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *ReadMarkMutation) ID() (id int64, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *ReadMarkMutation) IDs(ctx context.Context) ([]int64, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int64{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().ReadMark.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetAccountID sets the "account_id" field.
+func (m *ReadMarkMutation) SetAccountID(i int64) {
+	m.account = &i
+}
+
+// AccountID returns the value of the "account_id" field in the mutation.
+func (m *ReadMarkMutation) AccountID() (r int64, exists bool) {
+	v := m.account
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAccountID returns the old "account_id" field's value of the ReadMark entity.
+// If the ReadMark object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ReadMarkMutation) OldAccountID(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAccountID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAccountID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAccountID: %w", err)
+	}
+	return oldValue.AccountID, nil
+}
+
+// ResetAccountID resets all changes to the "account_id" field.
+func (m *ReadMarkMutation) ResetAccountID() {
+	m.account = nil
+}
+
+// SetUserID sets the "user_id" field.
+func (m *ReadMarkMutation) SetUserID(i int64) {
+	m.user = &i
+}
+
+// UserID returns the value of the "user_id" field in the mutation.
+func (m *ReadMarkMutation) UserID() (r int64, exists bool) {
+	v := m.user
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUserID returns the old "user_id" field's value of the ReadMark entity.
+// If the ReadMark object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ReadMarkMutation) OldUserID(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUserID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUserID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUserID: %w", err)
+	}
+	return oldValue.UserID, nil
+}
+
+// ResetUserID resets all changes to the "user_id" field.
+func (m *ReadMarkMutation) ResetUserID() {
+	m.user = nil
+}
+
+// SetConversationID sets the "conversation_id" field.
+func (m *ReadMarkMutation) SetConversationID(i int64) {
+	m.conversation = &i
+}
+
+// ConversationID returns the value of the "conversation_id" field in the mutation.
+func (m *ReadMarkMutation) ConversationID() (r int64, exists bool) {
+	v := m.conversation
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldConversationID returns the old "conversation_id" field's value of the ReadMark entity.
+// If the ReadMark object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ReadMarkMutation) OldConversationID(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldConversationID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldConversationID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldConversationID: %w", err)
+	}
+	return oldValue.ConversationID, nil
+}
+
+// ResetConversationID resets all changes to the "conversation_id" field.
+func (m *ReadMarkMutation) ResetConversationID() {
+	m.conversation = nil
+}
+
+// SetSentAt sets the "sent_at" field.
+func (m *ReadMarkMutation) SetSentAt(t time.Time) {
+	m.sent_at = &t
+}
+
+// SentAt returns the value of the "sent_at" field in the mutation.
+func (m *ReadMarkMutation) SentAt() (r time.Time, exists bool) {
+	v := m.sent_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSentAt returns the old "sent_at" field's value of the ReadMark entity.
+// If the ReadMark object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ReadMarkMutation) OldSentAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSentAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSentAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSentAt: %w", err)
+	}
+	return oldValue.SentAt, nil
+}
+
+// ResetSentAt resets all changes to the "sent_at" field.
+func (m *ReadMarkMutation) ResetSentAt() {
+	m.sent_at = nil
+}
+
+// SetMessageID sets the "message_id" field.
+func (m *ReadMarkMutation) SetMessageID(i int64) {
+	m.message_id = &i
+	m.addmessage_id = nil
+}
+
+// MessageID returns the value of the "message_id" field in the mutation.
+func (m *ReadMarkMutation) MessageID() (r int64, exists bool) {
+	v := m.message_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMessageID returns the old "message_id" field's value of the ReadMark entity.
+// If the ReadMark object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ReadMarkMutation) OldMessageID(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMessageID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMessageID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMessageID: %w", err)
+	}
+	return oldValue.MessageID, nil
+}
+
+// AddMessageID adds i to the "message_id" field.
+func (m *ReadMarkMutation) AddMessageID(i int64) {
+	if m.addmessage_id != nil {
+		*m.addmessage_id += i
+	} else {
+		m.addmessage_id = &i
+	}
+}
+
+// AddedMessageID returns the value that was added to the "message_id" field in this mutation.
+func (m *ReadMarkMutation) AddedMessageID() (r int64, exists bool) {
+	v := m.addmessage_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetMessageID resets all changes to the "message_id" field.
+func (m *ReadMarkMutation) ResetMessageID() {
+	m.message_id = nil
+	m.addmessage_id = nil
+}
+
+// ClearAccount clears the "account" edge to the Account entity.
+func (m *ReadMarkMutation) ClearAccount() {
+	m.clearedaccount = true
+	m.clearedFields[readmark.FieldAccountID] = struct{}{}
+}
+
+// AccountCleared reports if the "account" edge to the Account entity was cleared.
+func (m *ReadMarkMutation) AccountCleared() bool {
+	return m.clearedaccount
+}
+
+// AccountIDs returns the "account" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// AccountID instead. It exists only for internal usage by the builders.
+func (m *ReadMarkMutation) AccountIDs() (ids []int64) {
+	if id := m.account; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetAccount resets all changes to the "account" edge.
+func (m *ReadMarkMutation) ResetAccount() {
+	m.account = nil
+	m.clearedaccount = false
+}
+
+// ClearUser clears the "user" edge to the User entity.
+func (m *ReadMarkMutation) ClearUser() {
+	m.cleareduser = true
+	m.clearedFields[readmark.FieldUserID] = struct{}{}
+}
+
+// UserCleared reports if the "user" edge to the User entity was cleared.
+func (m *ReadMarkMutation) UserCleared() bool {
+	return m.cleareduser
+}
+
+// UserIDs returns the "user" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// UserID instead. It exists only for internal usage by the builders.
+func (m *ReadMarkMutation) UserIDs() (ids []int64) {
+	if id := m.user; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetUser resets all changes to the "user" edge.
+func (m *ReadMarkMutation) ResetUser() {
+	m.user = nil
+	m.cleareduser = false
+}
+
+// ClearConversation clears the "conversation" edge to the Conversation entity.
+func (m *ReadMarkMutation) ClearConversation() {
+	m.clearedconversation = true
+	m.clearedFields[readmark.FieldConversationID] = struct{}{}
+}
+
+// ConversationCleared reports if the "conversation" edge to the Conversation entity was cleared.
+func (m *ReadMarkMutation) ConversationCleared() bool {
+	return m.clearedconversation
+}
+
+// ConversationIDs returns the "conversation" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// ConversationID instead. It exists only for internal usage by the builders.
+func (m *ReadMarkMutation) ConversationIDs() (ids []int64) {
+	if id := m.conversation; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetConversation resets all changes to the "conversation" edge.
+func (m *ReadMarkMutation) ResetConversation() {
+	m.conversation = nil
+	m.clearedconversation = false
+}
+
+// Where appends a list predicates to the ReadMarkMutation builder.
+func (m *ReadMarkMutation) Where(ps ...predicate.ReadMark) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the ReadMarkMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *ReadMarkMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.ReadMark, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *ReadMarkMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *ReadMarkMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (ReadMark).
+func (m *ReadMarkMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *ReadMarkMutation) Fields() []string {
+	fields := make([]string, 0, 5)
+	if m.account != nil {
+		fields = append(fields, readmark.FieldAccountID)
+	}
+	if m.user != nil {
+		fields = append(fields, readmark.FieldUserID)
+	}
+	if m.conversation != nil {
+		fields = append(fields, readmark.FieldConversationID)
+	}
+	if m.sent_at != nil {
+		fields = append(fields, readmark.FieldSentAt)
+	}
+	if m.message_id != nil {
+		fields = append(fields, readmark.FieldMessageID)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *ReadMarkMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case readmark.FieldAccountID:
+		return m.AccountID()
+	case readmark.FieldUserID:
+		return m.UserID()
+	case readmark.FieldConversationID:
+		return m.ConversationID()
+	case readmark.FieldSentAt:
+		return m.SentAt()
+	case readmark.FieldMessageID:
+		return m.MessageID()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *ReadMarkMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case readmark.FieldAccountID:
+		return m.OldAccountID(ctx)
+	case readmark.FieldUserID:
+		return m.OldUserID(ctx)
+	case readmark.FieldConversationID:
+		return m.OldConversationID(ctx)
+	case readmark.FieldSentAt:
+		return m.OldSentAt(ctx)
+	case readmark.FieldMessageID:
+		return m.OldMessageID(ctx)
+	}
+	return nil, fmt.Errorf("unknown ReadMark field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ReadMarkMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case readmark.FieldAccountID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAccountID(v)
+		return nil
+	case readmark.FieldUserID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUserID(v)
+		return nil
+	case readmark.FieldConversationID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetConversationID(v)
+		return nil
+	case readmark.FieldSentAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSentAt(v)
+		return nil
+	case readmark.FieldMessageID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMessageID(v)
+		return nil
+	}
+	return fmt.Errorf("unknown ReadMark field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *ReadMarkMutation) AddedFields() []string {
+	var fields []string
+	if m.addmessage_id != nil {
+		fields = append(fields, readmark.FieldMessageID)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *ReadMarkMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case readmark.FieldMessageID:
+		return m.AddedMessageID()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ReadMarkMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case readmark.FieldMessageID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddMessageID(v)
+		return nil
+	}
+	return fmt.Errorf("unknown ReadMark numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *ReadMarkMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *ReadMarkMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *ReadMarkMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown ReadMark nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *ReadMarkMutation) ResetField(name string) error {
+	switch name {
+	case readmark.FieldAccountID:
+		m.ResetAccountID()
+		return nil
+	case readmark.FieldUserID:
+		m.ResetUserID()
+		return nil
+	case readmark.FieldConversationID:
+		m.ResetConversationID()
+		return nil
+	case readmark.FieldSentAt:
+		m.ResetSentAt()
+		return nil
+	case readmark.FieldMessageID:
+		m.ResetMessageID()
+		return nil
+	}
+	return fmt.Errorf("unknown ReadMark field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *ReadMarkMutation) AddedEdges() []string {
+	edges := make([]string, 0, 3)
+	if m.account != nil {
+		edges = append(edges, readmark.EdgeAccount)
+	}
+	if m.user != nil {
+		edges = append(edges, readmark.EdgeUser)
+	}
+	if m.conversation != nil {
+		edges = append(edges, readmark.EdgeConversation)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *ReadMarkMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case readmark.EdgeAccount:
+		if id := m.account; id != nil {
+			return []ent.Value{*id}
+		}
+	case readmark.EdgeUser:
+		if id := m.user; id != nil {
+			return []ent.Value{*id}
+		}
+	case readmark.EdgeConversation:
+		if id := m.conversation; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *ReadMarkMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 3)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *ReadMarkMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *ReadMarkMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 3)
+	if m.clearedaccount {
+		edges = append(edges, readmark.EdgeAccount)
+	}
+	if m.cleareduser {
+		edges = append(edges, readmark.EdgeUser)
+	}
+	if m.clearedconversation {
+		edges = append(edges, readmark.EdgeConversation)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *ReadMarkMutation) EdgeCleared(name string) bool {
+	switch name {
+	case readmark.EdgeAccount:
+		return m.clearedaccount
+	case readmark.EdgeUser:
+		return m.cleareduser
+	case readmark.EdgeConversation:
+		return m.clearedconversation
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *ReadMarkMutation) ClearEdge(name string) error {
+	switch name {
+	case readmark.EdgeAccount:
+		m.ClearAccount()
+		return nil
+	case readmark.EdgeUser:
+		m.ClearUser()
+		return nil
+	case readmark.EdgeConversation:
+		m.ClearConversation()
+		return nil
+	}
+	return fmt.Errorf("unknown ReadMark unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *ReadMarkMutation) ResetEdge(name string) error {
+	switch name {
+	case readmark.EdgeAccount:
+		m.ResetAccount()
+		return nil
+	case readmark.EdgeUser:
+		m.ResetUser()
+		return nil
+	case readmark.EdgeConversation:
+		m.ResetConversation()
+		return nil
+	}
+	return fmt.Errorf("unknown ReadMark edge %s", name)
 }
 
 // RoleMutation represents an operation that mutates the Role nodes in the graph.
@@ -14386,6 +20093,611 @@ func (m *SessionMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown Session edge %s", name)
 }
 
+// TagMutation represents an operation that mutates the Tag nodes in the graph.
+type TagMutation struct {
+	config
+	op             Op
+	typ            string
+	id             *int64
+	name           *string
+	name_key       *string
+	colour         *tag.Colour
+	created_at     *time.Time
+	clearedFields  map[string]struct{}
+	account        *int64
+	clearedaccount bool
+	done           bool
+	oldValue       func(context.Context) (*Tag, error)
+	predicates     []predicate.Tag
+}
+
+var _ ent.Mutation = (*TagMutation)(nil)
+
+// tagOption allows management of the mutation configuration using functional options.
+type tagOption func(*TagMutation)
+
+// newTagMutation creates new mutation for the Tag entity.
+func newTagMutation(c config, op Op, opts ...tagOption) *TagMutation {
+	m := &TagMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeTag,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withTagID sets the ID field of the mutation.
+func withTagID(id int64) tagOption {
+	return func(m *TagMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *Tag
+		)
+		m.oldValue = func(ctx context.Context) (*Tag, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().Tag.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withTag sets the old Tag of the mutation.
+func withTag(node *Tag) tagOption {
+	return func(m *TagMutation) {
+		m.oldValue = func(context.Context) (*Tag, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m TagMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m TagMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("generated: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of Tag entities.
+func (m *TagMutation) SetID(id int64) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *TagMutation) ID() (id int64, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *TagMutation) IDs(ctx context.Context) ([]int64, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int64{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().Tag.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetAccountID sets the "account_id" field.
+func (m *TagMutation) SetAccountID(i int64) {
+	m.account = &i
+}
+
+// AccountID returns the value of the "account_id" field in the mutation.
+func (m *TagMutation) AccountID() (r int64, exists bool) {
+	v := m.account
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAccountID returns the old "account_id" field's value of the Tag entity.
+// If the Tag object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TagMutation) OldAccountID(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAccountID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAccountID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAccountID: %w", err)
+	}
+	return oldValue.AccountID, nil
+}
+
+// ResetAccountID resets all changes to the "account_id" field.
+func (m *TagMutation) ResetAccountID() {
+	m.account = nil
+}
+
+// SetName sets the "name" field.
+func (m *TagMutation) SetName(s string) {
+	m.name = &s
+}
+
+// Name returns the value of the "name" field in the mutation.
+func (m *TagMutation) Name() (r string, exists bool) {
+	v := m.name
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldName returns the old "name" field's value of the Tag entity.
+// If the Tag object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TagMutation) OldName(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldName is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldName requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldName: %w", err)
+	}
+	return oldValue.Name, nil
+}
+
+// ResetName resets all changes to the "name" field.
+func (m *TagMutation) ResetName() {
+	m.name = nil
+}
+
+// SetNameKey sets the "name_key" field.
+func (m *TagMutation) SetNameKey(s string) {
+	m.name_key = &s
+}
+
+// NameKey returns the value of the "name_key" field in the mutation.
+func (m *TagMutation) NameKey() (r string, exists bool) {
+	v := m.name_key
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNameKey returns the old "name_key" field's value of the Tag entity.
+// If the Tag object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TagMutation) OldNameKey(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNameKey is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNameKey requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNameKey: %w", err)
+	}
+	return oldValue.NameKey, nil
+}
+
+// ResetNameKey resets all changes to the "name_key" field.
+func (m *TagMutation) ResetNameKey() {
+	m.name_key = nil
+}
+
+// SetColour sets the "colour" field.
+func (m *TagMutation) SetColour(t tag.Colour) {
+	m.colour = &t
+}
+
+// Colour returns the value of the "colour" field in the mutation.
+func (m *TagMutation) Colour() (r tag.Colour, exists bool) {
+	v := m.colour
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldColour returns the old "colour" field's value of the Tag entity.
+// If the Tag object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TagMutation) OldColour(ctx context.Context) (v tag.Colour, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldColour is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldColour requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldColour: %w", err)
+	}
+	return oldValue.Colour, nil
+}
+
+// ResetColour resets all changes to the "colour" field.
+func (m *TagMutation) ResetColour() {
+	m.colour = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *TagMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *TagMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the Tag entity.
+// If the Tag object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TagMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *TagMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// ClearAccount clears the "account" edge to the Account entity.
+func (m *TagMutation) ClearAccount() {
+	m.clearedaccount = true
+	m.clearedFields[tag.FieldAccountID] = struct{}{}
+}
+
+// AccountCleared reports if the "account" edge to the Account entity was cleared.
+func (m *TagMutation) AccountCleared() bool {
+	return m.clearedaccount
+}
+
+// AccountIDs returns the "account" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// AccountID instead. It exists only for internal usage by the builders.
+func (m *TagMutation) AccountIDs() (ids []int64) {
+	if id := m.account; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetAccount resets all changes to the "account" edge.
+func (m *TagMutation) ResetAccount() {
+	m.account = nil
+	m.clearedaccount = false
+}
+
+// Where appends a list predicates to the TagMutation builder.
+func (m *TagMutation) Where(ps ...predicate.Tag) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the TagMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *TagMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.Tag, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *TagMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *TagMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (Tag).
+func (m *TagMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *TagMutation) Fields() []string {
+	fields := make([]string, 0, 5)
+	if m.account != nil {
+		fields = append(fields, tag.FieldAccountID)
+	}
+	if m.name != nil {
+		fields = append(fields, tag.FieldName)
+	}
+	if m.name_key != nil {
+		fields = append(fields, tag.FieldNameKey)
+	}
+	if m.colour != nil {
+		fields = append(fields, tag.FieldColour)
+	}
+	if m.created_at != nil {
+		fields = append(fields, tag.FieldCreatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *TagMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case tag.FieldAccountID:
+		return m.AccountID()
+	case tag.FieldName:
+		return m.Name()
+	case tag.FieldNameKey:
+		return m.NameKey()
+	case tag.FieldColour:
+		return m.Colour()
+	case tag.FieldCreatedAt:
+		return m.CreatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *TagMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case tag.FieldAccountID:
+		return m.OldAccountID(ctx)
+	case tag.FieldName:
+		return m.OldName(ctx)
+	case tag.FieldNameKey:
+		return m.OldNameKey(ctx)
+	case tag.FieldColour:
+		return m.OldColour(ctx)
+	case tag.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown Tag field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *TagMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case tag.FieldAccountID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAccountID(v)
+		return nil
+	case tag.FieldName:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetName(v)
+		return nil
+	case tag.FieldNameKey:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNameKey(v)
+		return nil
+	case tag.FieldColour:
+		v, ok := value.(tag.Colour)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetColour(v)
+		return nil
+	case tag.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Tag field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *TagMutation) AddedFields() []string {
+	var fields []string
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *TagMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *TagMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown Tag numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *TagMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *TagMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *TagMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown Tag nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *TagMutation) ResetField(name string) error {
+	switch name {
+	case tag.FieldAccountID:
+		m.ResetAccountID()
+		return nil
+	case tag.FieldName:
+		m.ResetName()
+		return nil
+	case tag.FieldNameKey:
+		m.ResetNameKey()
+		return nil
+	case tag.FieldColour:
+		m.ResetColour()
+		return nil
+	case tag.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown Tag field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *TagMutation) AddedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.account != nil {
+		edges = append(edges, tag.EdgeAccount)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *TagMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case tag.EdgeAccount:
+		if id := m.account; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *TagMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 1)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *TagMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *TagMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.clearedaccount {
+		edges = append(edges, tag.EdgeAccount)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *TagMutation) EdgeCleared(name string) bool {
+	switch name {
+	case tag.EdgeAccount:
+		return m.clearedaccount
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *TagMutation) ClearEdge(name string) error {
+	switch name {
+	case tag.EdgeAccount:
+		m.ClearAccount()
+		return nil
+	}
+	return fmt.Errorf("unknown Tag unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *TagMutation) ResetEdge(name string) error {
+	switch name {
+	case tag.EdgeAccount:
+		m.ResetAccount()
+		return nil
+	}
+	return fmt.Errorf("unknown Tag edge %s", name)
+}
+
 // UserMutation represents an operation that mutates the User nodes in the graph.
 type UserMutation struct {
 	config
@@ -14403,6 +20715,9 @@ type UserMutation struct {
 	availability      *user.Availability
 	capacity          *int
 	addcapacity       *int
+	working_hours     **hours.Week
+	turn              *int64
+	addturn           *int64
 	access_paused_at  *time.Time
 	deactivated_at    *time.Time
 	created_at        *time.Time
@@ -15025,6 +21340,111 @@ func (m *UserMutation) ResetCapacity() {
 	delete(m.clearedFields, user.FieldCapacity)
 }
 
+// SetWorkingHours sets the "working_hours" field.
+func (m *UserMutation) SetWorkingHours(h *hours.Week) {
+	m.working_hours = &h
+}
+
+// WorkingHours returns the value of the "working_hours" field in the mutation.
+func (m *UserMutation) WorkingHours() (r *hours.Week, exists bool) {
+	v := m.working_hours
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldWorkingHours returns the old "working_hours" field's value of the User entity.
+// If the User object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *UserMutation) OldWorkingHours(ctx context.Context) (v *hours.Week, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldWorkingHours is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldWorkingHours requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldWorkingHours: %w", err)
+	}
+	return oldValue.WorkingHours, nil
+}
+
+// ClearWorkingHours clears the value of the "working_hours" field.
+func (m *UserMutation) ClearWorkingHours() {
+	m.working_hours = nil
+	m.clearedFields[user.FieldWorkingHours] = struct{}{}
+}
+
+// WorkingHoursCleared returns if the "working_hours" field was cleared in this mutation.
+func (m *UserMutation) WorkingHoursCleared() bool {
+	_, ok := m.clearedFields[user.FieldWorkingHours]
+	return ok
+}
+
+// ResetWorkingHours resets all changes to the "working_hours" field.
+func (m *UserMutation) ResetWorkingHours() {
+	m.working_hours = nil
+	delete(m.clearedFields, user.FieldWorkingHours)
+}
+
+// SetTurn sets the "turn" field.
+func (m *UserMutation) SetTurn(i int64) {
+	m.turn = &i
+	m.addturn = nil
+}
+
+// Turn returns the value of the "turn" field in the mutation.
+func (m *UserMutation) Turn() (r int64, exists bool) {
+	v := m.turn
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTurn returns the old "turn" field's value of the User entity.
+// If the User object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *UserMutation) OldTurn(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTurn is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTurn requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTurn: %w", err)
+	}
+	return oldValue.Turn, nil
+}
+
+// AddTurn adds i to the "turn" field.
+func (m *UserMutation) AddTurn(i int64) {
+	if m.addturn != nil {
+		*m.addturn += i
+	} else {
+		m.addturn = &i
+	}
+}
+
+// AddedTurn returns the value that was added to the "turn" field in this mutation.
+func (m *UserMutation) AddedTurn() (r int64, exists bool) {
+	v := m.addturn
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetTurn resets all changes to the "turn" field.
+func (m *UserMutation) ResetTurn() {
+	m.turn = nil
+	m.addturn = nil
+}
+
 // SetAccessPausedAt sets the "access_paused_at" field.
 func (m *UserMutation) SetAccessPausedAt(t time.Time) {
 	m.access_paused_at = &t
@@ -15247,7 +21667,7 @@ func (m *UserMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *UserMutation) Fields() []string {
-	fields := make([]string, 0, 15)
+	fields := make([]string, 0, 17)
 	if m.account != nil {
 		fields = append(fields, user.FieldAccountID)
 	}
@@ -15283,6 +21703,12 @@ func (m *UserMutation) Fields() []string {
 	}
 	if m.capacity != nil {
 		fields = append(fields, user.FieldCapacity)
+	}
+	if m.working_hours != nil {
+		fields = append(fields, user.FieldWorkingHours)
+	}
+	if m.turn != nil {
+		fields = append(fields, user.FieldTurn)
 	}
 	if m.access_paused_at != nil {
 		fields = append(fields, user.FieldAccessPausedAt)
@@ -15325,6 +21751,10 @@ func (m *UserMutation) Field(name string) (ent.Value, bool) {
 		return m.Availability()
 	case user.FieldCapacity:
 		return m.Capacity()
+	case user.FieldWorkingHours:
+		return m.WorkingHours()
+	case user.FieldTurn:
+		return m.Turn()
 	case user.FieldAccessPausedAt:
 		return m.AccessPausedAt()
 	case user.FieldDeactivatedAt:
@@ -15364,6 +21794,10 @@ func (m *UserMutation) OldField(ctx context.Context, name string) (ent.Value, er
 		return m.OldAvailability(ctx)
 	case user.FieldCapacity:
 		return m.OldCapacity(ctx)
+	case user.FieldWorkingHours:
+		return m.OldWorkingHours(ctx)
+	case user.FieldTurn:
+		return m.OldTurn(ctx)
 	case user.FieldAccessPausedAt:
 		return m.OldAccessPausedAt(ctx)
 	case user.FieldDeactivatedAt:
@@ -15463,6 +21897,20 @@ func (m *UserMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetCapacity(v)
 		return nil
+	case user.FieldWorkingHours:
+		v, ok := value.(*hours.Week)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetWorkingHours(v)
+		return nil
+	case user.FieldTurn:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTurn(v)
+		return nil
 	case user.FieldAccessPausedAt:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -15495,6 +21943,9 @@ func (m *UserMutation) AddedFields() []string {
 	if m.addcapacity != nil {
 		fields = append(fields, user.FieldCapacity)
 	}
+	if m.addturn != nil {
+		fields = append(fields, user.FieldTurn)
+	}
 	return fields
 }
 
@@ -15505,6 +21956,8 @@ func (m *UserMutation) AddedField(name string) (ent.Value, bool) {
 	switch name {
 	case user.FieldCapacity:
 		return m.AddedCapacity()
+	case user.FieldTurn:
+		return m.AddedTurn()
 	}
 	return nil, false
 }
@@ -15520,6 +21973,13 @@ func (m *UserMutation) AddField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddCapacity(v)
+		return nil
+	case user.FieldTurn:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddTurn(v)
 		return nil
 	}
 	return fmt.Errorf("unknown User numeric field %s", name)
@@ -15540,6 +22000,9 @@ func (m *UserMutation) ClearedFields() []string {
 	}
 	if m.FieldCleared(user.FieldCapacity) {
 		fields = append(fields, user.FieldCapacity)
+	}
+	if m.FieldCleared(user.FieldWorkingHours) {
+		fields = append(fields, user.FieldWorkingHours)
 	}
 	if m.FieldCleared(user.FieldAccessPausedAt) {
 		fields = append(fields, user.FieldAccessPausedAt)
@@ -15572,6 +22035,9 @@ func (m *UserMutation) ClearField(name string) error {
 		return nil
 	case user.FieldCapacity:
 		m.ClearCapacity()
+		return nil
+	case user.FieldWorkingHours:
+		m.ClearWorkingHours()
 		return nil
 	case user.FieldAccessPausedAt:
 		m.ClearAccessPausedAt()
@@ -15622,6 +22088,12 @@ func (m *UserMutation) ResetField(name string) error {
 		return nil
 	case user.FieldCapacity:
 		m.ResetCapacity()
+		return nil
+	case user.FieldWorkingHours:
+		m.ResetWorkingHours()
+		return nil
+	case user.FieldTurn:
+		m.ResetTurn()
 		return nil
 	case user.FieldAccessPausedAt:
 		m.ResetAccessPausedAt()

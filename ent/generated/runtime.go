@@ -8,14 +8,18 @@ import (
 	"canopy/ent/generated/contact"
 	"canopy/ent/generated/contactassignment"
 	"canopy/ent/generated/conversation"
+	"canopy/ent/generated/cover"
 	"canopy/ent/generated/group"
 	"canopy/ent/generated/groupmove"
 	"canopy/ent/generated/grouprequest"
+	"canopy/ent/generated/historyentry"
 	"canopy/ent/generated/importrun"
 	"canopy/ent/generated/message"
+	"canopy/ent/generated/note"
 	"canopy/ent/generated/role"
 	"canopy/ent/generated/rolegrant"
 	"canopy/ent/generated/session"
+	"canopy/ent/generated/tag"
 	"canopy/ent/generated/user"
 	"canopy/ent/schema"
 )
@@ -140,6 +144,20 @@ func init() {
 	conversation.DefaultSubject = conversationDescSubject.Default.(string)
 	// conversation.SubjectValidator is a validator for the "subject" field. It is called by the builders before save.
 	conversation.SubjectValidator = conversationDescSubject.Validators[0].(func(string) error)
+	// conversationDescCloseNote is the schema descriptor for close_note field.
+	conversationDescCloseNote := conversationFields[9].Descriptor()
+	// conversation.DefaultCloseNote holds the default value on creation for the close_note field.
+	conversation.DefaultCloseNote = conversationDescCloseNote.Default.(string)
+	// conversation.CloseNoteValidator is a validator for the "close_note" field. It is called by the builders before save.
+	conversation.CloseNoteValidator = conversationDescCloseNote.Validators[0].(func(string) error)
+	coverFields := schema.Cover{}.Fields()
+	_ = coverFields
+	// coverDescReason is the schema descriptor for reason field.
+	coverDescReason := coverFields[2].Descriptor()
+	// cover.DefaultReason holds the default value on creation for the reason field.
+	cover.DefaultReason = coverDescReason.Default.(string)
+	// cover.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
+	cover.ReasonValidator = coverDescReason.Validators[0].(func(string) error)
 	groupFields := schema.Group{}.Fields()
 	_ = groupFields
 	// groupDescName is the schema descriptor for name field.
@@ -216,6 +234,18 @@ func init() {
 	grouprequest.DefaultDecisionNote = grouprequestDescDecisionNote.Default.(string)
 	// grouprequest.DecisionNoteValidator is a validator for the "decision_note" field. It is called by the builders before save.
 	grouprequest.DecisionNoteValidator = grouprequestDescDecisionNote.Validators[0].(func(string) error)
+	historyentryFields := schema.HistoryEntry{}.Fields()
+	_ = historyentryFields
+	// historyentryDescExplanation is the schema descriptor for explanation field.
+	historyentryDescExplanation := historyentryFields[13].Descriptor()
+	// historyentry.ExplanationValidator is a validator for the "explanation" field. It is called by the builders before save.
+	historyentry.ExplanationValidator = historyentryDescExplanation.Validators[0].(func(string) error)
+	// historyentryDescReason is the schema descriptor for reason field.
+	historyentryDescReason := historyentryFields[14].Descriptor()
+	// historyentry.DefaultReason holds the default value on creation for the reason field.
+	historyentry.DefaultReason = historyentryDescReason.Default.(string)
+	// historyentry.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
+	historyentry.ReasonValidator = historyentryDescReason.Validators[0].(func(string) error)
 	importrunFields := schema.ImportRun{}.Fields()
 	_ = importrunFields
 	// importrunDescFingerprint is the schema descriptor for fingerprint field.
@@ -248,6 +278,12 @@ func init() {
 	messageDescExternalID := messageFields[4].Descriptor()
 	// message.ExternalIDValidator is a validator for the "external_id" field. It is called by the builders before save.
 	message.ExternalIDValidator = messageDescExternalID.Validators[0].(func(string) error)
+	noteFields := schema.Note{}.Fields()
+	_ = noteFields
+	// noteDescText is the schema descriptor for text field.
+	noteDescText := noteFields[2].Descriptor()
+	// note.TextValidator is a validator for the "text" field. It is called by the builders before save.
+	note.TextValidator = noteDescText.Validators[0].(func(string) error)
 	roleFields := schema.Role{}.Fields()
 	_ = roleFields
 	// roleDescName is the schema descriptor for name field.
@@ -298,6 +334,30 @@ func init() {
 	sessionDescWrites := sessionFields[5].Descriptor()
 	// session.DefaultWrites holds the default value on creation for the writes field.
 	session.DefaultWrites = sessionDescWrites.Default.(int64)
+	tagFields := schema.Tag{}.Fields()
+	_ = tagFields
+	// tagDescName is the schema descriptor for name field.
+	tagDescName := tagFields[0].Descriptor()
+	// tag.NameValidator is a validator for the "name" field. It is called by the builders before save.
+	tag.NameValidator = func() func(string) error {
+		validators := tagDescName.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(name string) error {
+			for _, fn := range fns {
+				if err := fn(name); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// tagDescNameKey is the schema descriptor for name_key field.
+	tagDescNameKey := tagFields[1].Descriptor()
+	// tag.NameKeyValidator is a validator for the "name_key" field. It is called by the builders before save.
+	tag.NameKeyValidator = tagDescNameKey.Validators[0].(func(string) error)
 	userFields := schema.User{}.Fields()
 	_ = userFields
 	// userDescName is the schema descriptor for name field.
@@ -330,4 +390,8 @@ func init() {
 	userDescEmailKey := userFields[4].Descriptor()
 	// user.EmailKeyValidator is a validator for the "email_key" field. It is called by the builders before save.
 	user.EmailKeyValidator = userDescEmailKey.Validators[0].(func(string) error)
+	// userDescTurn is the schema descriptor for turn field.
+	userDescTurn := userFields[12].Descriptor()
+	// user.DefaultTurn holds the default value on creation for the turn field.
+	user.DefaultTurn = userDescTurn.Default.(int64)
 }

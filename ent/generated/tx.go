@@ -24,22 +24,34 @@ type Tx struct {
 	ContactAssignment *ContactAssignmentClient
 	// Conversation is the client for interacting with the Conversation builders.
 	Conversation *ConversationClient
+	// ConversationTag is the client for interacting with the ConversationTag builders.
+	ConversationTag *ConversationTagClient
+	// Cover is the client for interacting with the Cover builders.
+	Cover *CoverClient
 	// Group is the client for interacting with the Group builders.
 	Group *GroupClient
 	// GroupMove is the client for interacting with the GroupMove builders.
 	GroupMove *GroupMoveClient
 	// GroupRequest is the client for interacting with the GroupRequest builders.
 	GroupRequest *GroupRequestClient
+	// HistoryEntry is the client for interacting with the HistoryEntry builders.
+	HistoryEntry *HistoryEntryClient
 	// ImportRun is the client for interacting with the ImportRun builders.
 	ImportRun *ImportRunClient
 	// Message is the client for interacting with the Message builders.
 	Message *MessageClient
+	// Note is the client for interacting with the Note builders.
+	Note *NoteClient
+	// ReadMark is the client for interacting with the ReadMark builders.
+	ReadMark *ReadMarkClient
 	// Role is the client for interacting with the Role builders.
 	Role *RoleClient
 	// RoleGrant is the client for interacting with the RoleGrant builders.
 	RoleGrant *RoleGrantClient
 	// Session is the client for interacting with the Session builders.
 	Session *SessionClient
+	// Tag is the client for interacting with the Tag builders.
+	Tag *TagClient
 	// User is the client for interacting with the User builders.
 	User *UserClient
 
@@ -178,14 +190,20 @@ func (tx *Tx) init() {
 	tx.Contact = NewContactClient(tx.config)
 	tx.ContactAssignment = NewContactAssignmentClient(tx.config)
 	tx.Conversation = NewConversationClient(tx.config)
+	tx.ConversationTag = NewConversationTagClient(tx.config)
+	tx.Cover = NewCoverClient(tx.config)
 	tx.Group = NewGroupClient(tx.config)
 	tx.GroupMove = NewGroupMoveClient(tx.config)
 	tx.GroupRequest = NewGroupRequestClient(tx.config)
+	tx.HistoryEntry = NewHistoryEntryClient(tx.config)
 	tx.ImportRun = NewImportRunClient(tx.config)
 	tx.Message = NewMessageClient(tx.config)
+	tx.Note = NewNoteClient(tx.config)
+	tx.ReadMark = NewReadMarkClient(tx.config)
 	tx.Role = NewRoleClient(tx.config)
 	tx.RoleGrant = NewRoleGrantClient(tx.config)
 	tx.Session = NewSessionClient(tx.config)
+	tx.Tag = NewTagClient(tx.config)
 	tx.User = NewUserClient(tx.config)
 }
 

@@ -6,6 +6,8 @@ import (
 	"canopy/ent/generated/account"
 	"canopy/ent/generated/group"
 	"canopy/ent/generated/user"
+	"canopy/internal/hours"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -43,6 +45,10 @@ type User struct {
 	Availability user.Availability `json:"availability,omitempty"`
 	// open conversations; empty: as the group says; -1 is unlimited
 	Capacity *int `json:"capacity,omitempty"`
+	// empty: always
+	WorkingHours *hours.Week `json:"working_hours,omitempty"`
+	// grows whenever they get a contact or an offer: who has the least has waited longest
+	Turn int64 `json:"turn,omitempty"`
 	// AccessPausedAt holds the value of the "access_paused_at" field.
 	AccessPausedAt *time.Time `json:"access_paused_at,omitempty"`
 	// DeactivatedAt holds the value of the "deactivated_at" field.
@@ -93,7 +99,9 @@ func (*User) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case user.FieldID, user.FieldAccountID, user.FieldHomeGroupID, user.FieldCapacity:
+		case user.FieldWorkingHours:
+			values[i] = new([]byte)
+		case user.FieldID, user.FieldAccountID, user.FieldHomeGroupID, user.FieldCapacity, user.FieldTurn:
 			values[i] = new(sql.NullInt64)
 		case user.FieldName, user.FieldNameKey, user.FieldEmail, user.FieldEmailKey, user.FieldPasswordHash, user.FieldSetupTokenHash, user.FieldStatus, user.FieldAvailability:
 			values[i] = new(sql.NullString)
@@ -195,6 +203,20 @@ func (_m *User) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.Capacity = new(int)
 				*_m.Capacity = int(value.Int64)
+			}
+		case user.FieldWorkingHours:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field working_hours", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.WorkingHours); err != nil {
+					return fmt.Errorf("unmarshal field working_hours: %w", err)
+				}
+			}
+		case user.FieldTurn:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field turn", values[i])
+			} else if value.Valid {
+				_m.Turn = value.Int64
 			}
 		case user.FieldAccessPausedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -299,6 +321,12 @@ func (_m *User) String() string {
 		builder.WriteString("capacity=")
 		builder.WriteString(fmt.Sprintf("%v", *v))
 	}
+	builder.WriteString(", ")
+	builder.WriteString("working_hours=")
+	builder.WriteString(fmt.Sprintf("%v", _m.WorkingHours))
+	builder.WriteString(", ")
+	builder.WriteString("turn=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Turn))
 	builder.WriteString(", ")
 	if v := _m.AccessPausedAt; v != nil {
 		builder.WriteString("access_paused_at=")

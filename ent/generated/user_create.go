@@ -6,6 +6,7 @@ import (
 	"canopy/ent/generated/account"
 	"canopy/ent/generated/group"
 	"canopy/ent/generated/user"
+	"canopy/internal/hours"
 	"context"
 	"errors"
 	"fmt"
@@ -142,6 +143,26 @@ func (_c *UserCreate) SetNillableCapacity(v *int) *UserCreate {
 	return _c
 }
 
+// SetWorkingHours sets the "working_hours" field.
+func (_c *UserCreate) SetWorkingHours(v *hours.Week) *UserCreate {
+	_c.mutation.SetWorkingHours(v)
+	return _c
+}
+
+// SetTurn sets the "turn" field.
+func (_c *UserCreate) SetTurn(v int64) *UserCreate {
+	_c.mutation.SetTurn(v)
+	return _c
+}
+
+// SetNillableTurn sets the "turn" field if the given value is not nil.
+func (_c *UserCreate) SetNillableTurn(v *int64) *UserCreate {
+	if v != nil {
+		_c.SetTurn(*v)
+	}
+	return _c
+}
+
 // SetAccessPausedAt sets the "access_paused_at" field.
 func (_c *UserCreate) SetAccessPausedAt(v time.Time) *UserCreate {
 	_c.mutation.SetAccessPausedAt(v)
@@ -235,6 +256,10 @@ func (_c *UserCreate) defaults() {
 		v := user.DefaultAvailability
 		_c.mutation.SetAvailability(v)
 	}
+	if _, ok := _c.mutation.Turn(); !ok {
+		v := user.DefaultTurn
+		_c.mutation.SetTurn(v)
+	}
 }
 
 // check runs all checks and user-defined validators on the builder.
@@ -292,6 +317,9 @@ func (_c *UserCreate) check() error {
 		if err := user.AvailabilityValidator(v); err != nil {
 			return &ValidationError{Name: "availability", err: fmt.Errorf(`generated: validator failed for field "User.availability": %w`, err)}
 		}
+	}
+	if _, ok := _c.mutation.Turn(); !ok {
+		return &ValidationError{Name: "turn", err: errors.New(`generated: missing required field "User.turn"`)}
 	}
 	if _, ok := _c.mutation.CreatedAt(); !ok {
 		return &ValidationError{Name: "created_at", err: errors.New(`generated: missing required field "User.created_at"`)}
@@ -373,6 +401,14 @@ func (_c *UserCreate) createSpec() (*User, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Capacity(); ok {
 		_spec.SetField(user.FieldCapacity, field.TypeInt, value)
 		_node.Capacity = &value
+	}
+	if value, ok := _c.mutation.WorkingHours(); ok {
+		_spec.SetField(user.FieldWorkingHours, field.TypeJSON, value)
+		_node.WorkingHours = value
+	}
+	if value, ok := _c.mutation.Turn(); ok {
+		_spec.SetField(user.FieldTurn, field.TypeInt64, value)
+		_node.Turn = value
 	}
 	if value, ok := _c.mutation.AccessPausedAt(); ok {
 		_spec.SetField(user.FieldAccessPausedAt, field.TypeTime, value)

@@ -6,6 +6,7 @@ import (
 	"canopy/ent/generated/group"
 	"canopy/ent/generated/predicate"
 	"canopy/ent/generated/user"
+	"canopy/internal/hours"
 	"context"
 	"errors"
 	"fmt"
@@ -215,6 +216,39 @@ func (_u *UserUpdate) ClearCapacity() *UserUpdate {
 	return _u
 }
 
+// SetWorkingHours sets the "working_hours" field.
+func (_u *UserUpdate) SetWorkingHours(v *hours.Week) *UserUpdate {
+	_u.mutation.SetWorkingHours(v)
+	return _u
+}
+
+// ClearWorkingHours clears the value of the "working_hours" field.
+func (_u *UserUpdate) ClearWorkingHours() *UserUpdate {
+	_u.mutation.ClearWorkingHours()
+	return _u
+}
+
+// SetTurn sets the "turn" field.
+func (_u *UserUpdate) SetTurn(v int64) *UserUpdate {
+	_u.mutation.ResetTurn()
+	_u.mutation.SetTurn(v)
+	return _u
+}
+
+// SetNillableTurn sets the "turn" field if the given value is not nil.
+func (_u *UserUpdate) SetNillableTurn(v *int64) *UserUpdate {
+	if v != nil {
+		_u.SetTurn(*v)
+	}
+	return _u
+}
+
+// AddTurn adds value to the "turn" field.
+func (_u *UserUpdate) AddTurn(v int64) *UserUpdate {
+	_u.mutation.AddTurn(v)
+	return _u
+}
+
 // SetAccessPausedAt sets the "access_paused_at" field.
 func (_u *UserUpdate) SetAccessPausedAt(v time.Time) *UserUpdate {
 	_u.mutation.SetAccessPausedAt(v)
@@ -401,6 +435,18 @@ func (_u *UserUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.CapacityCleared() {
 		_spec.ClearField(user.FieldCapacity, field.TypeInt)
+	}
+	if value, ok := _u.mutation.WorkingHours(); ok {
+		_spec.SetField(user.FieldWorkingHours, field.TypeJSON, value)
+	}
+	if _u.mutation.WorkingHoursCleared() {
+		_spec.ClearField(user.FieldWorkingHours, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.Turn(); ok {
+		_spec.SetField(user.FieldTurn, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedTurn(); ok {
+		_spec.AddField(user.FieldTurn, field.TypeInt64, value)
 	}
 	if value, ok := _u.mutation.AccessPausedAt(); ok {
 		_spec.SetField(user.FieldAccessPausedAt, field.TypeTime, value)
@@ -650,6 +696,39 @@ func (_u *UserUpdateOne) ClearCapacity() *UserUpdateOne {
 	return _u
 }
 
+// SetWorkingHours sets the "working_hours" field.
+func (_u *UserUpdateOne) SetWorkingHours(v *hours.Week) *UserUpdateOne {
+	_u.mutation.SetWorkingHours(v)
+	return _u
+}
+
+// ClearWorkingHours clears the value of the "working_hours" field.
+func (_u *UserUpdateOne) ClearWorkingHours() *UserUpdateOne {
+	_u.mutation.ClearWorkingHours()
+	return _u
+}
+
+// SetTurn sets the "turn" field.
+func (_u *UserUpdateOne) SetTurn(v int64) *UserUpdateOne {
+	_u.mutation.ResetTurn()
+	_u.mutation.SetTurn(v)
+	return _u
+}
+
+// SetNillableTurn sets the "turn" field if the given value is not nil.
+func (_u *UserUpdateOne) SetNillableTurn(v *int64) *UserUpdateOne {
+	if v != nil {
+		_u.SetTurn(*v)
+	}
+	return _u
+}
+
+// AddTurn adds value to the "turn" field.
+func (_u *UserUpdateOne) AddTurn(v int64) *UserUpdateOne {
+	_u.mutation.AddTurn(v)
+	return _u
+}
+
 // SetAccessPausedAt sets the "access_paused_at" field.
 func (_u *UserUpdateOne) SetAccessPausedAt(v time.Time) *UserUpdateOne {
 	_u.mutation.SetAccessPausedAt(v)
@@ -866,6 +945,18 @@ func (_u *UserUpdateOne) sqlSave(ctx context.Context) (_node *User, err error) {
 	}
 	if _u.mutation.CapacityCleared() {
 		_spec.ClearField(user.FieldCapacity, field.TypeInt)
+	}
+	if value, ok := _u.mutation.WorkingHours(); ok {
+		_spec.SetField(user.FieldWorkingHours, field.TypeJSON, value)
+	}
+	if _u.mutation.WorkingHoursCleared() {
+		_spec.ClearField(user.FieldWorkingHours, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.Turn(); ok {
+		_spec.SetField(user.FieldTurn, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedTurn(); ok {
+		_spec.AddField(user.FieldTurn, field.TypeInt64, value)
 	}
 	if value, ok := _u.mutation.AccessPausedAt(); ok {
 		_spec.SetField(user.FieldAccessPausedAt, field.TypeTime, value)

@@ -183,6 +183,7 @@ func contact(c row, v *authz.Viewer, permissions ...authz.Permission) clause {
 			merge(&all, r)
 		}
 	}
+	queues := slices.Concat(waiting.Groups, waiting.Queues)
 	// What is reached anyway need not be looked up once more for unassigned contacts.
 	waiting.Subtrees = slices.DeleteFunc(waiting.Subtrees, func(p authz.Place) bool { return slices.Contains(all.Subtrees, p) })
 	waiting.Groups = append(waiting.Groups, waiting.Queues...)
@@ -195,6 +196,12 @@ func contact(c row, v *authz.Viewer, permissions ...authz.Permission) clause {
 	}
 	if !waiting.Empty() {
 		ways = append(ways, allOf(text("? IS NULL", column(c("assigned_user_id"))), at(c("group_id"), waiting)))
+	}
+	if len(queues) > 0 {
+		ways = append(ways, allOf(text("? IS NULL", column(c("assigned_user_id"))), in(c("escalated_to_id"), queues)))
+	}
+	if (all.Offered || waiting.Offered) && !all.Account {
+		ways = append(ways, text("(? = ? AND ? > ?)", column(c("offered_to_id")), v.UserID, column(c("offer_ends_at")), v.At))
 	}
 	return anyOf(ways...)
 }
@@ -214,6 +221,7 @@ func union[T comparable](list, more []T) []T {
 func merge(to *authz.Reach, r authz.Reach) {
 	to.Account = to.Account || r.Account
 	to.Assigned = to.Assigned || r.Assigned
+	to.Offered = to.Offered || r.Offered
 	to.Subtrees = union(to.Subtrees, r.Subtrees)
 	to.Groups = union(to.Groups, r.Groups)
 	to.Queues = union(to.Queues, r.Queues)

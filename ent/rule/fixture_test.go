@@ -11,6 +11,7 @@ import (
 	"canopy/ent/generated/account"
 	"canopy/ent/generated/contactassignment"
 	"canopy/ent/generated/group"
+	"canopy/ent/generated/historyentry"
 	"canopy/ent/generated/importrun"
 	"canopy/ent/generated/message"
 	"canopy/ent/generated/rolegrant"
@@ -37,13 +38,14 @@ type company struct {
 	groups   map[string]int64
 	users    map[string]int64
 	roles    map[string]int64 // "account/key or name"
+	cover    map[string]int64 // one of each account
 	contacts int
 }
 
 // each runs a test over the company on every database.
 func each(t *testing.T, test func(t *testing.T, c *company)) {
 	testdb.Each(t, func(t *testing.T, db *store.DB) {
-		c := &company{t: t, db: db, accounts: map[string]int64{}, groups: map[string]int64{}, users: map[string]int64{}, roles: map[string]int64{}}
+		c := &company{t: t, db: db, accounts: map[string]int64{}, groups: map[string]int64{}, users: map[string]int64{}, roles: map[string]int64{}, cover: map[string]int64{}}
 		err := db.Write(authz.Trusted(t.Context()), func(ctx context.Context, tx *ent.Tx) error {
 			c.build(ctx, tx)
 			return nil
@@ -80,6 +82,7 @@ func (c *company) build(ctx context.Context, tx *ent.Tx) {
 		c.t.Fatal(err)
 	}
 	c.people(ctx, tx)
+	c.covers(ctx, tx)
 	c.service(ctx, tx)
 	c.papers(ctx, tx)
 }
@@ -190,6 +193,16 @@ func (c *company) service(ctx context.Context, tx *ent.Tx) {
 		c.contact(ctx, tx, "acme", name, "", "city agent")
 		c.contact(ctx, tx, "acme", name, "shop agent", "shed agent")
 	}
+	// On offer, formerly on offer, and waiting in the queue above too, each where nobody sees it otherwise.
+	for _, name := range []string{"shop agent", "shed agent", "nobody"} {
+		c.offer(ctx, tx, c.contact(ctx, tx, "acme", "south", "", "city agent"), name, noon.Add(time.Minute))
+		c.offer(ctx, tx, c.contact(ctx, tx, "acme", "vault", "", "city agent"), name, noon.Add(time.Minute))
+		c.offer(ctx, tx, c.contact(ctx, tx, "acme", "south", "", "city agent"), name, noon)
+	}
+	for below, above := range map[string]string{"north": "root", "city": "north", "shop": "city", "safe": "vault", "vault": "root", "shed": "south"} {
+		id := c.contact(ctx, tx, "acme", below, "", "city agent")
+		must[*ent.Contact](c.t)(tx.Contact.UpdateOneID(id).SetEscalatedToID(c.groups[above]).Save(ctx))
+	}
 	c.contact(ctx, tx, "acme", "safe", "city agent", "safe agent")
 	c.contact(ctx, tx, "acme", "shed", "safe agent", "shed agent")
 	c.contact(ctx, tx, "acme", "shed", "shed agent", "helper")
@@ -201,7 +214,11 @@ func (c *company) service(ctx context.Context, tx *ent.Tx) {
 	}
 }
 
-func (c *company) contact(ctx context.Context, tx *ent.Tx, account, groupName, agent, before string) {
+func (c *company) offer(ctx context.Context, tx *ent.Tx, contact int64, to string, until time.Time) {
+	must[*ent.Contact](c.t)(tx.Contact.UpdateOneID(contact).SetOfferedToID(c.users[to]).SetOfferEndsAt(until).Save(ctx))
+}
+
+func (c *company) contact(ctx context.Context, tx *ent.Tx, account, groupName, agent, before string) int64 {
 	c.contacts++
 	at, owner := c.groups[groupName], c.accounts[account]
 	create := tx.Contact.Create().SetAccountID(owner).SetGroupID(at).SetArrivalGroupID(at).SetName(fmt.Sprintf("contact %d", c.contacts)).
@@ -211,12 +228,12 @@ func (c *company) contact(ctx context.Context, tx *ent.Tx, account, groupName, a
 		create.SetAssignedUserID(c.users[agent])
 	}
 	id := must[*ent.Contact](c.t)(create.Save(ctx)).ID
-	assign := func(agent string, ended *time.Time) {
-		must[*ent.ContactAssignment](c.t)(tx.ContactAssignment.Create().SetAccountID(owner).SetContactID(id).SetUserID(c.users[agent]).
+	assign := func(agent string, ended *time.Time) *ent.ContactAssignment {
+		return must[*ent.ContactAssignment](c.t)(tx.ContactAssignment.Create().SetAccountID(owner).SetContactID(id).SetUserID(c.users[agent]).
 			SetAssignedByID(c.users[before]).SetTakenFromGroupID(at).SetMethod(contactassignment.MethodCLAIM).SetExplanation("because").
 			SetStartedAt(noon).SetNillableEndedAt(ended).Save(ctx))
 	}
-	assign(before, &noon)
+	first := assign(before, &noon)
 	talk := tx.Conversation.Create().SetAccountID(owner).SetContactID(id).SetNumber(int64(c.contacts)).SetSubject("a case").SetOpenedAt(noon).
 		SetOpenedByID(c.users[before])
 	if agent != "" {
@@ -226,12 +243,38 @@ func (c *company) contact(ctx context.Context, tx *ent.Tx, account, groupName, a
 		talk.SetAgentID(c.users[before]).SetClosedByID(c.users[before]).SetClosedAt(noon)
 	}
 	conversation := must[*ent.Conversation](c.t)(talk.Save(ctx))
+	for _, reader := range []string{before, map[string]string{"acme": "owner", "rival": "rival owner"}[account]} {
+		must[*ent.ReadMark](c.t)(tx.ReadMark.Create().SetAccountID(owner).SetConversationID(conversation.ID).SetUserID(c.users[reader]).
+			SetSentAt(noon).SetMessageID(0).Save(ctx))
+	}
+	must[*ent.HistoryEntry](c.t)(tx.HistoryEntry.Create().SetAccountID(owner).SetContactID(id).SetKind(historyentry.KindCOVERED).SetAt(noon).
+		SetConversationID(conversation.ID).SetPreviousConversationID(conversation.ID).SetAssignmentID(first.ID).SetCoverID(c.cover[account]).
+		SetDoneByID(c.users[before]).SetToAgentID(c.users[before]).SetToGroupID(at).SetExplanation("because").Save(ctx))
 	for i, direction := range []message.Direction{message.DirectionINBOUND, message.DirectionOUTBOUND} {
 		say := tx.Message.Create().SetAccountID(owner).SetConversationID(conversation.ID).SetDirection(direction).SetText("hello").SetSentAt(noon)
 		if i == 1 {
 			say.SetAuthorID(c.users[before])
 		}
 		must[*ent.Message](c.t)(say.Save(ctx))
+	}
+	must[*ent.Note](c.t)(tx.Note.Create().SetAccountID(owner).SetConversationID(conversation.ID).SetAuthorID(c.users[before]).
+		SetText("hm").SetWrittenAt(noon).Save(ctx))
+	name := fmt.Sprintf("tag %d", c.contacts)
+	tag := must[*ent.Tag](c.t)(tx.Tag.Create().SetAccountID(owner).SetName(name).SetNameKey(name).SetCreatedAt(noon).Save(ctx))
+	must[*ent.ConversationTag](c.t)(tx.ConversationTag.Create().SetAccountID(owner).SetConversationID(conversation.ID).SetTagID(tag.ID).Save(ctx))
+	return id
+}
+
+// covers are of users of every kind; all of them are over, so that there can be more.
+func (c *company) covers(ctx context.Context, tx *ent.Tx) {
+	for _, covered := range []string{"city agent", "shop agent", "safe agent", "shed agent", "helper", "consul", "gone", "nobody", "rival agent"} {
+		account := "acme"
+		if covered == "rival agent" {
+			account = "rival"
+		}
+		c.cover[account] = must[*ent.Cover](c.t)(tx.Cover.Create().SetAccountID(c.accounts[account]).SetUserID(c.users[covered]).SetToID(c.users[covered]).
+			SetStartedByID(c.users[covered]).SetStartedAt(noon).SetEndsAt(noon.Add(time.Hour)).
+			SetEndedAt(noon).Save(ctx)).ID
 	}
 }
 

@@ -130,14 +130,26 @@ func find(ctx context.Context, c *ent.Client, entity string, id int64) (err erro
 		_, err = c.Contact.Get(ctx, id)
 	case ent.TypeContactAssignment:
 		_, err = c.ContactAssignment.Get(ctx, id)
+	case ent.TypeHistoryEntry:
+		_, err = c.HistoryEntry.Get(ctx, id)
+	case ent.TypeCover:
+		_, err = c.Cover.Get(ctx, id)
 	case ent.TypeConversation:
 		_, err = c.Conversation.Get(ctx, id)
 	case ent.TypeMessage:
 		_, err = c.Message.Get(ctx, id)
+	case ent.TypeNote:
+		_, err = c.Note.Get(ctx, id)
+	case ent.TypeTag:
+		_, err = c.Tag.Get(ctx, id)
+	case ent.TypeConversationTag:
+		_, err = c.ConversationTag.Get(ctx, id)
 	case ent.TypeAuditEvent:
 		_, err = c.AuditEvent.Get(ctx, id)
 	case ent.TypeImportRun:
 		_, err = c.ImportRun.Get(ctx, id)
+	case ent.TypeReadMark:
+		_, err = c.ReadMark.Get(ctx, id)
 	default:
 		err = fmt.Errorf("rule: %s has no rule", entity)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"canopy/authz"
 	ent "canopy/ent/generated"
+	"canopy/ent/generated/user"
 )
 
 // oracle says which rows a viewer sees, by asking authz for every single row of a company.
@@ -13,6 +14,7 @@ type oracle struct {
 	v        *authz.Viewer
 	places   map[int64]authz.Place
 	homes    map[int64]int64 // of users
+	serving  map[int64]bool
 	contacts map[int64]*ent.Contact
 	talks    map[int64]int64 // contacts of conversations
 	heldBy   map[int64]map[int64]bool
@@ -48,6 +50,7 @@ func everything(t *testing.T, c *ent.Client) rowsOf {
 		"User":      collect(t, func(r *ent.User) int64 { return r.ID })(c.User.Query().All(ctx)),
 		"Session":   collect(t, func(r *ent.Session) int64 { return r.ID })(c.Session.Query().All(ctx)),
 		"ImportRun": collect(t, func(r *ent.ImportRun) int64 { return r.ID })(c.ImportRun.Query().All(ctx)),
+		"ReadMark":  collect(t, func(r *ent.ReadMark) int64 { return r.ID })(c.ReadMark.Query().All(ctx)),
 		"Role":      collect(t, func(r *ent.Role) int64 { return r.ID })(c.Role.Query().WithMayGive().All(ctx)),
 		"RoleGrant": collect(t, func(r *ent.RoleGrant) int64 { return r.ID })(c.RoleGrant.Query().All(ctx)),
 		"Contact":   collect(t, func(r *ent.Contact) int64 { return r.ID })(c.Contact.Query().All(ctx)),
@@ -55,13 +58,20 @@ func everything(t *testing.T, c *ent.Client) rowsOf {
 			c.ContactAssignment.Query().All(ctx)),
 		"Conversation": collect(t, func(r *ent.Conversation) int64 { return r.ID })(
 			c.Conversation.Query().All(ctx)),
-		"Message":    collect(t, func(r *ent.Message) int64 { return r.ID })(c.Message.Query().All(ctx)),
+		"Message": collect(t, func(r *ent.Message) int64 { return r.ID })(c.Message.Query().All(ctx)),
+		"Note":    collect(t, func(r *ent.Note) int64 { return r.ID })(c.Note.Query().All(ctx)),
+		"Tag":     collect(t, func(r *ent.Tag) int64 { return r.ID })(c.Tag.Query().All(ctx)),
+		"ConversationTag": collect(t, func(r *ent.ConversationTag) int64 { return r.ID })(
+			c.ConversationTag.Query().All(ctx)),
+		"HistoryEntry": collect(t, func(r *ent.HistoryEntry) int64 { return r.ID })(
+			c.HistoryEntry.Query().All(ctx)),
+		"Cover":      collect(t, func(r *ent.Cover) int64 { return r.ID })(c.Cover.Query().All(ctx)),
 		"AuditEvent": collect(t, func(r *ent.AuditEvent) int64 { return r.ID })(c.AuditEvent.Query().All(ctx)),
 	}
 }
 
 func newOracle(v *authz.Viewer, all rowsOf) *oracle {
-	o := &oracle{v: v, places: map[int64]authz.Place{}, homes: map[int64]int64{}, contacts: map[int64]*ent.Contact{},
+	o := &oracle{v: v, places: map[int64]authz.Place{}, homes: map[int64]int64{}, serving: map[int64]bool{}, contacts: map[int64]*ent.Contact{},
 		talks: map[int64]int64{}, heldBy: map[int64]map[int64]bool{}, lists: map[int64][]*ent.Role{}}
 	for id, r := range all["Group"] {
 		g := r.(*ent.Group)
@@ -69,6 +79,19 @@ func newOracle(v *authz.Viewer, all rowsOf) *oracle {
 	}
 	for id, r := range all["User"] {
 		o.homes[id] = r.(*ent.User).HomeGroupID
+	}
+	for _, r := range all["RoleGrant"] {
+		g, role := r.(*ent.RoleGrant), all["Role"][r.(*ent.RoleGrant).RoleID].(*ent.Role)
+		pairs := authz.PairsOf(role.Pairs)
+		if role.Key != nil {
+			builtIn, _ := authz.BuiltInRole(*role.Key)
+			pairs = builtIn.Pairs
+		}
+		active := all["User"][g.UserID].(*ent.User).Status == user.StatusACTIVE
+		if active && pairs.Permissions().Has(authz.ConversationsReply) && g.RevokedAt == nil && !g.ValidFrom.After(v.At) &&
+			(g.ValidUntil == nil || g.ValidUntil.After(v.At)) {
+			o.serving[g.UserID] = true
+		}
 	}
 	for id, r := range all["Contact"] {
 		o.contacts[id] = r.(*ent.Contact)
@@ -103,7 +126,14 @@ func (o *oracle) contact(id int64, permissions ...authz.Permission) bool {
 		assignee = *c.AssignedUserID
 	}
 	for _, p := range permissions {
-		if o.v.Can(p, authz.AtContact(o.places[c.GroupID], assignee)) {
+		at := authz.AtContact(o.places[c.GroupID], assignee)
+		if c.OfferedToID != nil && c.OfferEndsAt.After(o.v.At) {
+			at.Offered = *c.OfferedToID
+		}
+		if c.EscalatedToID != nil {
+			at.Escalated = *c.EscalatedToID
+		}
+		if o.v.Can(p, at) {
 			return true
 		}
 	}
@@ -117,6 +147,22 @@ func (o *oracle) mayGive(role int64) bool {
 			if listed.ID == role && o.v.Permissions().Has(authz.RolesAssign) {
 				return true
 			}
+		}
+	}
+	return false
+}
+
+// card says whether the viewer sees the card of somebody (ruling 6).
+func (o *oracle) card(agent int64) bool {
+	if !o.serving[agent] {
+		return false
+	}
+	if agent == o.v.UserID || o.homes[agent] == o.v.Home.GroupID || o.v.Can(authz.AgentPanelView, authz.AtUser(o.places[o.homes[agent]], agent)) {
+		return true
+	}
+	for id, c := range o.contacts {
+		if c.AssignedUserID != nil && *c.AssignedUserID == agent && o.contact(id, authz.ConversationsView, authz.QueueView, authz.ContactsView) {
+			return true
 		}
 	}
 	return false
@@ -139,6 +185,8 @@ func (o *oracle) sees(row any) bool {
 		return mine(r.AccountID) && (r.ID == v.UserID || v.Can(authz.UsersView, authz.AtUser(o.places[r.HomeGroupID], r.ID)))
 	case *ent.Session:
 		return r.UserID == v.UserID
+	case *ent.ReadMark:
+		return r.UserID == v.UserID
 	case *ent.ImportRun:
 		return r.UserID == v.UserID
 	case *ent.Role:
@@ -153,10 +201,21 @@ func (o *oracle) sees(row any) bool {
 		return o.contact(r.ID, append(service, authz.ContactsView)...)
 	case *ent.ContactAssignment:
 		return o.contact(r.ContactID, service...)
+	case *ent.HistoryEntry:
+		return o.contact(r.ContactID, service...)
+	case *ent.Cover:
+		return mine(r.AccountID) && o.card(r.UserID)
 	case *ent.Conversation:
 		return o.contact(r.ContactID, service...)
 	case *ent.Message:
 		return o.contact(o.talks[r.ConversationID], service...)
+	case *ent.Note:
+		return o.contact(o.talks[r.ConversationID], service...)
+	case *ent.ConversationTag:
+		return o.contact(o.talks[r.ConversationID], service...)
+	case *ent.Tag:
+		return mine(r.AccountID) && (v.Permissions().Has(authz.ConversationsView) || v.Permissions().Has(authz.QueueView) ||
+			v.CanAccount(authz.InboxSettingsEdit))
 	case *ent.AuditEvent:
 		return mine(r.AccountID) && v.CanAccount(authz.AuditView)
 	}

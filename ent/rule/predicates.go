@@ -56,14 +56,22 @@ func Users(ctx context.Context) Predicate {
 
 // Cards are the users who serve and whose agent card the viewer sees (ruling 6): their own, those of the same home
 // group, those that AGENT_PANEL_VIEW reaches, and that of whoever serves a contact that the viewer sees.
-func Cards(ctx context.Context) Predicate {
-	return limited(ctx, func(v *authz.Viewer, user row) clause {
-		return allOf(owned(v, user), serves(user, v.At), anyOf(
-			text("? = ?", column(user("id")), v.UserID),
-			text("? = ?", column(user("home_group_id")), v.Home.GroupID),
-			at(user("home_group_id"), v.Reach(authz.AgentPanelView)),
-			text("EXISTS (SELECT 1 FROM contacts AS rule_contact WHERE rule_contact.assigned_user_id = ? AND ?)",
-				column(user("id")), reachedContact(v, aliased("rule_contact")))))
+func Cards(ctx context.Context) Predicate { return limited(ctx, visibleCard) }
+
+func visibleCard(v *authz.Viewer, user row) clause {
+	return allOf(owned(v, user), serves(user, v.At), anyOf(
+		text("? = ?", column(user("id")), v.UserID),
+		text("? = ?", column(user("home_group_id")), v.Home.GroupID),
+		at(user("home_group_id"), v.Reach(authz.AgentPanelView)),
+		text("EXISTS (SELECT 1 FROM contacts AS rule_contact WHERE rule_contact.assigned_user_id = ? AND ?)",
+			column(user("id")), reachedContact(v, aliased("rule_contact")))))
+}
+
+// Covers are those of users whose agent card the viewer sees.
+func Covers(ctx context.Context) Predicate {
+	return limited(ctx, func(v *authz.Viewer, cover row) clause {
+		return allOf(owned(v, cover), text("EXISTS (SELECT 1 FROM users AS rule_covered WHERE rule_covered.id = ? AND ?)",
+			column(cover("user_id")), visibleCard(v, aliased("rule_covered"))))
 	})
 }
 
@@ -107,6 +115,13 @@ func Sessions(ctx context.Context) Predicate {
 func ImportRuns(ctx context.Context) Predicate {
 	return limited(ctx, func(v *authz.Viewer, run row) clause {
 		return allOf(owned(v, run), text("? = ?", column(run("user_id")), v.UserID))
+	})
+}
+
+// ReadMarks are the viewer's own.
+func ReadMarks(ctx context.Context) Predicate {
+	return limited(ctx, func(v *authz.Viewer, mark row) clause {
+		return allOf(owned(v, mark), text("? = ?", column(mark("user_id")), v.UserID))
 	})
 }
 
@@ -162,11 +177,19 @@ func Contacts(ctx context.Context) Predicate {
 	return limited(ctx, visibleContact)
 }
 
-// ContactsReached are the contacts at which the viewer holds the permission, whether or not they see them: for what a
-// list tells of contacts beside their being there, such as whether a phone number matches a search.
-func ContactsReached(ctx context.Context, p authz.Permission) Predicate {
-	return limited(ctx, func(v *authz.Viewer, c row) clause { return allOf(owned(v, c), contact(c, v, p)) })
+// ContactsReached are the contacts at which the viewer holds one of the permissions, whether or not they see them: for
+// what a list tells of contacts beside their being there, such as whether a phone number matches a search.
+func ContactsReached(ctx context.Context, permissions ...authz.Permission) Predicate {
+	return limited(ctx, func(v *authz.Viewer, c row) clause { return allOf(owned(v, c), contact(c, v, permissions...)) })
 }
+
+// ContactsHeard are those whose conversations the viewer sees.
+func ContactsHeard(ctx context.Context) Predicate {
+	return ContactsReached(ctx, heard()...)
+}
+
+// heard are the permissions that show the conversations of a contact.
+func heard() []authz.Permission { return []authz.Permission{authz.ConversationsView, authz.QueueView} }
 
 func visibleContact(v *authz.Viewer, c row) clause { return allOf(owned(v, c), reachedContact(v, c)) }
 
@@ -183,6 +206,13 @@ func ContactAssignments(ctx context.Context) Predicate {
 	})
 }
 
+// HistoryEntries are those of contacts whose conversations the viewer sees.
+func HistoryEntries(ctx context.Context) Predicate {
+	return limited(ctx, func(v *authz.Viewer, entry row) clause {
+		return allOf(owned(v, entry), ofContact(v, entry("contact_id")))
+	})
+}
+
 // Conversations are those of contacts that CONVERSATIONS_VIEW reaches, and of unassigned ones that QUEUE_VIEW reaches:
 // a conversation is seen with its contact as the contact stands now (ruling 7), and CONTACTS_VIEW alone shows none.
 func Conversations(ctx context.Context) Predicate {
@@ -193,19 +223,43 @@ func Conversations(ctx context.Context) Predicate {
 
 // Messages are those of visible conversations.
 func Messages(ctx context.Context) Predicate {
-	return limited(ctx, func(v *authz.Viewer, message row) clause {
-		seen := ofContact(v, "rule_conversation.contact_id")
-		if seen == nil {
-			return owned(v, message)
+	return limited(ctx, inConversation)
+}
+
+// Notes are those of visible conversations, like messages.
+func Notes(ctx context.Context) Predicate {
+	return limited(ctx, inConversation)
+}
+
+// ConversationTags are those of visible conversations.
+func ConversationTags(ctx context.Context) Predicate {
+	return limited(ctx, inConversation)
+}
+
+// inConversation is for rows that are part of a conversation and are seen with it.
+func inConversation(v *authz.Viewer, part row) clause {
+	seen := ofContact(v, "rule_conversation.contact_id")
+	if seen == nil {
+		return owned(v, part)
+	}
+	return allOf(owned(v, part), text("EXISTS (SELECT 1 FROM conversations AS rule_conversation WHERE rule_conversation.id = ? AND ?)",
+		column(part("conversation_id")), seen))
+}
+
+// Tags are those of the account, for who sees conversations anywhere, and for who manages them.
+func Tags(ctx context.Context) Predicate {
+	return limited(ctx, func(v *authz.Viewer, tag row) clause {
+		held := v.Permissions()
+		if held.Has(authz.ConversationsView) || held.Has(authz.QueueView) || v.CanAccount(authz.InboxSettingsEdit) {
+			return owned(v, tag)
 		}
-		return allOf(owned(v, message), text("EXISTS (SELECT 1 FROM conversations AS rule_conversation WHERE rule_conversation.id = ? AND ?)",
-			column(message("conversation_id")), seen))
+		return anyOf()
 	})
 }
 
 // ofContact is true when the column holds the id of a contact whose conversations the viewer sees.
 func ofContact(v *authz.Viewer, col string) clause {
-	seen := contact(aliased("rule_contact"), v, authz.ConversationsView, authz.QueueView)
+	seen := contact(aliased("rule_contact"), v, heard()...)
 	if seen == nil {
 		return nil
 	}

@@ -64,14 +64,26 @@ func of(ctx context.Context, entity string) Predicate {
 		return Contacts(ctx)
 	case ent.TypeContactAssignment:
 		return ContactAssignments(ctx)
+	case ent.TypeHistoryEntry:
+		return HistoryEntries(ctx)
+	case ent.TypeCover:
+		return Covers(ctx)
 	case ent.TypeConversation:
 		return Conversations(ctx)
 	case ent.TypeMessage:
 		return Messages(ctx)
+	case ent.TypeNote:
+		return Notes(ctx)
+	case ent.TypeTag:
+		return Tags(ctx)
+	case ent.TypeConversationTag:
+		return ConversationTags(ctx)
 	case ent.TypeAuditEvent:
 		return AuditEvents(ctx)
 	case ent.TypeImportRun:
 		return ImportRuns(ctx)
+	case ent.TypeReadMark:
+		return ReadMarks(ctx)
 	}
 	return nothing
 }

@@ -30,6 +30,11 @@ func (Contact) Fields() []ent.Field {
 		field.Int64("sort_key").Comment("microseconds: since when it waits, or its last activity; see package tree"),
 		field.Time("last_activity_at"),
 		field.Time("waiting_since").Optional().Nillable(),
+		field.Int64("offered_to_id").Optional().Nillable().Comment("the user who is asked whether they take it; users are never deleted"),
+		field.Time("offer_ends_at").Optional().Nillable().Comment("the first moment without the offer"),
+		field.JSON("asked", []int64{}).Optional().Comment("users who were asked since it waits here, in order"),
+		field.Int64("escalated_to_id").Optional().Nillable().
+			Comment("the parent of its group, once it waits in that queue too; package tree keeps it right when groups move"),
 		field.Time("created_at").Immutable(),
 	}
 }
@@ -49,6 +54,8 @@ func (Contact) Indexes() []ent.Index {
 		index.Fields("group_id", "box", "sort_key"),
 		index.Fields("assigned_user_id", "box", "sort_key"),
 		index.Fields("arrival_group_id"),
+		index.Fields("offered_to_id", "box", "sort_key").Annotations(entsql.IndexWhere("offered_to_id IS NOT NULL")),
+		index.Fields("escalated_to_id", "box", "sort_key").Annotations(entsql.IndexWhere("escalated_to_id IS NOT NULL")),
 		index.Fields("account_id", "phone"),
 		index.Fields("account_id", "channel", "address").Unique().StorageKey("contact_address").
 			Annotations(entsql.IndexWhere("channel IS NOT NULL")),

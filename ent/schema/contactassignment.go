@@ -7,6 +7,9 @@ import (
 	"entgo.io/ent/schema/index"
 )
 
+// methods are how assignments come about.
+var methods = []string{"CLAIM", "OPENED", "ASSIGNED", "TRANSFERRED", "HANDED_OVER", "ROUND_ROBIN", "RADAR", "COVERED", "BROUGHT_BACK"}
+
 // ContactAssignment is one period during which one user serves one contact.
 type ContactAssignment struct{ ent.Schema }
 
@@ -19,10 +22,12 @@ func (ContactAssignment) Fields() []ent.Field {
 		field.Int64("contact_id"),
 		field.Int64("user_id"),
 		field.Int64("assigned_by_id").Optional().Nillable().Comment("empty: Canopy itself"),
-		field.Enum("method").Values("CLAIM", "OPENED", "ASSIGNED", "TRANSFERRED", "HANDED_OVER", "ROUND_ROBIN", "RADAR").Immutable(),
+		field.Enum("method").Values(methods...).Immutable(),
 		field.String("explanation").MaxRuneLen(1000).Comment("why it went there, in words"),
 		field.Int64("taken_from_group_id").Optional().Nillable().
 			Comment("the group in whose queue the contact waited; empty when it did not wait"),
+		field.Int64("escalated_to_id").Optional().Nillable().Immutable().Comment("the group above in whose queue it waited too"),
+		field.Int64("offered_to_id").Optional().Nillable().Immutable().Comment("the user to whom it was on offer"),
 		field.Time("started_at").Immutable(),
 		field.Time("ended_at").Optional().Nillable(),
 	}

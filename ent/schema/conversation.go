@@ -24,6 +24,11 @@ func (Conversation) Fields() []ent.Field {
 		field.Int64("opened_by_id").Optional().Nillable().Comment("empty: the contact, by writing"),
 		field.Time("closed_at").Optional().Nillable(),
 		field.Int64("closed_by_id").Optional().Nillable(),
+		field.Enum("close_reason").Values("RESOLVED", "NO_REPLY", "SPAM", "DUPLICATE", "OTHER", "SILENT", "TRANSFERRED", "HANDED_OVER").
+			Optional().Nillable().Comment("empty while it is open, and when whoever closed it gave none"),
+		field.String("close_note").Default("").MaxRuneLen(200),
+		field.Enum("priority").Values("LOW", "NORMAL", "HIGH", "URGENT").Default("NORMAL"),
+		field.Time("snoozed_until").Optional().Nillable().Comment("of an open conversation that an agent serves: put aside until then, judged when asked"),
 	}
 }
 
@@ -78,4 +83,33 @@ func (Message) Indexes() []ent.Index {
 		index.Fields("conversation_id", "sent_at"),
 		index.Fields("account_id", "external_id").Unique().StorageKey("message_external_id"),
 	}
+}
+
+// Note is what people who serve say to each other about a conversation. The contact never sees it.
+type Note struct{ ent.Schema }
+
+// Mixin of the Note.
+func (Note) Mixin() []ent.Mixin { return []ent.Mixin{Owned{}} }
+
+// Fields of the Note. It is never changed, only deleted.
+func (Note) Fields() []ent.Field {
+	return []ent.Field{
+		field.Int64("conversation_id"),
+		field.Int64("author_id").Comment("the user who wrote it"),
+		field.String("text").MaxRuneLen(4096),
+		field.Time("written_at").Immutable(),
+	}
+}
+
+// Edges of the Note.
+func (Note) Edges() []ent.Edge {
+	return []ent.Edge{
+		owns("conversation", Conversation.Type, "conversation_id"),
+		required("author", User.Type, "author_id"),
+	}
+}
+
+// Indexes of the Note.
+func (Note) Indexes() []ent.Index {
+	return []ent.Index{index.Fields("conversation_id", "written_at")}
 }

@@ -1,6 +1,8 @@
 package schema
 
 import (
+	"canopy/internal/hours"
+
 	"entgo.io/ent"
 	"entgo.io/ent/schema/field"
 	"entgo.io/ent/schema/index"
@@ -28,6 +30,8 @@ func (User) Fields() []ent.Field {
 		field.Enum("status").Values("INVITED", "ACTIVE", "DEACTIVATED", "DELETED").Default("INVITED"),
 		field.Enum("availability").Values("AVAILABLE", "AWAY").Default("AWAY"),
 		field.Int("capacity").Optional().Nillable().Comment("open conversations; empty: as the group says; -1 is unlimited"),
+		field.JSON("working_hours", &hours.Week{}).Optional().Comment("empty: always"),
+		field.Int64("turn").Default(0).Comment("grows whenever they get a contact or an offer: who has the least has waited longest"),
 		field.Time("access_paused_at").Optional().Nillable(),
 		field.Time("deactivated_at").Optional().Nillable(),
 		field.Time("created_at").Immutable(),

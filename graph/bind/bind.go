@@ -6,7 +6,10 @@
 package bind
 
 import (
+	"time"
+
 	"canopy/authz"
+	"canopy/desk"
 	"canopy/directory"
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/group"
@@ -41,6 +44,11 @@ type (
 	// AgentEdge is one card of a page.
 	AgentEdge = relay.Edge[*Agent]
 
+	// AgentPanelConnection is a page of a panel.
+	AgentPanelConnection = relay.Connection[*AgentPanelEntry]
+	// AgentPanelEdge is one agent of a page of a panel.
+	AgentPanelEdge = relay.Edge[*AgentPanelEntry]
+
 	// RoleGrantConnection is a page of grants.
 	RoleGrantConnection = relay.Connection[*ent.RoleGrant]
 	// RoleGrantEdge is one grant of a page.
@@ -56,6 +64,11 @@ type (
 	// ContactAssignmentEdge is one assignment of a page.
 	ContactAssignmentEdge = relay.Edge[*ent.ContactAssignment]
 
+	// HistoryEntryConnection is a page of a history.
+	HistoryEntryConnection = relay.Connection[*ent.HistoryEntry]
+	// HistoryEntryEdge is one entry of a page.
+	HistoryEntryEdge = relay.Edge[*ent.HistoryEntry]
+
 	// ConversationConnection is a page of conversations.
 	ConversationConnection = relay.Connection[*ent.Conversation]
 	// ConversationEdge is one conversation of a page.
@@ -65,6 +78,11 @@ type (
 	MessageConnection = relay.Connection[*ent.Message]
 	// MessageEdge is one message of a page.
 	MessageEdge = relay.Edge[*ent.Message]
+
+	// NoteConnection is a page of notes.
+	NoteConnection = relay.Connection[*ent.Note]
+	// NoteEdge is one note of a page.
+	NoteEdge = relay.Edge[*ent.Note]
 
 	// AccessChangeConnection is a page of changes of access.
 	AccessChangeConnection = relay.Connection[*directory.AccessChange]
@@ -95,6 +113,58 @@ func (a *Agent) GlobalID() relay.ID { return relay.NewID(relay.KindAgent, a.ID) 
 // AccessPaused says whether the agent is shut out until somebody resumes their access.
 func (a *Agent) AccessPaused() bool { return a.AccessPausedAt != nil }
 
+// ConsideredOutcome is what became of an agent who came into question for a contact, in the words of package desk.
+type ConsideredOutcome string
+
+// Considered is an agent who came into question for a contact.
+type Considered struct {
+	Agent   *Agent
+	Outcome ConsideredOutcome
+}
+
+// Words say what became of it, continuing the agent's name.
+func (c *Considered) Words() string {
+	switch c.Outcome {
+	case "CHOSEN":
+		return "got the contact"
+	case "ASKED":
+		return "was asked"
+	case "UNAVAILABLE":
+		return "was not available"
+	case "PAUSED":
+		return "could not work: their access was paused"
+	case "FULL":
+		return "had as many open conversations as they may hold"
+	case "OUTSIDE_HOURS":
+		return "was outside their working hours"
+	case "COVERED":
+		return "was covered by somebody else"
+	case "NOT_SERVING":
+		return "did not serve"
+	case "LEFT_OUT":
+		return "had got a contact later than others"
+	}
+	return "was passed over"
+}
+
+// AgentPanel is the panel of a group, or with Below of its whole branch.
+type AgentPanel struct {
+	Group *ent.Group
+	Below bool
+}
+
+// AgentPanelEntry is one agent of a panel.
+type AgentPanelEntry struct {
+	Agent          *Agent
+	State          desk.AgentState
+	Load           int
+	Capacity       *AgentCapacity
+	LastActivityAt *time.Time
+}
+
+// PausedSince is since when the agent's access is paused; nil while it is not.
+func (e *AgentPanelEntry) PausedSince() *time.Time { return e.Agent.AccessPausedAt }
+
 // Viewer is who asks, as clients see it.
 type Viewer struct{ *authz.Viewer }
 
@@ -121,6 +191,13 @@ func Spell(s authz.Set) []authz.Permission {
 	return list
 }
 
+// Offer is a contact on offer to an agent. Its number is the contact's.
+type Offer struct {
+	ContactID int64
+	AgentID   int64 // may be of somebody whose card the viewer does not see
+	ExpiresAt time.Time
+}
+
 // Setting is one setting of a group: the value in force and where it comes from.
 type Setting[T any] struct {
 	Value T
@@ -135,6 +212,8 @@ type (
 	BooleanSetting = Setting[bool]
 	// IntSetting is a number or a time in seconds.
 	IntSetting = Setting[int]
+	// AgentCapacity is the capacity in force for an agent, with SetByID 0 where it is their own.
+	AgentCapacity = Setting[int]
 	// AssignmentModeSetting says what happens with arriving contacts.
 	AssignmentModeSetting = Setting[group.AssignmentMode]
 )

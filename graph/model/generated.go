@@ -8,8 +8,10 @@ import (
 	"canopy/bulk"
 	"canopy/ent/generated"
 	"canopy/ent/generated/account"
+	"canopy/ent/generated/conversation"
 	"canopy/ent/generated/group"
 	"canopy/ent/generated/session"
+	"canopy/ent/generated/tag"
 	"canopy/ent/generated/user"
 	"canopy/graph/bind"
 	"canopy/relay"
@@ -93,6 +95,48 @@ type AccessRemedy struct {
 	GiverRoles []*generated.Role `json:"giverRoles"`
 }
 
+// Input of addNote.
+type AddNoteInput struct {
+	// The conversation.
+	ConversationID relay.ID `json:"conversationId"`
+	// What to remember, 1 to 4096 characters.
+	Text string `json:"text"`
+}
+
+// What addNote answers.
+type AddNotePayload struct {
+	// The note.
+	Note *generated.Note `json:"note"`
+}
+
+// What happened to the agents of a group, or to its queue.
+type AgentPanelChange struct {
+	// What it is to the viewer.
+	Change LiveChange `json:"change"`
+	// Opaque; give the last one as `since` to go on from here.
+	Position string `json:"position"`
+	// Id of the agent's card; null with STARTED and GAP, and when the queue of the group was updated.
+	AgentID *relay.ID `json:"agentId,omitempty"`
+	// The card as it is now; null when it has left, when `agentId` is null, and when the viewer does not see it any more.
+	Agent *bind.Agent `json:"agent,omitempty"`
+}
+
+// What waits in the groups of a panel: contacts that nobody serves, with an open conversation or never yet one.
+type AgentPanelQueue struct {
+	// How many.
+	Waiting int `json:"waiting"`
+	// Since when the one waits that has waited longest; null when none does.
+	OldestSince *time.Time `json:"oldestSince,omitempty"`
+}
+
+// One agent of a report.
+type AgentReportRow struct {
+	// The agent.
+	Agent *bind.Agent `json:"agent"`
+	// What happened while conversations of the report's groups were theirs.
+	Numbers *ReportNumbers `json:"numbers"`
+}
+
 // Input of assignContact.
 type AssignContactInput struct {
 	// The contact.
@@ -113,6 +157,28 @@ type AssignContactPayload struct {
 	Assignment *generated.ContactAssignment `json:"assignment,omitempty"`
 }
 
+// Input of assignContacts.
+type AssignContactsInput struct {
+	// The contacts, 1 to 200, each once.
+	ContactIds []*relay.ID `json:"contactIds"`
+	// The agent who shall serve them; this or groupId. The id of the card or of the user will do.
+	AgentID *relay.ID `json:"agentId,omitempty"`
+	// The group in which they shall wait; this or agentId.
+	GroupID *relay.ID `json:"groupId,omitempty"`
+	// Why; the account may require it.
+	Reason *string `json:"reason,omitempty"`
+}
+
+// What assignContacts answers.
+type AssignContactsPayload struct {
+	// How many were assigned.
+	Done int `json:"done"`
+	// How many were refused.
+	Refused int `json:"refused"`
+	// What became of each, in the order of the input.
+	Items []*PassedContact `json:"items"`
+}
+
 // One field of a recorded change.
 type AuditChange struct {
 	// Which field.
@@ -121,6 +187,14 @@ type AuditChange struct {
 	Before *string `json:"before,omitempty"`
 	// Its value after, as JSON; null when there is none.
 	After *string `json:"after,omitempty"`
+}
+
+// How many contacts are in a box.
+type BoxCount struct {
+	// How many; exact, whatever it is, unless there are more.
+	Count int `json:"count"`
+	// Whether there are more than these 1000: where Canopy keeps no number, counting ends there.
+	More bool `json:"more"`
 }
 
 // Input of changePassword.
@@ -187,12 +261,56 @@ type CloneRolePayload struct {
 type CloseConversationInput struct {
 	// The conversation.
 	ConversationID relay.ID `json:"conversationId"`
+	// Why: RESOLVED, NO_REPLY, SPAM, DUPLICATE or OTHER.
+	CloseReason *conversation.CloseReason `json:"closeReason,omitempty"`
+	// What else to say about it, at most 200 characters.
+	CloseNote string `json:"closeNote"`
 }
 
 // What closeConversation answers.
 type CloseConversationPayload struct {
 	// The conversation.
 	Conversation *generated.Conversation `json:"conversation"`
+}
+
+// Input of closeConversations.
+type CloseConversationsInput struct {
+	// The conversations, 1 to 200, each once.
+	ConversationIds []*relay.ID `json:"conversationIds"`
+	// Why: RESOLVED, NO_REPLY, SPAM, DUPLICATE or OTHER.
+	CloseReason *conversation.CloseReason `json:"closeReason,omitempty"`
+	// What else to say about it, at most 200 characters.
+	CloseNote string `json:"closeNote"`
+}
+
+// What closeConversations answers.
+type CloseConversationsPayload struct {
+	// How many were closed.
+	Done int `json:"done"`
+	// How many were refused.
+	Refused int `json:"refused"`
+	// What became of each, in the order of the input.
+	Items []*ClosedConversation `json:"items"`
+}
+
+// What became of one conversation of several.
+type ClosedConversation struct {
+	// Its id, as it was given.
+	ConversationID relay.ID `json:"conversationId"`
+	// The conversation; null when it was refused.
+	Conversation *generated.Conversation `json:"conversation,omitempty"`
+	// Why it stays as it was; null when it was closed.
+	Refusal *RowRefusal `json:"refusal,omitempty"`
+}
+
+// What happened to a conversation.
+type ConversationChange struct {
+	// What it is to the viewer. After LEFT the stream ends.
+	Change LiveChange `json:"change"`
+	// Opaque; give the last one as `since` to go on from here.
+	Position string `json:"position"`
+	// The conversation as it is now; null when it has left.
+	Conversation *generated.Conversation `json:"conversation,omitempty"`
 }
 
 // Input of createContact.
@@ -255,6 +373,20 @@ type CreateRolePayload struct {
 	Role *generated.Role `json:"role"`
 }
 
+// Input of createTag.
+type CreateTagInput struct {
+	// 1 to 50 characters, unique within the account without regard to case.
+	Name string `json:"name"`
+	// In which colour to show it.
+	Colour tag.Colour `json:"colour"`
+}
+
+// What createTag answers.
+type CreateTagPayload struct {
+	// The tag.
+	Tag *generated.Tag `json:"tag"`
+}
+
 // Input of deactivateUser.
 type DeactivateUserInput struct {
 	// The user.
@@ -265,6 +397,8 @@ type DeactivateUserInput struct {
 	HandoverAgentID *relay.ID `json:"handoverAgentId,omitempty"`
 	// Why; the account may require it.
 	Reason *string `json:"reason,omitempty"`
+	// The token of a preview: the deactivation is refused (CONFLICT, PREVIEW_OUTDATED) if it would hand over anything else than was shown there.
+	PreviewToken *string `json:"previewToken,omitempty"`
 }
 
 // What deactivateUser answers.
@@ -273,6 +407,18 @@ type DeactivateUserPayload struct {
 	User *generated.User `json:"user"`
 	// How many contacts were handed over.
 	HandedOver int `json:"handedOver"`
+}
+
+// Input of declineOffer.
+type DeclineOfferInput struct {
+	// The contact.
+	ContactID relay.ID `json:"contactId"`
+}
+
+// What declineOffer answers.
+type DeclineOfferPayload struct {
+	// Id of the contact, which the viewer may not see any more.
+	DeclinedContactID relay.ID `json:"declinedContactId"`
 }
 
 // Input of deleteAccount.
@@ -319,6 +465,18 @@ type DeleteGroupPayload struct {
 	Successor *generated.Group `json:"successor,omitempty"`
 }
 
+// Input of deleteNote.
+type DeleteNoteInput struct {
+	// The note.
+	NoteID relay.ID `json:"noteId"`
+}
+
+// What deleteNote answers.
+type DeleteNotePayload struct {
+	// The id that the note had.
+	DeletedNoteID relay.ID `json:"deletedNoteId"`
+}
+
 // Input of deleteRole.
 type DeleteRoleInput struct {
 	// The role.
@@ -333,6 +491,18 @@ type DeleteRoleInput struct {
 type DeleteRolePayload struct {
 	// Id of the role that is gone.
 	DeletedRoleID relay.ID `json:"deletedRoleId"`
+}
+
+// Input of deleteTag.
+type DeleteTagInput struct {
+	// The tag.
+	TagID relay.ID `json:"tagId"`
+}
+
+// What deleteTag answers.
+type DeleteTagPayload struct {
+	// The id that the tag had.
+	DeletedTagID relay.ID `json:"deletedTagId"`
 }
 
 // Input of deleteUser.
@@ -387,6 +557,22 @@ type EffectiveUserEdge struct {
 	Node *EffectiveUser `json:"node"`
 }
 
+// Input of endCover.
+type EndCoverInput struct {
+	// Who is covered. The id of the card or of the user will do.
+	AgentID relay.ID `json:"agentId"`
+	// Why; the account may require it.
+	Reason *string `json:"reason,omitempty"`
+}
+
+// What endCover answers.
+type EndCoverPayload struct {
+	// The agent who was covered; null when the viewer may not see the card any more.
+	Agent *bind.Agent `json:"agent,omitempty"`
+	// How many contacts were brought back.
+	BroughtBack int `json:"broughtBack"`
+}
+
 // Input of grantRole.
 type GrantRoleInput struct {
 	// The user.
@@ -411,6 +597,35 @@ type GrantRolePayload struct {
 	Grant *generated.RoleGrant `json:"grant"`
 }
 
+// What happened in a group and below it within a time. Groups that the viewer does not see or that ANALYTICS_VIEW does not
+// reach, such as a RESTRICTED branch, are in no number.
+type GroupReport struct {
+	// The group.
+	Group *generated.Group `json:"group"`
+	// All of it.
+	Total *ReportNumbers `json:"total"`
+	// The same, interval by interval; 400 at most.
+	Buckets []*ReportBucket `json:"buckets"`
+	// The group itself, without what is below it.
+	Own *ReportNumbers `json:"own"`
+	// The groups directly below, each with all that is below it, the one with most arrivals first; 200 at most.
+	Groups []*GroupReportRow `json:"groups"`
+	// All other groups below together; null where there are none.
+	OtherGroups *ReportNumbers `json:"otherGroups,omitempty"`
+	// The agents whose card the viewer sees, the one who took most conversations first; 200 at most.
+	Agents []*AgentReportRow `json:"agents"`
+	// Everybody else together, such as those who have left; null where there is nobody.
+	OtherAgents *ReportNumbers `json:"otherAgents,omitempty"`
+}
+
+// One group of a report.
+type GroupReportRow struct {
+	// The group.
+	Group *generated.Group `json:"group"`
+	// What happened in it and below it.
+	Numbers *ReportNumbers `json:"numbers"`
+}
+
 // What a subtree holds, of what DASHBOARDS_VIEW reaches.
 type GroupTotals struct {
 	// Users, deleted ones left out.
@@ -423,6 +638,18 @@ type GroupTotals struct {
 	Waiting int `json:"waiting"`
 	// Contacts without an open conversation that had one.
 	Closed int `json:"closed"`
+}
+
+// What happened to the tree of groups.
+type GroupTreeChange struct {
+	// What it is to the viewer. What is below a group that entered, left or was updated may have done so with it.
+	Change LiveChange `json:"change"`
+	// Opaque; give the last one as `since` to go on from here.
+	Position string `json:"position"`
+	// Id of the group; null with STARTED and GAP.
+	GroupID *relay.ID `json:"groupId,omitempty"`
+	// The group as it is now; null when it has left, with STARTED and GAP, and when the viewer does not see it any more.
+	Group *generated.Group `json:"group,omitempty"`
 }
 
 // Input of importRecords.
@@ -463,6 +690,32 @@ type ImportedRow struct {
 	SetupToken *string `json:"setupToken,omitempty"`
 	// Why it was refused.
 	Refusal *RowRefusal `json:"refusal,omitempty"`
+}
+
+// What happened to a box of the inbox.
+type InboxChange struct {
+	// What it is to the viewer.
+	Change LiveChange `json:"change"`
+	// Opaque; give the last one as `since` to go on from here.
+	Position string `json:"position"`
+	// Id of the contact; null with STARTED and GAP.
+	ContactID *relay.ID `json:"contactId,omitempty"`
+	// The contact as it is now; null when it has left, with STARTED and GAP, and when the viewer does not see it any more.
+	Contact *generated.Contact `json:"contact,omitempty"`
+}
+
+// How many contacts the boxes have for the viewer.
+type InboxCounts struct {
+	// In YOU.
+	You *BoxCount `json:"you"`
+	// In YOU, with an open conversation in which something is unread.
+	Unread *BoxCount `json:"unread"`
+	// In QUEUE.
+	Queue *BoxCount `json:"queue"`
+	// In TEAMMATES.
+	Teammates *BoxCount `json:"teammates"`
+	// In CLOSED.
+	Closed *BoxCount `json:"closed"`
 }
 
 // Input of inviteUser.
@@ -517,6 +770,40 @@ type LogOutEverywherePayload struct {
 type LogOutPayload struct {
 	// Always true.
 	LoggedOut bool `json:"loggedOut"`
+}
+
+// Input of markRead.
+type MarkReadInput struct {
+	// The conversation.
+	ConversationID relay.ID `json:"conversationId"`
+}
+
+// What markRead answers.
+type MarkReadPayload struct {
+	// The conversation.
+	Conversation *generated.Conversation `json:"conversation"`
+}
+
+// Input of markUnread.
+type MarkUnreadInput struct {
+	// The conversation.
+	ConversationID relay.ID `json:"conversationId"`
+}
+
+// What markUnread answers.
+type MarkUnreadPayload struct {
+	// The conversation.
+	Conversation *generated.Conversation `json:"conversation"`
+}
+
+// What was said in a conversation.
+type MessageChange struct {
+	// What it is to the viewer: ENTERED for a message. After LEFT, of the conversation, the stream ends.
+	Change LiveChange `json:"change"`
+	// Opaque; give the last one as `since` to go on from here.
+	Position string `json:"position"`
+	// The message; null unless one was added.
+	Message *generated.Message `json:"message,omitempty"`
 }
 
 // A grant that holds a permission and does not give it somewhere.
@@ -589,6 +876,18 @@ type OpenConversationPayload struct {
 	Conversation *generated.Conversation `json:"conversation,omitempty"`
 }
 
+// What became of one contact of several.
+type PassedContact struct {
+	// Its id, as it was given.
+	ContactID relay.ID `json:"contactId"`
+	// The contact; null when it was refused, and when the viewer does not see it any more.
+	Contact *generated.Contact `json:"contact,omitempty"`
+	// The assignment; null when it was refused, when it went to a group, and when the viewer does not see it.
+	Assignment *generated.ContactAssignment `json:"assignment,omitempty"`
+	// Why it stays as it was; null when it was done.
+	Refusal *RowRefusal `json:"refusal,omitempty"`
+}
+
 // The chart of functions and permissions.
 type PermissionChart struct {
 	// The modules in their order.
@@ -655,6 +954,48 @@ type ReceiveMessagePayload struct {
 	Message *generated.Message `json:"message,omitempty"`
 }
 
+// One interval of a report.
+type ReportBucket struct {
+	// Its first moment.
+	From time.Time `json:"from"`
+	// The first moment after it.
+	To time.Time `json:"to"`
+	// What happened in it, and how things stood at its end.
+	Numbers *ReportNumbers `json:"numbers"`
+}
+
+// How long something took, in whole seconds, rounded down.
+type ReportDurations struct {
+	// How many there were.
+	Count int `json:"count"`
+	// Their average; null when there were none.
+	Average *int `json:"average,omitempty"`
+	// The time within which half of them were done; null when there were none.
+	Median *int `json:"median,omitempty"`
+	// The time within which nine of ten were done; null when there were none.
+	P90 *int `json:"p90,omitempty"`
+}
+
+// Numbers of a report. What happened in one group stays its own when the contact moves on later; docs/reports.md says it all.
+type ReportNumbers struct {
+	// Conversations that were opened, by the contact or by a user; not those that continue one that was passed on.
+	Arrivals int `json:"arrivals"`
+	// How often an agent got a conversation: claimed it, opened it, or was given it.
+	Taken int `json:"taken"`
+	// Conversations that were closed by passing the contact on to another agent or group.
+	PassedOn int `json:"passedOn"`
+	// Conversations that were closed otherwise.
+	Closed int `json:"closed"`
+	// Conversations that were open at the end.
+	Open int `json:"open"`
+	// Those of them that had no agent.
+	Waiting int `json:"waiting"`
+	// From when a contact wrote and so opened a conversation to the first answer, of first answers that were given within the time.
+	FirstResponse *ReportDurations `json:"firstResponse"`
+	// From when a conversation was opened, or the first of those that were passed on to it, to its closing, of those that count as closed.
+	Resolution *ReportDurations `json:"resolution"`
+}
+
 // Input of resetPassword.
 type ResetPasswordInput struct {
 	// The user.
@@ -701,9 +1042,9 @@ type RoleTemplate struct {
 	MayGiveKeys []string `json:"mayGiveKeys"`
 }
 
-// Why a record was refused, as the error of the single change says it.
+// Why one of many was refused, as the error of the single change says it.
 type RowRefusal struct {
-	// The column at fault; null when no single one is.
+	// The column or field at fault; null when no single one is.
 	Field *string `json:"field,omitempty"`
 	// The code, e.g. NOT_FOUND.
 	Code string `json:"code"`
@@ -747,6 +1088,40 @@ type SetPasswordPayload struct {
 	PasswordSet bool `json:"passwordSet"`
 }
 
+// A part of a week.
+type Shift struct {
+	// The day on which it begins.
+	Day Weekday `json:"day"`
+	// When it begins, such as 09:00.
+	Start string `json:"start"`
+	// When it ends, up to 24:00; a time before the start is on the next day.
+	End string `json:"end"`
+}
+
+// A part of a week.
+type ShiftInput struct {
+	// The day on which it begins.
+	Day Weekday `json:"day"`
+	// When it begins, 00:00 to 23:59.
+	Start string `json:"start"`
+	// When it ends, 00:01 to 24:00; a time before the start is on the next day.
+	End string `json:"end"`
+}
+
+// Input of snoozeConversation.
+type SnoozeConversationInput struct {
+	// The conversation.
+	ConversationID relay.ID `json:"conversationId"`
+	// Until when, at most a year ahead; null takes it up again.
+	Until *time.Time `json:"until,omitempty"`
+}
+
+// What snoozeConversation answers.
+type SnoozeConversationPayload struct {
+	// The conversation.
+	Conversation *generated.Conversation `json:"conversation"`
+}
+
 // Input of startConversation.
 type StartConversationInput struct {
 	// Name, 1 to 100 characters.
@@ -767,6 +1142,42 @@ type StartConversationPayload struct {
 	Conversation *generated.Conversation `json:"conversation,omitempty"`
 }
 
+// Input of startCover.
+type StartCoverInput struct {
+	// Who is covered. The id of the card or of the user will do.
+	AgentID relay.ID `json:"agentId"`
+	// Who covers: somebody who may take contacts from the viewer, and is not covered. The id of the card or of the user will do.
+	ToAgentID relay.ID `json:"toAgentId"`
+	// The first moment without it, within a year.
+	Until time.Time `json:"until"`
+	// Why; the account may require it.
+	Reason *string `json:"reason,omitempty"`
+}
+
+// What startCover answers.
+type StartCoverPayload struct {
+	// The agent who is covered; null when the viewer may not see the card any more.
+	Agent *bind.Agent `json:"agent,omitempty"`
+	// How many contacts were passed on.
+	PassedOn int `json:"passedOn"`
+}
+
+// Input of tagConversation.
+type TagConversationInput struct {
+	// The conversation.
+	ConversationID relay.ID `json:"conversationId"`
+	// Tags that it shall have; those that it has already are no error.
+	AddTagIds []*relay.ID `json:"addTagIds"`
+	// Tags that it shall not have; those that it has not are no error.
+	RemoveTagIds []*relay.ID `json:"removeTagIds"`
+}
+
+// What tagConversation answers.
+type TagConversationPayload struct {
+	// The conversation.
+	Conversation *generated.Conversation `json:"conversation"`
+}
+
 // Input of transferContact.
 type TransferContactInput struct {
 	// The contact.
@@ -785,6 +1196,28 @@ type TransferContactPayload struct {
 	Contact *generated.Contact `json:"contact,omitempty"`
 	// The assignment; null when it went to a group, and when the viewer does not see it.
 	Assignment *generated.ContactAssignment `json:"assignment,omitempty"`
+}
+
+// Input of transferContacts.
+type TransferContactsInput struct {
+	// The contacts, 1 to 200, each once.
+	ContactIds []*relay.ID `json:"contactIds"`
+	// The agent who shall serve them; this or groupId. The id of the card or of the user will do.
+	AgentID *relay.ID `json:"agentId,omitempty"`
+	// The group in which they shall wait; this or agentId.
+	GroupID *relay.ID `json:"groupId,omitempty"`
+	// Why; the account may require it.
+	Reason *string `json:"reason,omitempty"`
+}
+
+// What transferContacts answers.
+type TransferContactsPayload struct {
+	// How many were passed on.
+	Done int `json:"done"`
+	// How many were refused.
+	Refused int `json:"refused"`
+	// What became of each, in the order of the input.
+	Items []*PassedContact `json:"items"`
 }
 
 // Input of transferOwnership.
@@ -826,10 +1259,12 @@ type UpdateAgentSettingsInput struct {
 	// New availability.
 	Availability *user.Availability `json:"availability,omitempty"`
 	// Open conversations that the agent may hold before methods pass them over, 1 to 10000; -1 is unlimited; null: as the
-	// group says. It takes effect with automatic distribution, which this version does not have yet.
+	// group says.
 	Capacity graphql.Omittable[*int] `json:"capacity,omitempty"`
 	// Whether access is paused.
 	AccessPaused *bool `json:"accessPaused,omitempty"`
+	// New working hours; null: always.
+	WorkingHours graphql.Omittable[*WorkingHoursInput] `json:"workingHours,omitempty"`
 	// Why; the account may require it.
 	Reason *string `json:"reason,omitempty"`
 }
@@ -858,6 +1293,22 @@ type UpdateContactPayload struct {
 	Contact *generated.Contact `json:"contact"`
 }
 
+// Input of updateConversation. What is left out or null stays.
+type UpdateConversationInput struct {
+	// The conversation.
+	ConversationID relay.ID `json:"conversationId"`
+	// What it is about, at most 200 characters.
+	Subject *string `json:"subject,omitempty"`
+	// How urgent it is.
+	Priority *conversation.Priority `json:"priority,omitempty"`
+}
+
+// What updateConversation answers.
+type UpdateConversationPayload struct {
+	// The conversation.
+	Conversation *generated.Conversation `json:"conversation"`
+}
+
 // Input of updateGroup.
 type UpdateGroupInput struct {
 	// The group.
@@ -882,22 +1333,17 @@ type UpdateGroupSettingsInput struct {
 	GroupID relay.ID `json:"groupId"`
 	// Whether agents see all contacts of their group.
 	SharedInbox graphql.Omittable[*bool] `json:"sharedInbox,omitempty"`
-	// What happens with arriving contacts; ROUND_ROBIN and RADAR distribute nothing yet.
+	// What happens with contacts that arrive or fall back to the group.
 	AssignmentMode graphql.Omittable[*group.AssignmentMode] `json:"assignmentMode,omitempty"`
 	// Open conversations that an agent may hold before methods pass them over, 1 to 10000; -1 is unlimited.
-	// Stored and inherited; it takes effect with automatic distribution, which this version does not have yet.
 	Capacity graphql.Omittable[*int] `json:"capacity,omitempty"`
 	// Seconds that an offer lasts, 5 to 86400.
-	// Stored and inherited; it takes effect with automatic distribution, which this version does not have yet.
 	RadarWindow graphql.Omittable[*int] `json:"radarWindow,omitempty"`
 	// Seconds after which a waiting contact shows in the queue above, 60 to 31536000; -1 is never.
-	// Stored and inherited; it takes effect with automatic distribution, which this version does not have yet.
 	EscalateAfter graphql.Omittable[*int] `json:"escalateAfter,omitempty"`
 	// Seconds within which a returning contact goes back to its last agent, 60 to 31536000; -1 is never.
-	// Stored and inherited; it takes effect with automatic distribution, which this version does not have yet.
 	ReassignAfter graphql.Omittable[*int] `json:"reassignAfter,omitempty"`
 	// Seconds of silence after which a conversation is closed, 60 to 31536000; -1 is never.
-	// Stored and inherited; it takes effect with automatic distribution, which this version does not have yet.
 	CloseAfter graphql.Omittable[*int] `json:"closeAfter,omitempty"`
 }
 
@@ -933,6 +1379,22 @@ type UpdateRolePayload struct {
 	Role *generated.Role `json:"role"`
 }
 
+// Input of updateTag. What is left out or null stays.
+type UpdateTagInput struct {
+	// The tag.
+	TagID relay.ID `json:"tagId"`
+	// 1 to 50 characters, unique within the account without regard to case.
+	Name *string `json:"name,omitempty"`
+	// In which colour to show it.
+	Colour *tag.Colour `json:"colour,omitempty"`
+}
+
+// What updateTag answers.
+type UpdateTagPayload struct {
+	// The tag.
+	Tag *generated.Tag `json:"tag"`
+}
+
 // Input of updateUser.
 type UpdateUserInput struct {
 	// The user.
@@ -955,12 +1417,40 @@ type UpdateViewerInput struct {
 	Name *string `json:"name,omitempty"`
 	// New availability.
 	Availability *user.Availability `json:"availability,omitempty"`
+	// New working hours; null: always.
+	WorkingHours graphql.Omittable[*WorkingHoursInput] `json:"workingHours,omitempty"`
 }
 
 // What updateViewer answers.
 type UpdateViewerPayload struct {
 	// The viewer.
 	Viewer *bind.Viewer `json:"viewer"`
+}
+
+// What happened to the viewer.
+type ViewerChange struct {
+	// What it is: UPDATED when the user, their access or their sessions changed.
+	Change LiveChange `json:"change"`
+	// Opaque; give the last one as `since` to go on from here.
+	Position string `json:"position"`
+	// The viewer as they stand now.
+	Viewer *bind.Viewer `json:"viewer"`
+}
+
+// When somebody works, every week, by the clocks of a place.
+type WorkingHours struct {
+	// Name of the time zone in the IANA database, such as Africa/Nairobi.
+	TimeZone string `json:"timeZone"`
+	// The shifts of the week, at most 50.
+	Shifts []*Shift `json:"shifts"`
+}
+
+// When somebody works, every week, by the clocks of a place.
+type WorkingHoursInput struct {
+	// Name of the time zone in the IANA database, such as Africa/Nairobi.
+	TimeZone string `json:"timeZone"`
+	// The shifts of the week, at most 50.
+	Shifts []*ShiftInput `json:"shifts"`
 }
 
 // What keeps a grant from giving a permission somewhere: without it the grant would.
@@ -1311,6 +1801,73 @@ func (e InboxBox) MarshalJSON() ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
+// What a subscription tells of what it is about.
+type LiveChange string
+
+const (
+	// Nothing happened: it is the first payload, and `position` says from where the stream goes on.
+	LiveChangeStarted LiveChange = "STARTED"
+	// Something may be missing, or what the viewer may see has changed: load anew what is shown. The stream goes on from `position`.
+	LiveChangeGap LiveChange = "GAP"
+	// It came into the viewer's sight: it is new, or it came from elsewhere.
+	LiveChangeEntered LiveChange = "ENTERED"
+	// It went out of the viewer's sight: it is gone, or it went elsewhere.
+	LiveChangeLeft LiveChange = "LEFT"
+	// It changed.
+	LiveChangeUpdated LiveChange = "UPDATED"
+)
+
+var AllLiveChange = []LiveChange{
+	LiveChangeStarted,
+	LiveChangeGap,
+	LiveChangeEntered,
+	LiveChangeLeft,
+	LiveChangeUpdated,
+}
+
+func (e LiveChange) IsValid() bool {
+	switch e {
+	case LiveChangeStarted, LiveChangeGap, LiveChangeEntered, LiveChangeLeft, LiveChangeUpdated:
+		return true
+	}
+	return false
+}
+
+func (e LiveChange) String() string {
+	return string(e)
+}
+
+func (e *LiveChange) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = LiveChange(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid LiveChange", str)
+	}
+	return nil
+}
+
+func (e LiveChange) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *LiveChange) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e LiveChange) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
 // The templates of custom roles.
 type RoleTemplateKey string
 
@@ -1367,6 +1924,79 @@ func (e *RoleTemplateKey) UnmarshalJSON(b []byte) error {
 }
 
 func (e RoleTemplateKey) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+// A day of the week.
+type Weekday string
+
+const (
+	// Monday.
+	WeekdayMonday Weekday = "MONDAY"
+	// Tuesday.
+	WeekdayTuesday Weekday = "TUESDAY"
+	// Wednesday.
+	WeekdayWednesday Weekday = "WEDNESDAY"
+	// Thursday.
+	WeekdayThursday Weekday = "THURSDAY"
+	// Friday.
+	WeekdayFriday Weekday = "FRIDAY"
+	// Saturday.
+	WeekdaySaturday Weekday = "SATURDAY"
+	// Sunday.
+	WeekdaySunday Weekday = "SUNDAY"
+)
+
+var AllWeekday = []Weekday{
+	WeekdayMonday,
+	WeekdayTuesday,
+	WeekdayWednesday,
+	WeekdayThursday,
+	WeekdayFriday,
+	WeekdaySaturday,
+	WeekdaySunday,
+}
+
+func (e Weekday) IsValid() bool {
+	switch e {
+	case WeekdayMonday, WeekdayTuesday, WeekdayWednesday, WeekdayThursday, WeekdayFriday, WeekdaySaturday, WeekdaySunday:
+		return true
+	}
+	return false
+}
+
+func (e Weekday) String() string {
+	return string(e)
+}
+
+func (e *Weekday) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = Weekday(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid Weekday", str)
+	}
+	return nil
+}
+
+func (e Weekday) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *Weekday) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e Weekday) MarshalJSON() ([]byte, error) {
 	var buf bytes.Buffer
 	e.MarshalGQL(&buf)
 	return buf.Bytes(), nil

@@ -91,6 +91,42 @@ test('the session outlives a reload, and ends by logging out', async ({ page }) 
   await expect(answer(page)).toContainText('UNAUTHENTICATED')
 })
 
+/** Runs the subscription of the last tab, until it has begun. */
+async function listen(page: Page) {
+  await openTab(page, 'Live')
+  // For a moment after a change of tabs GraphiQL still asks for the last tab's operation.
+  await expect(async () => {
+    await run(page, 'Live')
+    await expect(answer(page)).toContainText('"STARTED"', { timeout: 5_000 })
+  }).toPass()
+}
+
+test('a subscription tells what happens until it is stopped', async ({ page }) => {
+  await page.goto('/')
+  await becomeSomebody(page)
+  await listen(page)
+
+  // Somebody else's answer to the same person's change.
+  await page.evaluate(() =>
+    fetch('/graphql', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ query: 'mutation { updateViewer(input: {name: "Robin Newname"}) { viewer { user { name } } } }' }),
+    }),
+  )
+  await expect(answer(page)).toContainText('"Robin Newname"')
+  await page.getByRole('button', { name: /stop query/i }).click()
+  await expect(page.getByRole('button', { name: /execute query/i })).toBeVisible()
+})
+
+test('a subscription ends with the session', async ({ page }) => {
+  await page.goto('/')
+  await becomeSomebody(page)
+  await listen(page)
+  await page.getByRole('button', { name: 'Log out' }).click()
+  await expect(answer(page)).toContainText('UNAUTHENTICATED')
+})
+
 test('a wrong password is refused where it was typed', async ({ page }) => {
   await page.goto('/')
   await page.getByText('Somebody else', { exact: true }).click()

@@ -9,6 +9,8 @@ import { createInterface } from 'node:readline'
 export interface DemoServer {
   /** With a slash at its end. */
   url: string
+  /** Ends the server and starts another one at the same address, on the same database. */
+  restart(): Promise<void>
   /** Ends the server and deletes its database. */
   stop(): Promise<void>
 }
@@ -18,18 +20,27 @@ export async function startDemo(): Promise<DemoServer> {
   const binary = process.env.CANOPY_BINARY
   if (!binary) throw new Error('CANOPY_BINARY has to name the server, built with the tag ui')
   const folder = await mkdtemp(join(tmpdir(), 'canopy-'))
-  const server = spawn(binary, ['demo', '--listen', '127.0.0.1:0', '--database', join(folder, 'demo.db')], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  const stop = async () => {
+  const start = (listen: string) =>
+    spawn(binary, ['demo', '--listen', listen, '--database', join(folder, 'demo.db')], { stdio: ['ignore', 'pipe', 'pipe'] })
+  let server = start('127.0.0.1:0')
+  const end = async () => {
     if (server.exitCode === null && server.signalCode === null) {
-      server.kill()
+      server.kill('SIGINT')
       await once(server, 'exit')
     }
+  }
+  const stop = async () => {
+    await end()
     await rm(folder, { recursive: true, force: true })
   }
   try {
-    return { url: await printedAddress(server), stop }
+    const url = await printedAddress(server)
+    const restart = async () => {
+      await end()
+      server = start(new URL(url).host)
+      await printedAddress(server)
+    }
+    return { url, restart, stop }
   } catch (failure) {
     await stop()
     throw failure

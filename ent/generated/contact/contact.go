@@ -40,6 +40,14 @@ const (
 	FieldLastActivityAt = "last_activity_at"
 	// FieldWaitingSince holds the string denoting the waiting_since field in the database.
 	FieldWaitingSince = "waiting_since"
+	// FieldOfferedToID holds the string denoting the offered_to_id field in the database.
+	FieldOfferedToID = "offered_to_id"
+	// FieldOfferEndsAt holds the string denoting the offer_ends_at field in the database.
+	FieldOfferEndsAt = "offer_ends_at"
+	// FieldAsked holds the string denoting the asked field in the database.
+	FieldAsked = "asked"
+	// FieldEscalatedToID holds the string denoting the escalated_to_id field in the database.
+	FieldEscalatedToID = "escalated_to_id"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
 	FieldCreatedAt = "created_at"
 	// EdgeAccount holds the string denoting the account edge name in mutations.
@@ -99,6 +107,10 @@ var Columns = []string{
 	FieldSortKey,
 	FieldLastActivityAt,
 	FieldWaitingSince,
+	FieldOfferedToID,
+	FieldOfferEndsAt,
+	FieldAsked,
+	FieldEscalatedToID,
 	FieldCreatedAt,
 }
 
@@ -205,6 +217,21 @@ func ByLastActivityAt(opts ...sql.OrderTermOption) OrderOption {
 // ByWaitingSince orders the results by the waiting_since field.
 func ByWaitingSince(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldWaitingSince, opts...).ToFunc()
+}
+
+// ByOfferedToID orders the results by the offered_to_id field.
+func ByOfferedToID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldOfferedToID, opts...).ToFunc()
+}
+
+// ByOfferEndsAt orders the results by the offer_ends_at field.
+func ByOfferEndsAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldOfferEndsAt, opts...).ToFunc()
+}
+
+// ByEscalatedToID orders the results by the escalated_to_id field.
+func ByEscalatedToID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldEscalatedToID, opts...).ToFunc()
 }
 
 // ByCreatedAt orders the results by the created_at field.

@@ -125,6 +125,21 @@ func WaitingSince(v time.Time) predicate.Contact {
 	return predicate.Contact(sql.FieldEQ(FieldWaitingSince, v))
 }
 
+// OfferedToID applies equality check predicate on the "offered_to_id" field. It's identical to OfferedToIDEQ.
+func OfferedToID(v int64) predicate.Contact {
+	return predicate.Contact(sql.FieldEQ(FieldOfferedToID, v))
+}
+
+// OfferEndsAt applies equality check predicate on the "offer_ends_at" field. It's identical to OfferEndsAtEQ.
+func OfferEndsAt(v time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldEQ(FieldOfferEndsAt, v))
+}
+
+// EscalatedToID applies equality check predicate on the "escalated_to_id" field. It's identical to EscalatedToIDEQ.
+func EscalatedToID(v int64) predicate.Contact {
+	return predicate.Contact(sql.FieldEQ(FieldEscalatedToID, v))
+}
+
 // CreatedAt applies equality check predicate on the "created_at" field. It's identical to CreatedAtEQ.
 func CreatedAt(v time.Time) predicate.Contact {
 	return predicate.Contact(sql.FieldEQ(FieldCreatedAt, v))
@@ -818,6 +833,166 @@ func WaitingSinceIsNil() predicate.Contact {
 // WaitingSinceNotNil applies the NotNil predicate on the "waiting_since" field.
 func WaitingSinceNotNil() predicate.Contact {
 	return predicate.Contact(sql.FieldNotNull(FieldWaitingSince))
+}
+
+// OfferedToIDEQ applies the EQ predicate on the "offered_to_id" field.
+func OfferedToIDEQ(v int64) predicate.Contact {
+	return predicate.Contact(sql.FieldEQ(FieldOfferedToID, v))
+}
+
+// OfferedToIDNEQ applies the NEQ predicate on the "offered_to_id" field.
+func OfferedToIDNEQ(v int64) predicate.Contact {
+	return predicate.Contact(sql.FieldNEQ(FieldOfferedToID, v))
+}
+
+// OfferedToIDIn applies the In predicate on the "offered_to_id" field.
+func OfferedToIDIn(vs ...int64) predicate.Contact {
+	return predicate.Contact(sql.FieldIn(FieldOfferedToID, vs...))
+}
+
+// OfferedToIDNotIn applies the NotIn predicate on the "offered_to_id" field.
+func OfferedToIDNotIn(vs ...int64) predicate.Contact {
+	return predicate.Contact(sql.FieldNotIn(FieldOfferedToID, vs...))
+}
+
+// OfferedToIDGT applies the GT predicate on the "offered_to_id" field.
+func OfferedToIDGT(v int64) predicate.Contact {
+	return predicate.Contact(sql.FieldGT(FieldOfferedToID, v))
+}
+
+// OfferedToIDGTE applies the GTE predicate on the "offered_to_id" field.
+func OfferedToIDGTE(v int64) predicate.Contact {
+	return predicate.Contact(sql.FieldGTE(FieldOfferedToID, v))
+}
+
+// OfferedToIDLT applies the LT predicate on the "offered_to_id" field.
+func OfferedToIDLT(v int64) predicate.Contact {
+	return predicate.Contact(sql.FieldLT(FieldOfferedToID, v))
+}
+
+// OfferedToIDLTE applies the LTE predicate on the "offered_to_id" field.
+func OfferedToIDLTE(v int64) predicate.Contact {
+	return predicate.Contact(sql.FieldLTE(FieldOfferedToID, v))
+}
+
+// OfferedToIDIsNil applies the IsNil predicate on the "offered_to_id" field.
+func OfferedToIDIsNil() predicate.Contact {
+	return predicate.Contact(sql.FieldIsNull(FieldOfferedToID))
+}
+
+// OfferedToIDNotNil applies the NotNil predicate on the "offered_to_id" field.
+func OfferedToIDNotNil() predicate.Contact {
+	return predicate.Contact(sql.FieldNotNull(FieldOfferedToID))
+}
+
+// OfferEndsAtEQ applies the EQ predicate on the "offer_ends_at" field.
+func OfferEndsAtEQ(v time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldEQ(FieldOfferEndsAt, v))
+}
+
+// OfferEndsAtNEQ applies the NEQ predicate on the "offer_ends_at" field.
+func OfferEndsAtNEQ(v time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldNEQ(FieldOfferEndsAt, v))
+}
+
+// OfferEndsAtIn applies the In predicate on the "offer_ends_at" field.
+func OfferEndsAtIn(vs ...time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldIn(FieldOfferEndsAt, vs...))
+}
+
+// OfferEndsAtNotIn applies the NotIn predicate on the "offer_ends_at" field.
+func OfferEndsAtNotIn(vs ...time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldNotIn(FieldOfferEndsAt, vs...))
+}
+
+// OfferEndsAtGT applies the GT predicate on the "offer_ends_at" field.
+func OfferEndsAtGT(v time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldGT(FieldOfferEndsAt, v))
+}
+
+// OfferEndsAtGTE applies the GTE predicate on the "offer_ends_at" field.
+func OfferEndsAtGTE(v time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldGTE(FieldOfferEndsAt, v))
+}
+
+// OfferEndsAtLT applies the LT predicate on the "offer_ends_at" field.
+func OfferEndsAtLT(v time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldLT(FieldOfferEndsAt, v))
+}
+
+// OfferEndsAtLTE applies the LTE predicate on the "offer_ends_at" field.
+func OfferEndsAtLTE(v time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldLTE(FieldOfferEndsAt, v))
+}
+
+// OfferEndsAtIsNil applies the IsNil predicate on the "offer_ends_at" field.
+func OfferEndsAtIsNil() predicate.Contact {
+	return predicate.Contact(sql.FieldIsNull(FieldOfferEndsAt))
+}
+
+// OfferEndsAtNotNil applies the NotNil predicate on the "offer_ends_at" field.
+func OfferEndsAtNotNil() predicate.Contact {
+	return predicate.Contact(sql.FieldNotNull(FieldOfferEndsAt))
+}
+
+// AskedIsNil applies the IsNil predicate on the "asked" field.
+func AskedIsNil() predicate.Contact {
+	return predicate.Contact(sql.FieldIsNull(FieldAsked))
+}
+
+// AskedNotNil applies the NotNil predicate on the "asked" field.
+func AskedNotNil() predicate.Contact {
+	return predicate.Contact(sql.FieldNotNull(FieldAsked))
+}
+
+// EscalatedToIDEQ applies the EQ predicate on the "escalated_to_id" field.
+func EscalatedToIDEQ(v int64) predicate.Contact {
+	return predicate.Contact(sql.FieldEQ(FieldEscalatedToID, v))
+}
+
+// EscalatedToIDNEQ applies the NEQ predicate on the "escalated_to_id" field.
+func EscalatedToIDNEQ(v int64) predicate.Contact {
+	return predicate.Contact(sql.FieldNEQ(FieldEscalatedToID, v))
+}
+
+// EscalatedToIDIn applies the In predicate on the "escalated_to_id" field.
+func EscalatedToIDIn(vs ...int64) predicate.Contact {
+	return predicate.Contact(sql.FieldIn(FieldEscalatedToID, vs...))
+}
+
+// EscalatedToIDNotIn applies the NotIn predicate on the "escalated_to_id" field.
+func EscalatedToIDNotIn(vs ...int64) predicate.Contact {
+	return predicate.Contact(sql.FieldNotIn(FieldEscalatedToID, vs...))
+}
+
+// EscalatedToIDGT applies the GT predicate on the "escalated_to_id" field.
+func EscalatedToIDGT(v int64) predicate.Contact {
+	return predicate.Contact(sql.FieldGT(FieldEscalatedToID, v))
+}
+
+// EscalatedToIDGTE applies the GTE predicate on the "escalated_to_id" field.
+func EscalatedToIDGTE(v int64) predicate.Contact {
+	return predicate.Contact(sql.FieldGTE(FieldEscalatedToID, v))
+}
+
+// EscalatedToIDLT applies the LT predicate on the "escalated_to_id" field.
+func EscalatedToIDLT(v int64) predicate.Contact {
+	return predicate.Contact(sql.FieldLT(FieldEscalatedToID, v))
+}
+
+// EscalatedToIDLTE applies the LTE predicate on the "escalated_to_id" field.
+func EscalatedToIDLTE(v int64) predicate.Contact {
+	return predicate.Contact(sql.FieldLTE(FieldEscalatedToID, v))
+}
+
+// EscalatedToIDIsNil applies the IsNil predicate on the "escalated_to_id" field.
+func EscalatedToIDIsNil() predicate.Contact {
+	return predicate.Contact(sql.FieldIsNull(FieldEscalatedToID))
+}
+
+// EscalatedToIDNotNil applies the NotNil predicate on the "escalated_to_id" field.
+func EscalatedToIDNotNil() predicate.Contact {
+	return predicate.Contact(sql.FieldNotNull(FieldEscalatedToID))
 }
 
 // CreatedAtEQ applies the EQ predicate on the "created_at" field.

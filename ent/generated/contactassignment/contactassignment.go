@@ -28,6 +28,10 @@ const (
 	FieldExplanation = "explanation"
 	// FieldTakenFromGroupID holds the string denoting the taken_from_group_id field in the database.
 	FieldTakenFromGroupID = "taken_from_group_id"
+	// FieldEscalatedToID holds the string denoting the escalated_to_id field in the database.
+	FieldEscalatedToID = "escalated_to_id"
+	// FieldOfferedToID holds the string denoting the offered_to_id field in the database.
+	FieldOfferedToID = "offered_to_id"
 	// FieldStartedAt holds the string denoting the started_at field in the database.
 	FieldStartedAt = "started_at"
 	// FieldEndedAt holds the string denoting the ended_at field in the database.
@@ -91,6 +95,8 @@ var Columns = []string{
 	FieldMethod,
 	FieldExplanation,
 	FieldTakenFromGroupID,
+	FieldEscalatedToID,
+	FieldOfferedToID,
 	FieldStartedAt,
 	FieldEndedAt,
 }
@@ -115,13 +121,15 @@ type Method string
 
 // Method values.
 const (
-	MethodCLAIM       Method = "CLAIM"
-	MethodOPENED      Method = "OPENED"
-	MethodASSIGNED    Method = "ASSIGNED"
-	MethodTRANSFERRED Method = "TRANSFERRED"
-	MethodHANDED_OVER Method = "HANDED_OVER"
-	MethodROUND_ROBIN Method = "ROUND_ROBIN"
-	MethodRADAR       Method = "RADAR"
+	MethodCLAIM        Method = "CLAIM"
+	MethodOPENED       Method = "OPENED"
+	MethodASSIGNED     Method = "ASSIGNED"
+	MethodTRANSFERRED  Method = "TRANSFERRED"
+	MethodHANDED_OVER  Method = "HANDED_OVER"
+	MethodROUND_ROBIN  Method = "ROUND_ROBIN"
+	MethodRADAR        Method = "RADAR"
+	MethodCOVERED      Method = "COVERED"
+	MethodBROUGHT_BACK Method = "BROUGHT_BACK"
 )
 
 func (m Method) String() string {
@@ -131,7 +139,7 @@ func (m Method) String() string {
 // MethodValidator is a validator for the "method" field enum values. It is called by the builders before save.
 func MethodValidator(m Method) error {
 	switch m {
-	case MethodCLAIM, MethodOPENED, MethodASSIGNED, MethodTRANSFERRED, MethodHANDED_OVER, MethodROUND_ROBIN, MethodRADAR:
+	case MethodCLAIM, MethodOPENED, MethodASSIGNED, MethodTRANSFERRED, MethodHANDED_OVER, MethodROUND_ROBIN, MethodRADAR, MethodCOVERED, MethodBROUGHT_BACK:
 		return nil
 	default:
 		return fmt.Errorf("contactassignment: invalid enum value for method field: %q", m)
@@ -179,6 +187,16 @@ func ByExplanation(opts ...sql.OrderTermOption) OrderOption {
 // ByTakenFromGroupID orders the results by the taken_from_group_id field.
 func ByTakenFromGroupID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldTakenFromGroupID, opts...).ToFunc()
+}
+
+// ByEscalatedToID orders the results by the escalated_to_id field.
+func ByEscalatedToID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldEscalatedToID, opts...).ToFunc()
+}
+
+// ByOfferedToID orders the results by the offered_to_id field.
+func ByOfferedToID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldOfferedToID, opts...).ToFunc()
 }
 
 // ByStartedAt orders the results by the started_at field.

@@ -85,6 +85,16 @@ func TakenFromGroupID(v int64) predicate.ContactAssignment {
 	return predicate.ContactAssignment(sql.FieldEQ(FieldTakenFromGroupID, v))
 }
 
+// EscalatedToID applies equality check predicate on the "escalated_to_id" field. It's identical to EscalatedToIDEQ.
+func EscalatedToID(v int64) predicate.ContactAssignment {
+	return predicate.ContactAssignment(sql.FieldEQ(FieldEscalatedToID, v))
+}
+
+// OfferedToID applies equality check predicate on the "offered_to_id" field. It's identical to OfferedToIDEQ.
+func OfferedToID(v int64) predicate.ContactAssignment {
+	return predicate.ContactAssignment(sql.FieldEQ(FieldOfferedToID, v))
+}
+
 // StartedAt applies equality check predicate on the "started_at" field. It's identical to StartedAtEQ.
 func StartedAt(v time.Time) predicate.ContactAssignment {
 	return predicate.ContactAssignment(sql.FieldEQ(FieldStartedAt, v))
@@ -298,6 +308,106 @@ func TakenFromGroupIDIsNil() predicate.ContactAssignment {
 // TakenFromGroupIDNotNil applies the NotNil predicate on the "taken_from_group_id" field.
 func TakenFromGroupIDNotNil() predicate.ContactAssignment {
 	return predicate.ContactAssignment(sql.FieldNotNull(FieldTakenFromGroupID))
+}
+
+// EscalatedToIDEQ applies the EQ predicate on the "escalated_to_id" field.
+func EscalatedToIDEQ(v int64) predicate.ContactAssignment {
+	return predicate.ContactAssignment(sql.FieldEQ(FieldEscalatedToID, v))
+}
+
+// EscalatedToIDNEQ applies the NEQ predicate on the "escalated_to_id" field.
+func EscalatedToIDNEQ(v int64) predicate.ContactAssignment {
+	return predicate.ContactAssignment(sql.FieldNEQ(FieldEscalatedToID, v))
+}
+
+// EscalatedToIDIn applies the In predicate on the "escalated_to_id" field.
+func EscalatedToIDIn(vs ...int64) predicate.ContactAssignment {
+	return predicate.ContactAssignment(sql.FieldIn(FieldEscalatedToID, vs...))
+}
+
+// EscalatedToIDNotIn applies the NotIn predicate on the "escalated_to_id" field.
+func EscalatedToIDNotIn(vs ...int64) predicate.ContactAssignment {
+	return predicate.ContactAssignment(sql.FieldNotIn(FieldEscalatedToID, vs...))
+}
+
+// EscalatedToIDGT applies the GT predicate on the "escalated_to_id" field.
+func EscalatedToIDGT(v int64) predicate.ContactAssignment {
+	return predicate.ContactAssignment(sql.FieldGT(FieldEscalatedToID, v))
+}
+
+// EscalatedToIDGTE applies the GTE predicate on the "escalated_to_id" field.
+func EscalatedToIDGTE(v int64) predicate.ContactAssignment {
+	return predicate.ContactAssignment(sql.FieldGTE(FieldEscalatedToID, v))
+}
+
+// EscalatedToIDLT applies the LT predicate on the "escalated_to_id" field.
+func EscalatedToIDLT(v int64) predicate.ContactAssignment {
+	return predicate.ContactAssignment(sql.FieldLT(FieldEscalatedToID, v))
+}
+
+// EscalatedToIDLTE applies the LTE predicate on the "escalated_to_id" field.
+func EscalatedToIDLTE(v int64) predicate.ContactAssignment {
+	return predicate.ContactAssignment(sql.FieldLTE(FieldEscalatedToID, v))
+}
+
+// EscalatedToIDIsNil applies the IsNil predicate on the "escalated_to_id" field.
+func EscalatedToIDIsNil() predicate.ContactAssignment {
+	return predicate.ContactAssignment(sql.FieldIsNull(FieldEscalatedToID))
+}
+
+// EscalatedToIDNotNil applies the NotNil predicate on the "escalated_to_id" field.
+func EscalatedToIDNotNil() predicate.ContactAssignment {
+	return predicate.ContactAssignment(sql.FieldNotNull(FieldEscalatedToID))
+}
+
+// OfferedToIDEQ applies the EQ predicate on the "offered_to_id" field.
+func OfferedToIDEQ(v int64) predicate.ContactAssignment {
+	return predicate.ContactAssignment(sql.FieldEQ(FieldOfferedToID, v))
+}
+
+// OfferedToIDNEQ applies the NEQ predicate on the "offered_to_id" field.
+func OfferedToIDNEQ(v int64) predicate.ContactAssignment {
+	return predicate.ContactAssignment(sql.FieldNEQ(FieldOfferedToID, v))
+}
+
+// OfferedToIDIn applies the In predicate on the "offered_to_id" field.
+func OfferedToIDIn(vs ...int64) predicate.ContactAssignment {
+	return predicate.ContactAssignment(sql.FieldIn(FieldOfferedToID, vs...))
+}
+
+// OfferedToIDNotIn applies the NotIn predicate on the "offered_to_id" field.
+func OfferedToIDNotIn(vs ...int64) predicate.ContactAssignment {
+	return predicate.ContactAssignment(sql.FieldNotIn(FieldOfferedToID, vs...))
+}
+
+// OfferedToIDGT applies the GT predicate on the "offered_to_id" field.
+func OfferedToIDGT(v int64) predicate.ContactAssignment {
+	return predicate.ContactAssignment(sql.FieldGT(FieldOfferedToID, v))
+}
+
+// OfferedToIDGTE applies the GTE predicate on the "offered_to_id" field.
+func OfferedToIDGTE(v int64) predicate.ContactAssignment {
+	return predicate.ContactAssignment(sql.FieldGTE(FieldOfferedToID, v))
+}
+
+// OfferedToIDLT applies the LT predicate on the "offered_to_id" field.
+func OfferedToIDLT(v int64) predicate.ContactAssignment {
+	return predicate.ContactAssignment(sql.FieldLT(FieldOfferedToID, v))
+}
+
+// OfferedToIDLTE applies the LTE predicate on the "offered_to_id" field.
+func OfferedToIDLTE(v int64) predicate.ContactAssignment {
+	return predicate.ContactAssignment(sql.FieldLTE(FieldOfferedToID, v))
+}
+
+// OfferedToIDIsNil applies the IsNil predicate on the "offered_to_id" field.
+func OfferedToIDIsNil() predicate.ContactAssignment {
+	return predicate.ContactAssignment(sql.FieldIsNull(FieldOfferedToID))
+}
+
+// OfferedToIDNotNil applies the NotNil predicate on the "offered_to_id" field.
+func OfferedToIDNotNil() predicate.ContactAssignment {
+	return predicate.ContactAssignment(sql.FieldNotNull(FieldOfferedToID))
 }
 
 // StartedAtEQ applies the EQ predicate on the "started_at" field.

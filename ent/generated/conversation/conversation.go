@@ -3,6 +3,8 @@
 package conversation
 
 import (
+	"fmt"
+
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 )
@@ -30,6 +32,14 @@ const (
 	FieldClosedAt = "closed_at"
 	// FieldClosedByID holds the string denoting the closed_by_id field in the database.
 	FieldClosedByID = "closed_by_id"
+	// FieldCloseReason holds the string denoting the close_reason field in the database.
+	FieldCloseReason = "close_reason"
+	// FieldCloseNote holds the string denoting the close_note field in the database.
+	FieldCloseNote = "close_note"
+	// FieldPriority holds the string denoting the priority field in the database.
+	FieldPriority = "priority"
+	// FieldSnoozedUntil holds the string denoting the snoozed_until field in the database.
+	FieldSnoozedUntil = "snoozed_until"
 	// EdgeAccount holds the string denoting the account edge name in mutations.
 	EdgeAccount = "account"
 	// EdgeContact holds the string denoting the contact edge name in mutations.
@@ -91,6 +101,10 @@ var Columns = []string{
 	FieldOpenedByID,
 	FieldClosedAt,
 	FieldClosedByID,
+	FieldCloseReason,
+	FieldCloseNote,
+	FieldPriority,
+	FieldSnoozedUntil,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -108,7 +122,68 @@ var (
 	DefaultSubject string
 	// SubjectValidator is a validator for the "subject" field. It is called by the builders before save.
 	SubjectValidator func(string) error
+	// DefaultCloseNote holds the default value on creation for the "close_note" field.
+	DefaultCloseNote string
+	// CloseNoteValidator is a validator for the "close_note" field. It is called by the builders before save.
+	CloseNoteValidator func(string) error
 )
+
+// CloseReason defines the type for the "close_reason" enum field.
+type CloseReason string
+
+// CloseReason values.
+const (
+	CloseReasonRESOLVED    CloseReason = "RESOLVED"
+	CloseReasonNO_REPLY    CloseReason = "NO_REPLY"
+	CloseReasonSPAM        CloseReason = "SPAM"
+	CloseReasonDUPLICATE   CloseReason = "DUPLICATE"
+	CloseReasonOTHER       CloseReason = "OTHER"
+	CloseReasonSILENT      CloseReason = "SILENT"
+	CloseReasonTRANSFERRED CloseReason = "TRANSFERRED"
+	CloseReasonHANDED_OVER CloseReason = "HANDED_OVER"
+)
+
+func (cr CloseReason) String() string {
+	return string(cr)
+}
+
+// CloseReasonValidator is a validator for the "close_reason" field enum values. It is called by the builders before save.
+func CloseReasonValidator(cr CloseReason) error {
+	switch cr {
+	case CloseReasonRESOLVED, CloseReasonNO_REPLY, CloseReasonSPAM, CloseReasonDUPLICATE, CloseReasonOTHER, CloseReasonSILENT, CloseReasonTRANSFERRED, CloseReasonHANDED_OVER:
+		return nil
+	default:
+		return fmt.Errorf("conversation: invalid enum value for close_reason field: %q", cr)
+	}
+}
+
+// Priority defines the type for the "priority" enum field.
+type Priority string
+
+// PriorityNORMAL is the default value of the Priority enum.
+const DefaultPriority = PriorityNORMAL
+
+// Priority values.
+const (
+	PriorityLOW    Priority = "LOW"
+	PriorityNORMAL Priority = "NORMAL"
+	PriorityHIGH   Priority = "HIGH"
+	PriorityURGENT Priority = "URGENT"
+)
+
+func (pr Priority) String() string {
+	return string(pr)
+}
+
+// PriorityValidator is a validator for the "priority" field enum values. It is called by the builders before save.
+func PriorityValidator(pr Priority) error {
+	switch pr {
+	case PriorityLOW, PriorityNORMAL, PriorityHIGH, PriorityURGENT:
+		return nil
+	default:
+		return fmt.Errorf("conversation: invalid enum value for priority field: %q", pr)
+	}
+}
 
 // OrderOption defines the ordering options for the Conversation queries.
 type OrderOption func(*sql.Selector)
@@ -161,6 +236,26 @@ func ByClosedAt(opts ...sql.OrderTermOption) OrderOption {
 // ByClosedByID orders the results by the closed_by_id field.
 func ByClosedByID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldClosedByID, opts...).ToFunc()
+}
+
+// ByCloseReason orders the results by the close_reason field.
+func ByCloseReason(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldCloseReason, opts...).ToFunc()
+}
+
+// ByCloseNote orders the results by the close_note field.
+func ByCloseNote(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldCloseNote, opts...).ToFunc()
+}
+
+// ByPriority orders the results by the priority field.
+func ByPriority(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldPriority, opts...).ToFunc()
+}
+
+// BySnoozedUntil orders the results by the snoozed_until field.
+func BySnoozedUntil(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldSnoozedUntil, opts...).ToFunc()
 }
 
 // ByAccountField orders the results by account field.

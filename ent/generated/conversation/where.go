@@ -100,6 +100,16 @@ func ClosedByID(v int64) predicate.Conversation {
 	return predicate.Conversation(sql.FieldEQ(FieldClosedByID, v))
 }
 
+// CloseNote applies equality check predicate on the "close_note" field. It's identical to CloseNoteEQ.
+func CloseNote(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldCloseNote, v))
+}
+
+// SnoozedUntil applies equality check predicate on the "snoozed_until" field. It's identical to SnoozedUntilEQ.
+func SnoozedUntil(v time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldSnoozedUntil, v))
+}
+
 // AccountIDEQ applies the EQ predicate on the "account_id" field.
 func AccountIDEQ(v int64) predicate.Conversation {
 	return predicate.Conversation(sql.FieldEQ(FieldAccountID, v))
@@ -423,6 +433,171 @@ func ClosedByIDIsNil() predicate.Conversation {
 // ClosedByIDNotNil applies the NotNil predicate on the "closed_by_id" field.
 func ClosedByIDNotNil() predicate.Conversation {
 	return predicate.Conversation(sql.FieldNotNull(FieldClosedByID))
+}
+
+// CloseReasonEQ applies the EQ predicate on the "close_reason" field.
+func CloseReasonEQ(v CloseReason) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldCloseReason, v))
+}
+
+// CloseReasonNEQ applies the NEQ predicate on the "close_reason" field.
+func CloseReasonNEQ(v CloseReason) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNEQ(FieldCloseReason, v))
+}
+
+// CloseReasonIn applies the In predicate on the "close_reason" field.
+func CloseReasonIn(vs ...CloseReason) predicate.Conversation {
+	return predicate.Conversation(sql.FieldIn(FieldCloseReason, vs...))
+}
+
+// CloseReasonNotIn applies the NotIn predicate on the "close_reason" field.
+func CloseReasonNotIn(vs ...CloseReason) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNotIn(FieldCloseReason, vs...))
+}
+
+// CloseReasonIsNil applies the IsNil predicate on the "close_reason" field.
+func CloseReasonIsNil() predicate.Conversation {
+	return predicate.Conversation(sql.FieldIsNull(FieldCloseReason))
+}
+
+// CloseReasonNotNil applies the NotNil predicate on the "close_reason" field.
+func CloseReasonNotNil() predicate.Conversation {
+	return predicate.Conversation(sql.FieldNotNull(FieldCloseReason))
+}
+
+// CloseNoteEQ applies the EQ predicate on the "close_note" field.
+func CloseNoteEQ(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldCloseNote, v))
+}
+
+// CloseNoteNEQ applies the NEQ predicate on the "close_note" field.
+func CloseNoteNEQ(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNEQ(FieldCloseNote, v))
+}
+
+// CloseNoteIn applies the In predicate on the "close_note" field.
+func CloseNoteIn(vs ...string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldIn(FieldCloseNote, vs...))
+}
+
+// CloseNoteNotIn applies the NotIn predicate on the "close_note" field.
+func CloseNoteNotIn(vs ...string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNotIn(FieldCloseNote, vs...))
+}
+
+// CloseNoteGT applies the GT predicate on the "close_note" field.
+func CloseNoteGT(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldGT(FieldCloseNote, v))
+}
+
+// CloseNoteGTE applies the GTE predicate on the "close_note" field.
+func CloseNoteGTE(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldGTE(FieldCloseNote, v))
+}
+
+// CloseNoteLT applies the LT predicate on the "close_note" field.
+func CloseNoteLT(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldLT(FieldCloseNote, v))
+}
+
+// CloseNoteLTE applies the LTE predicate on the "close_note" field.
+func CloseNoteLTE(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldLTE(FieldCloseNote, v))
+}
+
+// CloseNoteContains applies the Contains predicate on the "close_note" field.
+func CloseNoteContains(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldContains(FieldCloseNote, v))
+}
+
+// CloseNoteHasPrefix applies the HasPrefix predicate on the "close_note" field.
+func CloseNoteHasPrefix(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldHasPrefix(FieldCloseNote, v))
+}
+
+// CloseNoteHasSuffix applies the HasSuffix predicate on the "close_note" field.
+func CloseNoteHasSuffix(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldHasSuffix(FieldCloseNote, v))
+}
+
+// CloseNoteEqualFold applies the EqualFold predicate on the "close_note" field.
+func CloseNoteEqualFold(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEqualFold(FieldCloseNote, v))
+}
+
+// CloseNoteContainsFold applies the ContainsFold predicate on the "close_note" field.
+func CloseNoteContainsFold(v string) predicate.Conversation {
+	return predicate.Conversation(sql.FieldContainsFold(FieldCloseNote, v))
+}
+
+// PriorityEQ applies the EQ predicate on the "priority" field.
+func PriorityEQ(v Priority) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldPriority, v))
+}
+
+// PriorityNEQ applies the NEQ predicate on the "priority" field.
+func PriorityNEQ(v Priority) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNEQ(FieldPriority, v))
+}
+
+// PriorityIn applies the In predicate on the "priority" field.
+func PriorityIn(vs ...Priority) predicate.Conversation {
+	return predicate.Conversation(sql.FieldIn(FieldPriority, vs...))
+}
+
+// PriorityNotIn applies the NotIn predicate on the "priority" field.
+func PriorityNotIn(vs ...Priority) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNotIn(FieldPriority, vs...))
+}
+
+// SnoozedUntilEQ applies the EQ predicate on the "snoozed_until" field.
+func SnoozedUntilEQ(v time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldEQ(FieldSnoozedUntil, v))
+}
+
+// SnoozedUntilNEQ applies the NEQ predicate on the "snoozed_until" field.
+func SnoozedUntilNEQ(v time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNEQ(FieldSnoozedUntil, v))
+}
+
+// SnoozedUntilIn applies the In predicate on the "snoozed_until" field.
+func SnoozedUntilIn(vs ...time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldIn(FieldSnoozedUntil, vs...))
+}
+
+// SnoozedUntilNotIn applies the NotIn predicate on the "snoozed_until" field.
+func SnoozedUntilNotIn(vs ...time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldNotIn(FieldSnoozedUntil, vs...))
+}
+
+// SnoozedUntilGT applies the GT predicate on the "snoozed_until" field.
+func SnoozedUntilGT(v time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldGT(FieldSnoozedUntil, v))
+}
+
+// SnoozedUntilGTE applies the GTE predicate on the "snoozed_until" field.
+func SnoozedUntilGTE(v time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldGTE(FieldSnoozedUntil, v))
+}
+
+// SnoozedUntilLT applies the LT predicate on the "snoozed_until" field.
+func SnoozedUntilLT(v time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldLT(FieldSnoozedUntil, v))
+}
+
+// SnoozedUntilLTE applies the LTE predicate on the "snoozed_until" field.
+func SnoozedUntilLTE(v time.Time) predicate.Conversation {
+	return predicate.Conversation(sql.FieldLTE(FieldSnoozedUntil, v))
+}
+
+// SnoozedUntilIsNil applies the IsNil predicate on the "snoozed_until" field.
+func SnoozedUntilIsNil() predicate.Conversation {
+	return predicate.Conversation(sql.FieldIsNull(FieldSnoozedUntil))
+}
+
+// SnoozedUntilNotNil applies the NotNil predicate on the "snoozed_until" field.
+func SnoozedUntilNotNil() predicate.Conversation {
+	return predicate.Conversation(sql.FieldNotNull(FieldSnoozedUntil))
 }
 
 // HasAccount applies the HasEdge predicate on the "account" edge.

@@ -68,6 +68,30 @@ func (f ConversationFunc) Mutate(ctx context.Context, m generated.Mutation) (gen
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *generated.ConversationMutation", m)
 }
 
+// The ConversationTagFunc type is an adapter to allow the use of ordinary
+// function as ConversationTag mutator.
+type ConversationTagFunc func(context.Context, *generated.ConversationTagMutation) (generated.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f ConversationTagFunc) Mutate(ctx context.Context, m generated.Mutation) (generated.Value, error) {
+	if mv, ok := m.(*generated.ConversationTagMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *generated.ConversationTagMutation", m)
+}
+
+// The CoverFunc type is an adapter to allow the use of ordinary
+// function as Cover mutator.
+type CoverFunc func(context.Context, *generated.CoverMutation) (generated.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f CoverFunc) Mutate(ctx context.Context, m generated.Mutation) (generated.Value, error) {
+	if mv, ok := m.(*generated.CoverMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *generated.CoverMutation", m)
+}
+
 // The GroupFunc type is an adapter to allow the use of ordinary
 // function as Group mutator.
 type GroupFunc func(context.Context, *generated.GroupMutation) (generated.Value, error)
@@ -104,6 +128,18 @@ func (f GroupRequestFunc) Mutate(ctx context.Context, m generated.Mutation) (gen
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *generated.GroupRequestMutation", m)
 }
 
+// The HistoryEntryFunc type is an adapter to allow the use of ordinary
+// function as HistoryEntry mutator.
+type HistoryEntryFunc func(context.Context, *generated.HistoryEntryMutation) (generated.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f HistoryEntryFunc) Mutate(ctx context.Context, m generated.Mutation) (generated.Value, error) {
+	if mv, ok := m.(*generated.HistoryEntryMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *generated.HistoryEntryMutation", m)
+}
+
 // The ImportRunFunc type is an adapter to allow the use of ordinary
 // function as ImportRun mutator.
 type ImportRunFunc func(context.Context, *generated.ImportRunMutation) (generated.Value, error)
@@ -126,6 +162,30 @@ func (f MessageFunc) Mutate(ctx context.Context, m generated.Mutation) (generate
 		return f(ctx, mv)
 	}
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *generated.MessageMutation", m)
+}
+
+// The NoteFunc type is an adapter to allow the use of ordinary
+// function as Note mutator.
+type NoteFunc func(context.Context, *generated.NoteMutation) (generated.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f NoteFunc) Mutate(ctx context.Context, m generated.Mutation) (generated.Value, error) {
+	if mv, ok := m.(*generated.NoteMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *generated.NoteMutation", m)
+}
+
+// The ReadMarkFunc type is an adapter to allow the use of ordinary
+// function as ReadMark mutator.
+type ReadMarkFunc func(context.Context, *generated.ReadMarkMutation) (generated.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f ReadMarkFunc) Mutate(ctx context.Context, m generated.Mutation) (generated.Value, error) {
+	if mv, ok := m.(*generated.ReadMarkMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *generated.ReadMarkMutation", m)
 }
 
 // The RoleFunc type is an adapter to allow the use of ordinary
@@ -162,6 +222,18 @@ func (f SessionFunc) Mutate(ctx context.Context, m generated.Mutation) (generate
 		return f(ctx, mv)
 	}
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *generated.SessionMutation", m)
+}
+
+// The TagFunc type is an adapter to allow the use of ordinary
+// function as Tag mutator.
+type TagFunc func(context.Context, *generated.TagMutation) (generated.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f TagFunc) Mutate(ctx context.Context, m generated.Mutation) (generated.Value, error) {
+	if mv, ok := m.(*generated.TagMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *generated.TagMutation", m)
 }
 
 // The UserFunc type is an adapter to allow the use of ordinary

@@ -12,15 +12,21 @@ import (
 	"canopy/ent/generated/contact"
 	"canopy/ent/generated/contactassignment"
 	"canopy/ent/generated/conversation"
+	"canopy/ent/generated/conversationtag"
+	"canopy/ent/generated/cover"
 	"canopy/ent/generated/group"
 	"canopy/ent/generated/groupmove"
 	"canopy/ent/generated/grouprequest"
+	"canopy/ent/generated/historyentry"
 	"canopy/ent/generated/importrun"
 	"canopy/ent/generated/message"
+	"canopy/ent/generated/note"
 	"canopy/ent/generated/predicate"
+	"canopy/ent/generated/readmark"
 	"canopy/ent/generated/role"
 	"canopy/ent/generated/rolegrant"
 	"canopy/ent/generated/session"
+	"canopy/ent/generated/tag"
 	"canopy/ent/generated/user"
 
 	"entgo.io/ent/dialect/sql"
@@ -217,6 +223,60 @@ func (f TraverseConversation) Traverse(ctx context.Context, q generated.Query) e
 	return fmt.Errorf("unexpected query type %T. expect *generated.ConversationQuery", q)
 }
 
+// The ConversationTagFunc type is an adapter to allow the use of ordinary function as a Querier.
+type ConversationTagFunc func(context.Context, *generated.ConversationTagQuery) (generated.Value, error)
+
+// Query calls f(ctx, q).
+func (f ConversationTagFunc) Query(ctx context.Context, q generated.Query) (generated.Value, error) {
+	if q, ok := q.(*generated.ConversationTagQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *generated.ConversationTagQuery", q)
+}
+
+// The TraverseConversationTag type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseConversationTag func(context.Context, *generated.ConversationTagQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseConversationTag) Intercept(next generated.Querier) generated.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseConversationTag) Traverse(ctx context.Context, q generated.Query) error {
+	if q, ok := q.(*generated.ConversationTagQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *generated.ConversationTagQuery", q)
+}
+
+// The CoverFunc type is an adapter to allow the use of ordinary function as a Querier.
+type CoverFunc func(context.Context, *generated.CoverQuery) (generated.Value, error)
+
+// Query calls f(ctx, q).
+func (f CoverFunc) Query(ctx context.Context, q generated.Query) (generated.Value, error) {
+	if q, ok := q.(*generated.CoverQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *generated.CoverQuery", q)
+}
+
+// The TraverseCover type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseCover func(context.Context, *generated.CoverQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseCover) Intercept(next generated.Querier) generated.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseCover) Traverse(ctx context.Context, q generated.Query) error {
+	if q, ok := q.(*generated.CoverQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *generated.CoverQuery", q)
+}
+
 // The GroupFunc type is an adapter to allow the use of ordinary function as a Querier.
 type GroupFunc func(context.Context, *generated.GroupQuery) (generated.Value, error)
 
@@ -298,6 +358,33 @@ func (f TraverseGroupRequest) Traverse(ctx context.Context, q generated.Query) e
 	return fmt.Errorf("unexpected query type %T. expect *generated.GroupRequestQuery", q)
 }
 
+// The HistoryEntryFunc type is an adapter to allow the use of ordinary function as a Querier.
+type HistoryEntryFunc func(context.Context, *generated.HistoryEntryQuery) (generated.Value, error)
+
+// Query calls f(ctx, q).
+func (f HistoryEntryFunc) Query(ctx context.Context, q generated.Query) (generated.Value, error) {
+	if q, ok := q.(*generated.HistoryEntryQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *generated.HistoryEntryQuery", q)
+}
+
+// The TraverseHistoryEntry type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseHistoryEntry func(context.Context, *generated.HistoryEntryQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseHistoryEntry) Intercept(next generated.Querier) generated.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseHistoryEntry) Traverse(ctx context.Context, q generated.Query) error {
+	if q, ok := q.(*generated.HistoryEntryQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *generated.HistoryEntryQuery", q)
+}
+
 // The ImportRunFunc type is an adapter to allow the use of ordinary function as a Querier.
 type ImportRunFunc func(context.Context, *generated.ImportRunQuery) (generated.Value, error)
 
@@ -350,6 +437,60 @@ func (f TraverseMessage) Traverse(ctx context.Context, q generated.Query) error 
 		return f(ctx, q)
 	}
 	return fmt.Errorf("unexpected query type %T. expect *generated.MessageQuery", q)
+}
+
+// The NoteFunc type is an adapter to allow the use of ordinary function as a Querier.
+type NoteFunc func(context.Context, *generated.NoteQuery) (generated.Value, error)
+
+// Query calls f(ctx, q).
+func (f NoteFunc) Query(ctx context.Context, q generated.Query) (generated.Value, error) {
+	if q, ok := q.(*generated.NoteQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *generated.NoteQuery", q)
+}
+
+// The TraverseNote type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseNote func(context.Context, *generated.NoteQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseNote) Intercept(next generated.Querier) generated.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseNote) Traverse(ctx context.Context, q generated.Query) error {
+	if q, ok := q.(*generated.NoteQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *generated.NoteQuery", q)
+}
+
+// The ReadMarkFunc type is an adapter to allow the use of ordinary function as a Querier.
+type ReadMarkFunc func(context.Context, *generated.ReadMarkQuery) (generated.Value, error)
+
+// Query calls f(ctx, q).
+func (f ReadMarkFunc) Query(ctx context.Context, q generated.Query) (generated.Value, error) {
+	if q, ok := q.(*generated.ReadMarkQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *generated.ReadMarkQuery", q)
+}
+
+// The TraverseReadMark type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseReadMark func(context.Context, *generated.ReadMarkQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseReadMark) Intercept(next generated.Querier) generated.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseReadMark) Traverse(ctx context.Context, q generated.Query) error {
+	if q, ok := q.(*generated.ReadMarkQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *generated.ReadMarkQuery", q)
 }
 
 // The RoleFunc type is an adapter to allow the use of ordinary function as a Querier.
@@ -433,6 +574,33 @@ func (f TraverseSession) Traverse(ctx context.Context, q generated.Query) error 
 	return fmt.Errorf("unexpected query type %T. expect *generated.SessionQuery", q)
 }
 
+// The TagFunc type is an adapter to allow the use of ordinary function as a Querier.
+type TagFunc func(context.Context, *generated.TagQuery) (generated.Value, error)
+
+// Query calls f(ctx, q).
+func (f TagFunc) Query(ctx context.Context, q generated.Query) (generated.Value, error) {
+	if q, ok := q.(*generated.TagQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *generated.TagQuery", q)
+}
+
+// The TraverseTag type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseTag func(context.Context, *generated.TagQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseTag) Intercept(next generated.Querier) generated.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseTag) Traverse(ctx context.Context, q generated.Query) error {
+	if q, ok := q.(*generated.TagQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *generated.TagQuery", q)
+}
+
 // The UserFunc type is an adapter to allow the use of ordinary function as a Querier.
 type UserFunc func(context.Context, *generated.UserQuery) (generated.Value, error)
 
@@ -473,22 +641,34 @@ func NewQuery(q generated.Query) (Query, error) {
 		return &query[*generated.ContactAssignmentQuery, predicate.ContactAssignment, contactassignment.OrderOption]{typ: generated.TypeContactAssignment, tq: q}, nil
 	case *generated.ConversationQuery:
 		return &query[*generated.ConversationQuery, predicate.Conversation, conversation.OrderOption]{typ: generated.TypeConversation, tq: q}, nil
+	case *generated.ConversationTagQuery:
+		return &query[*generated.ConversationTagQuery, predicate.ConversationTag, conversationtag.OrderOption]{typ: generated.TypeConversationTag, tq: q}, nil
+	case *generated.CoverQuery:
+		return &query[*generated.CoverQuery, predicate.Cover, cover.OrderOption]{typ: generated.TypeCover, tq: q}, nil
 	case *generated.GroupQuery:
 		return &query[*generated.GroupQuery, predicate.Group, group.OrderOption]{typ: generated.TypeGroup, tq: q}, nil
 	case *generated.GroupMoveQuery:
 		return &query[*generated.GroupMoveQuery, predicate.GroupMove, groupmove.OrderOption]{typ: generated.TypeGroupMove, tq: q}, nil
 	case *generated.GroupRequestQuery:
 		return &query[*generated.GroupRequestQuery, predicate.GroupRequest, grouprequest.OrderOption]{typ: generated.TypeGroupRequest, tq: q}, nil
+	case *generated.HistoryEntryQuery:
+		return &query[*generated.HistoryEntryQuery, predicate.HistoryEntry, historyentry.OrderOption]{typ: generated.TypeHistoryEntry, tq: q}, nil
 	case *generated.ImportRunQuery:
 		return &query[*generated.ImportRunQuery, predicate.ImportRun, importrun.OrderOption]{typ: generated.TypeImportRun, tq: q}, nil
 	case *generated.MessageQuery:
 		return &query[*generated.MessageQuery, predicate.Message, message.OrderOption]{typ: generated.TypeMessage, tq: q}, nil
+	case *generated.NoteQuery:
+		return &query[*generated.NoteQuery, predicate.Note, note.OrderOption]{typ: generated.TypeNote, tq: q}, nil
+	case *generated.ReadMarkQuery:
+		return &query[*generated.ReadMarkQuery, predicate.ReadMark, readmark.OrderOption]{typ: generated.TypeReadMark, tq: q}, nil
 	case *generated.RoleQuery:
 		return &query[*generated.RoleQuery, predicate.Role, role.OrderOption]{typ: generated.TypeRole, tq: q}, nil
 	case *generated.RoleGrantQuery:
 		return &query[*generated.RoleGrantQuery, predicate.RoleGrant, rolegrant.OrderOption]{typ: generated.TypeRoleGrant, tq: q}, nil
 	case *generated.SessionQuery:
 		return &query[*generated.SessionQuery, predicate.Session, session.OrderOption]{typ: generated.TypeSession, tq: q}, nil
+	case *generated.TagQuery:
+		return &query[*generated.TagQuery, predicate.Tag, tag.OrderOption]{typ: generated.TypeTag, tq: q}, nil
 	case *generated.UserQuery:
 		return &query[*generated.UserQuery, predicate.User, user.OrderOption]{typ: generated.TypeUser, tq: q}, nil
 	default:

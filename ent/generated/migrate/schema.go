@@ -105,6 +105,10 @@ var (
 		{Name: "sort_key", Type: field.TypeInt64},
 		{Name: "last_activity_at", Type: field.TypeTime},
 		{Name: "waiting_since", Type: field.TypeTime, Nullable: true},
+		{Name: "offered_to_id", Type: field.TypeInt64, Nullable: true},
+		{Name: "offer_ends_at", Type: field.TypeTime, Nullable: true},
+		{Name: "asked", Type: field.TypeJSON, Nullable: true},
+		{Name: "escalated_to_id", Type: field.TypeInt64, Nullable: true},
 		{Name: "created_at", Type: field.TypeTime},
 		{Name: "account_id", Type: field.TypeInt64},
 		{Name: "group_id", Type: field.TypeInt64},
@@ -119,25 +123,25 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "contacts_accounts_account",
-				Columns:    []*schema.Column{ContactsColumns[12]},
+				Columns:    []*schema.Column{ContactsColumns[16]},
 				RefColumns: []*schema.Column{AccountsColumns[0]},
 				OnDelete:   schema.Cascade,
 			},
 			{
 				Symbol:     "contacts_groups_group",
-				Columns:    []*schema.Column{ContactsColumns[13]},
+				Columns:    []*schema.Column{ContactsColumns[17]},
 				RefColumns: []*schema.Column{GroupsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "contacts_groups_arrival_group",
-				Columns:    []*schema.Column{ContactsColumns[14]},
+				Columns:    []*schema.Column{ContactsColumns[18]},
 				RefColumns: []*schema.Column{GroupsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "contacts_users_assigned_user",
-				Columns:    []*schema.Column{ContactsColumns[15]},
+				Columns:    []*schema.Column{ContactsColumns[19]},
 				RefColumns: []*schema.Column{UsersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -146,32 +150,48 @@ var (
 			{
 				Name:    "contact_account_id_id",
 				Unique:  true,
-				Columns: []*schema.Column{ContactsColumns[12], ContactsColumns[0]},
+				Columns: []*schema.Column{ContactsColumns[16], ContactsColumns[0]},
 			},
 			{
 				Name:    "contact_group_id_box_sort_key",
 				Unique:  false,
-				Columns: []*schema.Column{ContactsColumns[13], ContactsColumns[7], ContactsColumns[8]},
+				Columns: []*schema.Column{ContactsColumns[17], ContactsColumns[7], ContactsColumns[8]},
 			},
 			{
 				Name:    "contact_assigned_user_id_box_sort_key",
 				Unique:  false,
-				Columns: []*schema.Column{ContactsColumns[15], ContactsColumns[7], ContactsColumns[8]},
+				Columns: []*schema.Column{ContactsColumns[19], ContactsColumns[7], ContactsColumns[8]},
 			},
 			{
 				Name:    "contact_arrival_group_id",
 				Unique:  false,
-				Columns: []*schema.Column{ContactsColumns[14]},
+				Columns: []*schema.Column{ContactsColumns[18]},
+			},
+			{
+				Name:    "contact_offered_to_id_box_sort_key",
+				Unique:  false,
+				Columns: []*schema.Column{ContactsColumns[11], ContactsColumns[7], ContactsColumns[8]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "offered_to_id IS NOT NULL",
+				},
+			},
+			{
+				Name:    "contact_escalated_to_id_box_sort_key",
+				Unique:  false,
+				Columns: []*schema.Column{ContactsColumns[14], ContactsColumns[7], ContactsColumns[8]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "escalated_to_id IS NOT NULL",
+				},
 			},
 			{
 				Name:    "contact_account_id_phone",
 				Unique:  false,
-				Columns: []*schema.Column{ContactsColumns[12], ContactsColumns[3]},
+				Columns: []*schema.Column{ContactsColumns[16], ContactsColumns[3]},
 			},
 			{
 				Name:    "contact_address",
 				Unique:  true,
-				Columns: []*schema.Column{ContactsColumns[12], ContactsColumns[5], ContactsColumns[6]},
+				Columns: []*schema.Column{ContactsColumns[16], ContactsColumns[5], ContactsColumns[6]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "channel IS NOT NULL",
 				},
@@ -181,8 +201,10 @@ var (
 	// ContactAssignmentsColumns holds the columns for the "contact_assignments" table.
 	ContactAssignmentsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeInt64, Increment: true},
-		{Name: "method", Type: field.TypeEnum, Enums: []string{"CLAIM", "OPENED", "ASSIGNED", "TRANSFERRED", "HANDED_OVER", "ROUND_ROBIN", "RADAR"}},
+		{Name: "method", Type: field.TypeEnum, Enums: []string{"CLAIM", "OPENED", "ASSIGNED", "TRANSFERRED", "HANDED_OVER", "ROUND_ROBIN", "RADAR", "COVERED", "BROUGHT_BACK"}},
 		{Name: "explanation", Type: field.TypeString, Size: 1000},
+		{Name: "escalated_to_id", Type: field.TypeInt64, Nullable: true},
+		{Name: "offered_to_id", Type: field.TypeInt64, Nullable: true},
 		{Name: "started_at", Type: field.TypeTime},
 		{Name: "ended_at", Type: field.TypeTime, Nullable: true},
 		{Name: "account_id", Type: field.TypeInt64},
@@ -199,31 +221,31 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "contact_assignments_accounts_account",
-				Columns:    []*schema.Column{ContactAssignmentsColumns[5]},
+				Columns:    []*schema.Column{ContactAssignmentsColumns[7]},
 				RefColumns: []*schema.Column{AccountsColumns[0]},
 				OnDelete:   schema.Cascade,
 			},
 			{
 				Symbol:     "contact_assignments_contacts_contact",
-				Columns:    []*schema.Column{ContactAssignmentsColumns[6]},
+				Columns:    []*schema.Column{ContactAssignmentsColumns[8]},
 				RefColumns: []*schema.Column{ContactsColumns[0]},
 				OnDelete:   schema.Cascade,
 			},
 			{
 				Symbol:     "contact_assignments_users_user",
-				Columns:    []*schema.Column{ContactAssignmentsColumns[7]},
+				Columns:    []*schema.Column{ContactAssignmentsColumns[9]},
 				RefColumns: []*schema.Column{UsersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "contact_assignments_users_assigned_by",
-				Columns:    []*schema.Column{ContactAssignmentsColumns[8]},
+				Columns:    []*schema.Column{ContactAssignmentsColumns[10]},
 				RefColumns: []*schema.Column{UsersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "contact_assignments_groups_taken_from_group",
-				Columns:    []*schema.Column{ContactAssignmentsColumns[9]},
+				Columns:    []*schema.Column{ContactAssignmentsColumns[11]},
 				RefColumns: []*schema.Column{GroupsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -232,12 +254,12 @@ var (
 			{
 				Name:    "contactassignment_account_id_id",
 				Unique:  true,
-				Columns: []*schema.Column{ContactAssignmentsColumns[5], ContactAssignmentsColumns[0]},
+				Columns: []*schema.Column{ContactAssignmentsColumns[7], ContactAssignmentsColumns[0]},
 			},
 			{
 				Name:    "assignment_one_current",
 				Unique:  true,
-				Columns: []*schema.Column{ContactAssignmentsColumns[6]},
+				Columns: []*schema.Column{ContactAssignmentsColumns[8]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "ended_at IS NULL",
 				},
@@ -245,17 +267,17 @@ var (
 			{
 				Name:    "contactassignment_contact_id_started_at",
 				Unique:  false,
-				Columns: []*schema.Column{ContactAssignmentsColumns[6], ContactAssignmentsColumns[3]},
+				Columns: []*schema.Column{ContactAssignmentsColumns[8], ContactAssignmentsColumns[5]},
 			},
 			{
 				Name:    "contactassignment_user_id_started_at",
 				Unique:  false,
-				Columns: []*schema.Column{ContactAssignmentsColumns[7], ContactAssignmentsColumns[3]},
+				Columns: []*schema.Column{ContactAssignmentsColumns[9], ContactAssignmentsColumns[5]},
 			},
 			{
 				Name:    "contactassignment_taken_from_group_id",
 				Unique:  false,
-				Columns: []*schema.Column{ContactAssignmentsColumns[9]},
+				Columns: []*schema.Column{ContactAssignmentsColumns[11]},
 			},
 		},
 	}
@@ -266,6 +288,10 @@ var (
 		{Name: "subject", Type: field.TypeString, Size: 200, Default: ""},
 		{Name: "opened_at", Type: field.TypeTime},
 		{Name: "closed_at", Type: field.TypeTime, Nullable: true},
+		{Name: "close_reason", Type: field.TypeEnum, Nullable: true, Enums: []string{"RESOLVED", "NO_REPLY", "SPAM", "DUPLICATE", "OTHER", "SILENT", "TRANSFERRED", "HANDED_OVER"}},
+		{Name: "close_note", Type: field.TypeString, Size: 200, Default: ""},
+		{Name: "priority", Type: field.TypeEnum, Enums: []string{"LOW", "NORMAL", "HIGH", "URGENT"}, Default: "NORMAL"},
+		{Name: "snoozed_until", Type: field.TypeTime, Nullable: true},
 		{Name: "account_id", Type: field.TypeInt64},
 		{Name: "contact_id", Type: field.TypeInt64},
 		{Name: "agent_id", Type: field.TypeInt64, Nullable: true},
@@ -280,31 +306,31 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "conversations_accounts_account",
-				Columns:    []*schema.Column{ConversationsColumns[5]},
+				Columns:    []*schema.Column{ConversationsColumns[9]},
 				RefColumns: []*schema.Column{AccountsColumns[0]},
 				OnDelete:   schema.Cascade,
 			},
 			{
 				Symbol:     "conversations_contacts_contact",
-				Columns:    []*schema.Column{ConversationsColumns[6]},
+				Columns:    []*schema.Column{ConversationsColumns[10]},
 				RefColumns: []*schema.Column{ContactsColumns[0]},
 				OnDelete:   schema.Cascade,
 			},
 			{
 				Symbol:     "conversations_users_agent",
-				Columns:    []*schema.Column{ConversationsColumns[7]},
+				Columns:    []*schema.Column{ConversationsColumns[11]},
 				RefColumns: []*schema.Column{UsersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "conversations_users_opened_by",
-				Columns:    []*schema.Column{ConversationsColumns[8]},
+				Columns:    []*schema.Column{ConversationsColumns[12]},
 				RefColumns: []*schema.Column{UsersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "conversations_users_closed_by",
-				Columns:    []*schema.Column{ConversationsColumns[9]},
+				Columns:    []*schema.Column{ConversationsColumns[13]},
 				RefColumns: []*schema.Column{UsersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -313,12 +339,12 @@ var (
 			{
 				Name:    "conversation_account_id_id",
 				Unique:  true,
-				Columns: []*schema.Column{ConversationsColumns[5], ConversationsColumns[0]},
+				Columns: []*schema.Column{ConversationsColumns[9], ConversationsColumns[0]},
 			},
 			{
 				Name:    "conversation_one_open",
 				Unique:  true,
-				Columns: []*schema.Column{ConversationsColumns[6]},
+				Columns: []*schema.Column{ConversationsColumns[10]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "closed_at IS NULL",
 				},
@@ -326,12 +352,129 @@ var (
 			{
 				Name:    "conversation_contact_id_opened_at",
 				Unique:  false,
-				Columns: []*schema.Column{ConversationsColumns[6], ConversationsColumns[3]},
+				Columns: []*schema.Column{ConversationsColumns[10], ConversationsColumns[3]},
 			},
 			{
 				Name:    "conversation_number",
 				Unique:  true,
-				Columns: []*schema.Column{ConversationsColumns[5], ConversationsColumns[1]},
+				Columns: []*schema.Column{ConversationsColumns[9], ConversationsColumns[1]},
+			},
+		},
+	}
+	// ConversationTagsColumns holds the columns for the "conversation_tags" table.
+	ConversationTagsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "account_id", Type: field.TypeInt64},
+		{Name: "conversation_id", Type: field.TypeInt64},
+		{Name: "tag_id", Type: field.TypeInt64},
+	}
+	// ConversationTagsTable holds the schema information for the "conversation_tags" table.
+	ConversationTagsTable = &schema.Table{
+		Name:       "conversation_tags",
+		Columns:    ConversationTagsColumns,
+		PrimaryKey: []*schema.Column{ConversationTagsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "conversation_tags_accounts_account",
+				Columns:    []*schema.Column{ConversationTagsColumns[1]},
+				RefColumns: []*schema.Column{AccountsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+			{
+				Symbol:     "conversation_tags_conversations_conversation",
+				Columns:    []*schema.Column{ConversationTagsColumns[2]},
+				RefColumns: []*schema.Column{ConversationsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+			{
+				Symbol:     "conversation_tags_tags_tag",
+				Columns:    []*schema.Column{ConversationTagsColumns[3]},
+				RefColumns: []*schema.Column{TagsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "conversationtag_account_id_id",
+				Unique:  true,
+				Columns: []*schema.Column{ConversationTagsColumns[1], ConversationTagsColumns[0]},
+			},
+			{
+				Name:    "conversation_tag",
+				Unique:  true,
+				Columns: []*schema.Column{ConversationTagsColumns[2], ConversationTagsColumns[3]},
+			},
+			{
+				Name:    "conversationtag_tag_id",
+				Unique:  false,
+				Columns: []*schema.Column{ConversationTagsColumns[3]},
+			},
+		},
+	}
+	// CoversColumns holds the columns for the "covers" table.
+	CoversColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "reason", Type: field.TypeString, Size: 1000, Default: ""},
+		{Name: "started_at", Type: field.TypeTime},
+		{Name: "ends_at", Type: field.TypeTime},
+		{Name: "ended_at", Type: field.TypeTime, Nullable: true},
+		{Name: "account_id", Type: field.TypeInt64},
+		{Name: "user_id", Type: field.TypeInt64},
+		{Name: "to_id", Type: field.TypeInt64},
+		{Name: "started_by_id", Type: field.TypeInt64},
+	}
+	// CoversTable holds the schema information for the "covers" table.
+	CoversTable = &schema.Table{
+		Name:       "covers",
+		Columns:    CoversColumns,
+		PrimaryKey: []*schema.Column{CoversColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "covers_accounts_account",
+				Columns:    []*schema.Column{CoversColumns[5]},
+				RefColumns: []*schema.Column{AccountsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+			{
+				Symbol:     "covers_users_user",
+				Columns:    []*schema.Column{CoversColumns[6]},
+				RefColumns: []*schema.Column{UsersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "covers_users_to",
+				Columns:    []*schema.Column{CoversColumns[7]},
+				RefColumns: []*schema.Column{UsersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "covers_users_started_by",
+				Columns:    []*schema.Column{CoversColumns[8]},
+				RefColumns: []*schema.Column{UsersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "cover_account_id_id",
+				Unique:  true,
+				Columns: []*schema.Column{CoversColumns[5], CoversColumns[0]},
+			},
+			{
+				Name:    "cover_one_current",
+				Unique:  true,
+				Columns: []*schema.Column{CoversColumns[6]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "ended_at IS NULL",
+				},
+			},
+			{
+				Name:    "cover_to_id",
+				Unique:  false,
+				Columns: []*schema.Column{CoversColumns[7]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "ended_at IS NULL",
+				},
 			},
 		},
 	}
@@ -526,6 +669,124 @@ var (
 			},
 		},
 	}
+	// HistoryEntriesColumns holds the columns for the "history_entries" table.
+	HistoryEntriesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "kind", Type: field.TypeEnum, Enums: []string{"ARRIVED", "CLAIMED", "OPENED", "ASSIGNED", "TRANSFERRED", "DISTRIBUTED", "OFFERED", "OFFER_DECLINED", "OFFER_ENDED", "ESCALATED", "QUEUED", "HANDED_OVER", "COVERED", "BROUGHT_BACK", "CLOSED"}},
+		{Name: "at", Type: field.TypeTime},
+		{Name: "from_agent_id", Type: field.TypeInt64, Nullable: true},
+		{Name: "from_group_id", Type: field.TypeInt64, Nullable: true},
+		{Name: "to_group_id", Type: field.TypeInt64, Nullable: true},
+		{Name: "method", Type: field.TypeEnum, Nullable: true, Enums: []string{"CLAIM", "OPENED", "ASSIGNED", "TRANSFERRED", "HANDED_OVER", "ROUND_ROBIN", "RADAR", "COVERED", "BROUGHT_BACK"}},
+		{Name: "explanation", Type: field.TypeString, Size: 1000},
+		{Name: "reason", Type: field.TypeString, Size: 1000, Default: ""},
+		{Name: "considered", Type: field.TypeJSON, Nullable: true},
+		{Name: "account_id", Type: field.TypeInt64},
+		{Name: "contact_id", Type: field.TypeInt64},
+		{Name: "conversation_id", Type: field.TypeInt64, Nullable: true},
+		{Name: "previous_conversation_id", Type: field.TypeInt64, Nullable: true},
+		{Name: "assignment_id", Type: field.TypeInt64, Nullable: true},
+		{Name: "done_by_id", Type: field.TypeInt64, Nullable: true},
+		{Name: "to_agent_id", Type: field.TypeInt64, Nullable: true},
+		{Name: "cover_id", Type: field.TypeInt64, Nullable: true},
+	}
+	// HistoryEntriesTable holds the schema information for the "history_entries" table.
+	HistoryEntriesTable = &schema.Table{
+		Name:       "history_entries",
+		Columns:    HistoryEntriesColumns,
+		PrimaryKey: []*schema.Column{HistoryEntriesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "history_entries_accounts_account",
+				Columns:    []*schema.Column{HistoryEntriesColumns[10]},
+				RefColumns: []*schema.Column{AccountsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+			{
+				Symbol:     "history_entries_contacts_contact",
+				Columns:    []*schema.Column{HistoryEntriesColumns[11]},
+				RefColumns: []*schema.Column{ContactsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+			{
+				Symbol:     "history_entries_conversations_conversation",
+				Columns:    []*schema.Column{HistoryEntriesColumns[12]},
+				RefColumns: []*schema.Column{ConversationsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+			{
+				Symbol:     "history_entries_conversations_previous_conversation",
+				Columns:    []*schema.Column{HistoryEntriesColumns[13]},
+				RefColumns: []*schema.Column{ConversationsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+			{
+				Symbol:     "history_entries_contact_assignments_assignment",
+				Columns:    []*schema.Column{HistoryEntriesColumns[14]},
+				RefColumns: []*schema.Column{ContactAssignmentsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+			{
+				Symbol:     "history_entries_users_done_by",
+				Columns:    []*schema.Column{HistoryEntriesColumns[15]},
+				RefColumns: []*schema.Column{UsersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "history_entries_users_to_agent",
+				Columns:    []*schema.Column{HistoryEntriesColumns[16]},
+				RefColumns: []*schema.Column{UsersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "history_entries_covers_cover",
+				Columns:    []*schema.Column{HistoryEntriesColumns[17]},
+				RefColumns: []*schema.Column{CoversColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "historyentry_account_id_id",
+				Unique:  true,
+				Columns: []*schema.Column{HistoryEntriesColumns[10], HistoryEntriesColumns[0]},
+			},
+			{
+				Name:    "historyentry_contact_id",
+				Unique:  false,
+				Columns: []*schema.Column{HistoryEntriesColumns[11]},
+			},
+			{
+				Name:    "historyentry_conversation_id",
+				Unique:  false,
+				Columns: []*schema.Column{HistoryEntriesColumns[12]},
+			},
+			{
+				Name:    "historyentry_previous_conversation_id",
+				Unique:  false,
+				Columns: []*schema.Column{HistoryEntriesColumns[13]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "previous_conversation_id IS NOT NULL",
+				},
+			},
+			{
+				Name:    "historyentry_assignment_id",
+				Unique:  false,
+				Columns: []*schema.Column{HistoryEntriesColumns[14]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "assignment_id IS NOT NULL",
+				},
+			},
+			{
+				Name:    "historyentry_cover_id",
+				Unique:  false,
+				Columns: []*schema.Column{HistoryEntriesColumns[17]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "cover_id IS NOT NULL",
+				},
+			},
+		},
+	}
 	// ImportRunsColumns holds the columns for the "import_runs" table.
 	ImportRunsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeInt64, Increment: true},
@@ -631,6 +892,105 @@ var (
 				Name:    "message_external_id",
 				Unique:  true,
 				Columns: []*schema.Column{MessagesColumns[5], MessagesColumns[3]},
+			},
+		},
+	}
+	// NotesColumns holds the columns for the "notes" table.
+	NotesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "text", Type: field.TypeString, Size: 4096},
+		{Name: "written_at", Type: field.TypeTime},
+		{Name: "account_id", Type: field.TypeInt64},
+		{Name: "conversation_id", Type: field.TypeInt64},
+		{Name: "author_id", Type: field.TypeInt64},
+	}
+	// NotesTable holds the schema information for the "notes" table.
+	NotesTable = &schema.Table{
+		Name:       "notes",
+		Columns:    NotesColumns,
+		PrimaryKey: []*schema.Column{NotesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "notes_accounts_account",
+				Columns:    []*schema.Column{NotesColumns[3]},
+				RefColumns: []*schema.Column{AccountsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+			{
+				Symbol:     "notes_conversations_conversation",
+				Columns:    []*schema.Column{NotesColumns[4]},
+				RefColumns: []*schema.Column{ConversationsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+			{
+				Symbol:     "notes_users_author",
+				Columns:    []*schema.Column{NotesColumns[5]},
+				RefColumns: []*schema.Column{UsersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "note_account_id_id",
+				Unique:  true,
+				Columns: []*schema.Column{NotesColumns[3], NotesColumns[0]},
+			},
+			{
+				Name:    "note_conversation_id_written_at",
+				Unique:  false,
+				Columns: []*schema.Column{NotesColumns[4], NotesColumns[2]},
+			},
+		},
+	}
+	// ReadMarksColumns holds the columns for the "read_marks" table.
+	ReadMarksColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "sent_at", Type: field.TypeTime},
+		{Name: "message_id", Type: field.TypeInt64},
+		{Name: "account_id", Type: field.TypeInt64},
+		{Name: "user_id", Type: field.TypeInt64},
+		{Name: "conversation_id", Type: field.TypeInt64},
+	}
+	// ReadMarksTable holds the schema information for the "read_marks" table.
+	ReadMarksTable = &schema.Table{
+		Name:       "read_marks",
+		Columns:    ReadMarksColumns,
+		PrimaryKey: []*schema.Column{ReadMarksColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "read_marks_accounts_account",
+				Columns:    []*schema.Column{ReadMarksColumns[3]},
+				RefColumns: []*schema.Column{AccountsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+			{
+				Symbol:     "read_marks_users_user",
+				Columns:    []*schema.Column{ReadMarksColumns[4]},
+				RefColumns: []*schema.Column{UsersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "read_marks_conversations_conversation",
+				Columns:    []*schema.Column{ReadMarksColumns[5]},
+				RefColumns: []*schema.Column{ConversationsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "readmark_account_id_id",
+				Unique:  true,
+				Columns: []*schema.Column{ReadMarksColumns[3], ReadMarksColumns[0]},
+			},
+			{
+				Name:    "read_mark",
+				Unique:  true,
+				Columns: []*schema.Column{ReadMarksColumns[5], ReadMarksColumns[4]},
+			},
+			{
+				Name:    "readmark_user_id",
+				Unique:  false,
+				Columns: []*schema.Column{ReadMarksColumns[4]},
 			},
 		},
 	}
@@ -806,6 +1166,41 @@ var (
 			},
 		},
 	}
+	// TagsColumns holds the columns for the "tags" table.
+	TagsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "name", Type: field.TypeString, Size: 50},
+		{Name: "name_key", Type: field.TypeString, Size: 200},
+		{Name: "colour", Type: field.TypeEnum, Enums: []string{"GREY", "RED", "ORANGE", "YELLOW", "GREEN", "TEAL", "BLUE", "PURPLE", "PINK"}, Default: "GREY"},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "account_id", Type: field.TypeInt64},
+	}
+	// TagsTable holds the schema information for the "tags" table.
+	TagsTable = &schema.Table{
+		Name:       "tags",
+		Columns:    TagsColumns,
+		PrimaryKey: []*schema.Column{TagsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "tags_accounts_account",
+				Columns:    []*schema.Column{TagsColumns[5]},
+				RefColumns: []*schema.Column{AccountsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "tag_account_id_id",
+				Unique:  true,
+				Columns: []*schema.Column{TagsColumns[5], TagsColumns[0]},
+			},
+			{
+				Name:    "tag_name",
+				Unique:  true,
+				Columns: []*schema.Column{TagsColumns[5], TagsColumns[2]},
+			},
+		},
+	}
 	// UsersColumns holds the columns for the "users" table.
 	UsersColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeInt64, Increment: true},
@@ -819,6 +1214,8 @@ var (
 		{Name: "status", Type: field.TypeEnum, Enums: []string{"INVITED", "ACTIVE", "DEACTIVATED", "DELETED"}, Default: "INVITED"},
 		{Name: "availability", Type: field.TypeEnum, Enums: []string{"AVAILABLE", "AWAY"}, Default: "AWAY"},
 		{Name: "capacity", Type: field.TypeInt, Nullable: true},
+		{Name: "working_hours", Type: field.TypeJSON, Nullable: true},
+		{Name: "turn", Type: field.TypeInt64, Default: 0},
 		{Name: "access_paused_at", Type: field.TypeTime, Nullable: true},
 		{Name: "deactivated_at", Type: field.TypeTime, Nullable: true},
 		{Name: "created_at", Type: field.TypeTime},
@@ -833,13 +1230,13 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "users_accounts_account",
-				Columns:    []*schema.Column{UsersColumns[14]},
+				Columns:    []*schema.Column{UsersColumns[16]},
 				RefColumns: []*schema.Column{AccountsColumns[0]},
 				OnDelete:   schema.Cascade,
 			},
 			{
 				Symbol:     "users_groups_home_group",
-				Columns:    []*schema.Column{UsersColumns[15]},
+				Columns:    []*schema.Column{UsersColumns[17]},
 				RefColumns: []*schema.Column{GroupsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -848,12 +1245,12 @@ var (
 			{
 				Name:    "user_account_id_id",
 				Unique:  true,
-				Columns: []*schema.Column{UsersColumns[14], UsersColumns[0]},
+				Columns: []*schema.Column{UsersColumns[16], UsersColumns[0]},
 			},
 			{
 				Name:    "user_email",
 				Unique:  true,
-				Columns: []*schema.Column{UsersColumns[14], UsersColumns[4]},
+				Columns: []*schema.Column{UsersColumns[16], UsersColumns[4]},
 			},
 			{
 				Name:    "user_login",
@@ -863,7 +1260,7 @@ var (
 			{
 				Name:    "user_home_group_id_name_key",
 				Unique:  false,
-				Columns: []*schema.Column{UsersColumns[15], UsersColumns[2]},
+				Columns: []*schema.Column{UsersColumns[17], UsersColumns[2]},
 			},
 			{
 				Name:    "user_setup_token_hash",
@@ -904,14 +1301,20 @@ var (
 		ContactsTable,
 		ContactAssignmentsTable,
 		ConversationsTable,
+		ConversationTagsTable,
+		CoversTable,
 		GroupsTable,
 		GroupMovesTable,
 		GroupRequestsTable,
+		HistoryEntriesTable,
 		ImportRunsTable,
 		MessagesTable,
+		NotesTable,
+		ReadMarksTable,
 		RolesTable,
 		RoleGrantsTable,
 		SessionsTable,
+		TagsTable,
 		UsersTable,
 		RoleMayGiveTable,
 	}
@@ -935,6 +1338,13 @@ func init() {
 	ConversationsTable.ForeignKeys[2].RefTable = UsersTable
 	ConversationsTable.ForeignKeys[3].RefTable = UsersTable
 	ConversationsTable.ForeignKeys[4].RefTable = UsersTable
+	ConversationTagsTable.ForeignKeys[0].RefTable = AccountsTable
+	ConversationTagsTable.ForeignKeys[1].RefTable = ConversationsTable
+	ConversationTagsTable.ForeignKeys[2].RefTable = TagsTable
+	CoversTable.ForeignKeys[0].RefTable = AccountsTable
+	CoversTable.ForeignKeys[1].RefTable = UsersTable
+	CoversTable.ForeignKeys[2].RefTable = UsersTable
+	CoversTable.ForeignKeys[3].RefTable = UsersTable
 	GroupsTable.ForeignKeys[0].RefTable = AccountsTable
 	GroupsTable.ForeignKeys[1].RefTable = GroupsTable
 	GroupsTable.Annotation = &entsql.Annotation{}
@@ -948,11 +1358,25 @@ func init() {
 	GroupRequestsTable.ForeignKeys[1].RefTable = GroupsTable
 	GroupRequestsTable.ForeignKeys[2].RefTable = UsersTable
 	GroupRequestsTable.ForeignKeys[3].RefTable = GroupsTable
+	HistoryEntriesTable.ForeignKeys[0].RefTable = AccountsTable
+	HistoryEntriesTable.ForeignKeys[1].RefTable = ContactsTable
+	HistoryEntriesTable.ForeignKeys[2].RefTable = ConversationsTable
+	HistoryEntriesTable.ForeignKeys[3].RefTable = ConversationsTable
+	HistoryEntriesTable.ForeignKeys[4].RefTable = ContactAssignmentsTable
+	HistoryEntriesTable.ForeignKeys[5].RefTable = UsersTable
+	HistoryEntriesTable.ForeignKeys[6].RefTable = UsersTable
+	HistoryEntriesTable.ForeignKeys[7].RefTable = CoversTable
 	ImportRunsTable.ForeignKeys[0].RefTable = AccountsTable
 	ImportRunsTable.ForeignKeys[1].RefTable = UsersTable
 	MessagesTable.ForeignKeys[0].RefTable = AccountsTable
 	MessagesTable.ForeignKeys[1].RefTable = ConversationsTable
 	MessagesTable.ForeignKeys[2].RefTable = UsersTable
+	NotesTable.ForeignKeys[0].RefTable = AccountsTable
+	NotesTable.ForeignKeys[1].RefTable = ConversationsTable
+	NotesTable.ForeignKeys[2].RefTable = UsersTable
+	ReadMarksTable.ForeignKeys[0].RefTable = AccountsTable
+	ReadMarksTable.ForeignKeys[1].RefTable = UsersTable
+	ReadMarksTable.ForeignKeys[2].RefTable = ConversationsTable
 	RolesTable.ForeignKeys[0].RefTable = AccountsTable
 	RoleGrantsTable.ForeignKeys[0].RefTable = AccountsTable
 	RoleGrantsTable.ForeignKeys[1].RefTable = UsersTable
@@ -962,6 +1386,7 @@ func init() {
 	RoleGrantsTable.ForeignKeys[5].RefTable = UsersTable
 	SessionsTable.ForeignKeys[0].RefTable = AccountsTable
 	SessionsTable.ForeignKeys[1].RefTable = UsersTable
+	TagsTable.ForeignKeys[0].RefTable = AccountsTable
 	UsersTable.ForeignKeys[0].RefTable = AccountsTable
 	UsersTable.ForeignKeys[1].RefTable = GroupsTable
 	RoleMayGiveTable.ForeignKeys[0].RefTable = RolesTable

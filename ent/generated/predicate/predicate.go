@@ -21,6 +21,12 @@ type ContactAssignment func(*sql.Selector)
 // Conversation is the predicate function for conversation builders.
 type Conversation func(*sql.Selector)
 
+// ConversationTag is the predicate function for conversationtag builders.
+type ConversationTag func(*sql.Selector)
+
+// Cover is the predicate function for cover builders.
+type Cover func(*sql.Selector)
+
 // Group is the predicate function for group builders.
 type Group func(*sql.Selector)
 
@@ -30,11 +36,20 @@ type GroupMove func(*sql.Selector)
 // GroupRequest is the predicate function for grouprequest builders.
 type GroupRequest func(*sql.Selector)
 
+// HistoryEntry is the predicate function for historyentry builders.
+type HistoryEntry func(*sql.Selector)
+
 // ImportRun is the predicate function for importrun builders.
 type ImportRun func(*sql.Selector)
 
 // Message is the predicate function for message builders.
 type Message func(*sql.Selector)
+
+// Note is the predicate function for note builders.
+type Note func(*sql.Selector)
+
+// ReadMark is the predicate function for readmark builders.
+type ReadMark func(*sql.Selector)
 
 // Role is the predicate function for role builders.
 type Role func(*sql.Selector)
@@ -44,6 +59,9 @@ type RoleGrant func(*sql.Selector)
 
 // Session is the predicate function for session builders.
 type Session func(*sql.Selector)
+
+// Tag is the predicate function for tag builders.
+type Tag func(*sql.Selector)
 
 // User is the predicate function for user builders.
 type User func(*sql.Selector)

@@ -38,6 +38,10 @@ const (
 	FieldAvailability = "availability"
 	// FieldCapacity holds the string denoting the capacity field in the database.
 	FieldCapacity = "capacity"
+	// FieldWorkingHours holds the string denoting the working_hours field in the database.
+	FieldWorkingHours = "working_hours"
+	// FieldTurn holds the string denoting the turn field in the database.
+	FieldTurn = "turn"
 	// FieldAccessPausedAt holds the string denoting the access_paused_at field in the database.
 	FieldAccessPausedAt = "access_paused_at"
 	// FieldDeactivatedAt holds the string denoting the deactivated_at field in the database.
@@ -81,6 +85,8 @@ var Columns = []string{
 	FieldStatus,
 	FieldAvailability,
 	FieldCapacity,
+	FieldWorkingHours,
+	FieldTurn,
 	FieldAccessPausedAt,
 	FieldDeactivatedAt,
 	FieldCreatedAt,
@@ -105,6 +111,8 @@ var (
 	EmailValidator func(string) error
 	// EmailKeyValidator is a validator for the "email_key" field. It is called by the builders before save.
 	EmailKeyValidator func(string) error
+	// DefaultTurn holds the default value on creation for the "turn" field.
+	DefaultTurn int64
 )
 
 // Status defines the type for the "status" enum field.
@@ -227,6 +235,11 @@ func ByAvailability(opts ...sql.OrderTermOption) OrderOption {
 // ByCapacity orders the results by the capacity field.
 func ByCapacity(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldCapacity, opts...).ToFunc()
+}
+
+// ByTurn orders the results by the turn field.
+func ByTurn(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldTurn, opts...).ToFunc()
 }
 
 // ByAccessPausedAt orders the results by the access_paused_at field.

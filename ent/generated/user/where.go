@@ -105,6 +105,11 @@ func Capacity(v int) predicate.User {
 	return predicate.User(sql.FieldEQ(FieldCapacity, v))
 }
 
+// Turn applies equality check predicate on the "turn" field. It's identical to TurnEQ.
+func Turn(v int64) predicate.User {
+	return predicate.User(sql.FieldEQ(FieldTurn, v))
+}
+
 // AccessPausedAt applies equality check predicate on the "access_paused_at" field. It's identical to AccessPausedAtEQ.
 func AccessPausedAt(v time.Time) predicate.User {
 	return predicate.User(sql.FieldEQ(FieldAccessPausedAt, v))
@@ -708,6 +713,56 @@ func CapacityIsNil() predicate.User {
 // CapacityNotNil applies the NotNil predicate on the "capacity" field.
 func CapacityNotNil() predicate.User {
 	return predicate.User(sql.FieldNotNull(FieldCapacity))
+}
+
+// WorkingHoursIsNil applies the IsNil predicate on the "working_hours" field.
+func WorkingHoursIsNil() predicate.User {
+	return predicate.User(sql.FieldIsNull(FieldWorkingHours))
+}
+
+// WorkingHoursNotNil applies the NotNil predicate on the "working_hours" field.
+func WorkingHoursNotNil() predicate.User {
+	return predicate.User(sql.FieldNotNull(FieldWorkingHours))
+}
+
+// TurnEQ applies the EQ predicate on the "turn" field.
+func TurnEQ(v int64) predicate.User {
+	return predicate.User(sql.FieldEQ(FieldTurn, v))
+}
+
+// TurnNEQ applies the NEQ predicate on the "turn" field.
+func TurnNEQ(v int64) predicate.User {
+	return predicate.User(sql.FieldNEQ(FieldTurn, v))
+}
+
+// TurnIn applies the In predicate on the "turn" field.
+func TurnIn(vs ...int64) predicate.User {
+	return predicate.User(sql.FieldIn(FieldTurn, vs...))
+}
+
+// TurnNotIn applies the NotIn predicate on the "turn" field.
+func TurnNotIn(vs ...int64) predicate.User {
+	return predicate.User(sql.FieldNotIn(FieldTurn, vs...))
+}
+
+// TurnGT applies the GT predicate on the "turn" field.
+func TurnGT(v int64) predicate.User {
+	return predicate.User(sql.FieldGT(FieldTurn, v))
+}
+
+// TurnGTE applies the GTE predicate on the "turn" field.
+func TurnGTE(v int64) predicate.User {
+	return predicate.User(sql.FieldGTE(FieldTurn, v))
+}
+
+// TurnLT applies the LT predicate on the "turn" field.
+func TurnLT(v int64) predicate.User {
+	return predicate.User(sql.FieldLT(FieldTurn, v))
+}
+
+// TurnLTE applies the LTE predicate on the "turn" field.
+func TurnLTE(v int64) predicate.User {
+	return predicate.User(sql.FieldLTE(FieldTurn, v))
 }
 
 // AccessPausedAtEQ applies the EQ predicate on the "access_paused_at" field.

@@ -12,6 +12,7 @@ import './plain/playground.css'
 import { readConfig } from './plain/config.js'
 import { createFetcher } from './plain/fetcher.js'
 import { mountSession } from './plain/session.js'
+import { withSubscriptions } from './subscriptions'
 import { starterTabs } from './tabs'
 
 const config = readConfig()
@@ -19,7 +20,7 @@ const fetcher = createFetcher(config.endpoint)
 
 mountSession(document.getElementById('session')!, config, fetcher)
 createRoot(document.getElementById('playground')!).render(
-  <GraphiQL fetcher={fetcher} defaultTabs={starterTabs} defaultEditorToolsVisibility="variables">
+  <GraphiQL fetcher={withSubscriptions(config.endpoint, fetcher)} defaultTabs={starterTabs} defaultEditorToolsVisibility="variables">
     {/* The page's own header names it. */}
     <GraphiQL.Logo>{null}</GraphiQL.Logo>
   </GraphiQL>,

@@ -1,0 +1,484 @@
+package desk
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"canopy/audit"
+	"canopy/authz"
+	ent "canopy/ent/generated"
+	"canopy/ent/generated/contact"
+	"canopy/ent/generated/contactassignment"
+	"canopy/ent/generated/conversation"
+	"canopy/ent/generated/cover"
+	"canopy/ent/generated/group"
+	"canopy/ent/generated/historyentry"
+	"canopy/ent/generated/predicate"
+	"canopy/ent/generated/user"
+	"canopy/ent/rule"
+	"canopy/relay"
+	"canopy/timers"
+	"canopy/tree"
+
+	"entgo.io/ent/dialect/sql"
+)
+
+// How contacts come to agents by the method of a group: at once, in the transaction of what brings the contact there
+// (prepare, fallBack), and when an agent gets room (distribute).
+
+// line is the agents whose home is the group, in the order in which contacts go to them: who waits longest comes first.
+// While a transaction has it, no other one has a line of the group, so that nobody gets more than they have room for.
+type line struct {
+	group    int64
+	settings tree.Settings
+	agents   []*candidate
+}
+
+// candidate is an agent of a line.
+type candidate struct {
+	*ent.User
+	load    int  // contacts with an open conversation that they serve, and offers that they have
+	covered bool // somebody else serves, for a time, what comes to them
+	held    bool // kept from changing until the transaction ends
+}
+
+// line loads the line of a group. To be called before anything else is locked.
+func (j *job) line(ctx context.Context, groupID int64, s tree.Settings) (*line, error) {
+	if err := tree.LockDistribution(ctx, j.tx, groupID); err != nil {
+		return nil, err
+	}
+	users, err := j.tx.User.Query().Where(user.AccountID(j.viewer.AccountID), user.HomeGroupID(groupID),
+		predicate.User(rule.Serving(j.now))).All(authz.Trusted(ctx))
+	if err != nil {
+		return nil, fmt.Errorf("desk: loading the agents of group %d: %w", groupID, err)
+	}
+	l := &line{group: groupID, settings: s}
+	var limited []int64
+	for _, u := range users {
+		c := &candidate{User: u}
+		if l.capacity(c) != tree.Unlimited {
+			limited = append(limited, u.ID)
+		}
+		l.agents = append(l.agents, c)
+	}
+	loads, err := j.loads(ctx, limited)
+	if err != nil {
+		return nil, err
+	}
+	away, err := j.tx.Cover.Query().Where(cover.AccountID(j.viewer.AccountID), cover.EndedAtIsNil(), cover.EndsAtGT(j.now),
+		cover.HasUserWith(user.HomeGroupID(groupID))).All(authz.Trusted(ctx))
+	if err != nil {
+		return nil, fmt.Errorf("desk: finding who is covered in group %d: %w", groupID, err)
+	}
+	for _, c := range l.agents {
+		c.load = loads[c.ID]
+		c.covered = slices.ContainsFunc(away, func(a *ent.Cover) bool { return a.UserID == c.ID })
+	}
+	l.sort()
+	return l, nil
+}
+
+func (l *line) sort() {
+	slices.SortFunc(l.agents, func(a, b *candidate) int { return cmp.Or(cmp.Compare(a.Turn, b.Turn), cmp.Compare(a.ID, b.ID)) })
+}
+
+// capacity is how much a method may give the agent: what is said of them, else of the group.
+func (l *line) capacity(c *candidate) int {
+	if c.Capacity != nil {
+		return *c.Capacity
+	}
+	return l.settings.Capacity.Value
+}
+
+// loads counts what takes up room of agents: contacts with an open conversation, and offers that last.
+func (j *job) loads(ctx context.Context, ids []int64) (map[int64]int, error) {
+	loads := map[int64]int{}
+	if len(ids) == 0 {
+		return loads, nil
+	}
+	trusted := authz.Trusted(ctx)
+	var served []struct {
+		ID int64 `sql:"assigned_user_id"`
+		N  int   `sql:"n"`
+	}
+	err := j.tx.Contact.Query().Where(contact.AssignedUserIDIn(ids...), contact.Box(int(tree.BoxOf(tree.Open, true)))).
+		GroupBy(contact.FieldAssignedUserID).Aggregate(ent.As(ent.Count(), "n")).Scan(trusted, &served)
+	if err != nil {
+		return nil, fmt.Errorf("desk: counting what agents serve: %w", err)
+	}
+	for _, s := range served {
+		loads[s.ID] = s.N
+	}
+	offered, err := j.tx.Contact.Query().Where(contact.OfferedToIDIn(ids...), contact.OfferEndsAtGT(j.now)).Select(contact.FieldOfferedToID).Ints(trusted)
+	if err != nil {
+		return nil, fmt.Errorf("desk: counting what agents are asked for: %w", err)
+	}
+	for _, id := range offered {
+		loads[int64(id)]++
+	}
+	return loads, nil
+}
+
+// judge says why the agent gets nothing now, "" when they could.
+func (l *line) judge(c *candidate, now time.Time) string {
+	room := l.capacity(c)
+	switch {
+	case c.Status != user.StatusACTIVE || c.HomeGroupID != l.group:
+		return notServing
+	case c.AccessPausedAt != nil:
+		return paused
+	case c.covered:
+		return covered
+	case c.Availability != user.AvailabilityAVAILABLE:
+		return unavailable
+	case !c.WorkingHours.Includes(now):
+		return outsideHours
+	case room != tree.Unlimited && c.load >= room:
+		return full
+	}
+	return ""
+}
+
+// holdCandidate keeps the agent from leaving, moving and getting another contact until the transaction ends.
+func (j *job) holdCandidate(ctx context.Context, c *candidate) error {
+	if c.held {
+		return nil
+	}
+	u, err := j.holdReceiver(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	if u != nil {
+		c.User = u
+	}
+	c.held = true
+	return nil
+}
+
+// next returns whose turn it is, of those who are not left out, nil for nobody, and what became of whom.
+func (j *job) next(ctx context.Context, l *line, not []int64) (*candidate, []considered, error) {
+	var found *candidate
+	var list []considered
+	for _, c := range l.agents {
+		outcome := l.judge(c, j.now)
+		switch {
+		case slices.Contains(not, c.ID):
+			outcome = asked
+		case outcome != "":
+		case found != nil:
+			outcome = leftOut
+		default:
+			if err := j.holdCandidate(ctx, c); err != nil {
+				return nil, nil, err
+			}
+			if outcome = l.judge(c, j.now); outcome == "" {
+				found, outcome = c, chosen
+			}
+		}
+		if len(list) < maxConsidered {
+			list = append(list, considered{c.ID, outcome})
+		}
+	}
+	return found, list, nil
+}
+
+// took notes that the agent has got something: they are the last in line now.
+func (j *job) took(ctx context.Context, l *line, c *candidate, loads bool) error {
+	turn, err := j.takesTurn(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	c.Turn = turn
+	if loads {
+		c.load++
+	}
+	l.sort()
+	return nil
+}
+
+// takesTurn puts a user, who is held, at the end of the line of their group, and returns their place. It is the moment,
+// but never before anybody else's: a clock may stand still, and go backwards.
+func (j *job) takesTurn(ctx context.Context, userID int64) (int64, error) {
+	trusted := authz.Trusted(ctx)
+	u, err := j.tx.User.Get(trusted, userID)
+	if err != nil {
+		return 0, err
+	}
+	last, err := j.tx.User.Query().Where(user.HomeGroupID(u.HomeGroupID)).Order(user.ByTurn(sql.OrderDesc())).Limit(1).Select(user.FieldTurn).Int(trusted)
+	if err != nil {
+		return 0, fmt.Errorf("desk: finding the end of the line of group %d: %w", u.HomeGroupID, err)
+	}
+	turn := max(j.now.UnixMicro(), int64(last)+1)
+	return turn, u.Update().SetTurn(turn).Exec(trusted)
+}
+
+// prepared is who takes a contact when it comes to a group, decided before the contact is locked.
+type prepared struct {
+	line       *line      // nil: nobody was looked for
+	agent      *candidate // nil: nobody
+	considered []considered
+	back       int64 // the agent to whom a contact goes back that they served before; 0: none
+}
+
+// prepare decides who takes a contact that comes to the group. The contact is nil for a new one. not are users who
+// shall not get it. The answer is nil where the contact is going to wait.
+func (j *job) prepare(ctx context.Context, groupID int64, returning *ent.Contact, not ...int64) (*prepared, error) {
+	s, err := j.settings(ctx, groupID)
+	if err != nil {
+		return nil, err
+	}
+	if returning != nil && returning.AssignedUserID != nil && s.ReassignAfter.SetBy == 0 {
+		// Where nobody has said for how long, a contact stays with its agent as long as they serve.
+		if serves, err := j.serves(ctx, *returning.AssignedUserID); err != nil || serves {
+			return &prepared{back: *returning.AssignedUserID}, err
+		}
+	}
+	back, err := j.servedBefore(ctx, s, returning)
+	if err != nil {
+		return nil, err
+	}
+	if s.AssignmentMode.Value == group.AssignmentModeMANUAL && back == 0 {
+		return nil, nil
+	}
+	p := &prepared{}
+	if p.line, err = j.line(ctx, groupID, s); err != nil {
+		return nil, err
+	}
+	if i := slices.IndexFunc(p.line.agents, func(c *candidate) bool { return c.ID == back }); i >= 0 {
+		c := p.line.agents[i]
+		if err := j.holdCandidate(ctx, c); err != nil {
+			return nil, err
+		}
+		if outcome := p.line.judge(c, j.now); outcome == "" || outcome == covered { // then it goes to whoever covers them
+			p.back = back
+			return p, nil
+		}
+	}
+	if s.AssignmentMode.Value != group.AssignmentModeMANUAL {
+		p.agent, p.considered, err = j.next(ctx, p.line, not)
+	}
+	return p, err
+}
+
+// servedBefore is the agent of a contact whose last conversation ended so short a time ago that it goes back to them.
+func (j *job) servedBefore(ctx context.Context, s tree.Settings, returning *ent.Contact) (int64, error) {
+	within, set := period(s.ReassignAfter)
+	if !set || returning == nil || returning.AssignedUserID == nil {
+		return 0, nil
+	}
+	last, err := j.tx.Conversation.Query().Where(conversation.ContactID(returning.ID), conversation.ClosedAtNotNil()).
+		Order(conversation.ByClosedAt(sql.OrderDesc())).First(authz.Trusted(ctx))
+	if ent.IsNotFound(err) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("desk: loading the last conversation of contact %d: %w", returning.ID, err)
+	}
+	if last.ClosedAt.Add(within).Before(j.now) {
+		return 0, nil
+	}
+	return *returning.AssignedUserID, nil
+}
+
+// gives is the agent to whom the method gives a contact that comes to the group, nil when it is offered or waits.
+func (p *prepared) gives(groupID int64) *candidate {
+	if p == nil || p.line == nil || p.line.group != groupID || p.line.settings.AssignmentMode.Value != group.AssignmentModeROUND_ROBIN {
+		return nil
+	}
+	return p.agent
+}
+
+// fallBack lets nobody serve the contact any more who does: it goes to whom the method gives it, is on offer, or waits.
+// What was prepared for another group is of no use. It returns where the contact stands then,
+// and what the history is to be told of it, if anything.
+func (j *job) fallBack(ctx context.Context, h *held, to stand, p *prepared) (stand, told, error) {
+	to = to.waitingAnew(j.now, h.agent() != 0)
+	if c := p.gives(to.group); c != nil {
+		return j.giveByTurn(ctx, h, to, p.line, c, p.considered)
+	}
+	if err := j.unassign(ctx, h); err != nil || p == nil || p.agent == nil || p.line.group != to.group {
+		return to, told{}, err
+	}
+	return j.offer(ctx, h, to, p.line, p.agent, p.considered)
+}
+
+// waitingAnew is where a contact stands that begins to wait; one that waited before has waited since then.
+func (s stand) waitingAnew(now time.Time, wasServed bool) stand {
+	if wasServed || s.waiting.IsZero() {
+		s.waiting = now
+	}
+	s.agent, s.offeredTo, s.offerEnds, s.asked, s.escalatedTo = 0, 0, time.Time{}, nil, 0
+	return s
+}
+
+// giveByTurn assigns the contact to the agent whose turn it is.
+func (j *job) giveByTurn(ctx context.Context, h *held, to stand, l *line, c *candidate, list []considered) (stand, told, error) {
+	by := how{method: contactassignment.MethodROUND_ROBIN, considered: list,
+		explanation: "It was the agent's turn: of those who could take it, nobody had waited longer for a new contact." + passedOver(list)}
+	a, err := j.assign(ctx, h, c.ID, by)
+	if err != nil {
+		return stand{}, told{}, err
+	}
+	to.agent = c.ID
+	if err := j.took(ctx, l, c, to.state == tree.Open); err != nil {
+		return stand{}, told{}, err
+	}
+	news := told{kind: historyentry.KindDISTRIBUTED, how: by, agent: c.ID, group: to.group, assignment: a}
+	return to, news, j.recordMethod(ctx, "CONTACT_DISTRIBUTED", h, to, c.ID)
+}
+
+// tellIf is tell, when there is something to tell.
+func (j *job) tellIf(ctx context.Context, h *held, news told) error {
+	if news.kind == "" {
+		return nil
+	}
+	return j.tell(ctx, h, news)
+}
+
+// passedOver says in words why others did not get the contact; it names nobody, and counts nobody.
+func passedOver(list []considered) string {
+	var reasons []string
+	for _, r := range []struct{ outcome, words string }{
+		{unavailable, "away"}, {paused, "paused"}, {full, "full"}, {outsideHours, "outside working hours"},
+		{covered, "covered"}, {notServing, "not serving"}, {asked, "asked before"},
+	} {
+		if slices.ContainsFunc(list, func(c considered) bool { return c.outcome == r.outcome }) {
+			reasons = append(reasons, r.words)
+		}
+	}
+	if len(reasons) == 0 {
+		return ""
+	}
+	return " Passed over were agents who were " + strings.Join(reasons, ", or ") + "."
+}
+
+// recordMethod writes what a method did: nobody is its author.
+func (j *job) recordMethod(ctx context.Context, action string, h *held, to stand, agent int64) error {
+	e := j.event(action, relay.KindContact, h.ID,
+		audit.Fields{"agent": ref(relay.KindAgent, h.agent()), "group": ref(relay.KindGroup, h.GroupID)},
+		audit.Fields{"agent": ref(relay.KindAgent, agent), "group": ref(relay.KindGroup, to.group)}, "")
+	e.AccountID = j.viewer.AccountID
+	return audit.Record(ctx, j.tx, e)
+}
+
+// How much of a queue one transaction looks at, and gives out.
+const (
+	maxLooked = 500
+	maxGiven  = 50
+)
+
+// distribute gives out what waits in a group, oldest first, to its agents who have room.
+func distribute(ctx context.Context, j *job, groupID int64) error {
+	there, err := j.tx.Group.Query().Where(group.ID(groupID), group.AccountID(j.viewer.AccountID)).Exist(ctx)
+	if err != nil || !there {
+		return err
+	}
+	s, err := j.settings(ctx, groupID)
+	if err != nil || s.AssignmentMode.Value == group.AssignmentModeMANUAL {
+		return err
+	}
+	l, err := j.line(ctx, groupID, s)
+	if err != nil || !slices.ContainsFunc(l.agents, func(c *candidate) bool { return l.judge(c, j.now) == "" }) {
+		return err
+	}
+	waiting, err := j.waitingIn(ctx, groupID)
+	if err != nil || len(waiting) == 0 {
+		return err
+	}
+	if err := j.holdLine(ctx, l); err != nil {
+		return err
+	}
+	return j.giveOut(ctx, l, waiting)
+}
+
+// waitingIn returns what waits in a group and is not on offer, oldest first.
+func (j *job) waitingIn(ctx context.Context, groupID int64) (waiting []*ent.Contact, err error) {
+	for _, state := range []tree.State{tree.None, tree.Open} {
+		part, err := j.tx.Contact.Query().Where(contact.AccountID(j.viewer.AccountID), contact.GroupID(groupID),
+			contact.Box(int(tree.BoxOf(state, false))), contact.Or(contact.OfferEndsAtIsNil(), contact.OfferEndsAtLTE(j.now))).
+			Order(contact.BySortKey(), contact.ByID()).Limit(maxLooked).All(authz.Trusted(ctx))
+		if err != nil {
+			return nil, fmt.Errorf("desk: finding what waits in group %d: %w", groupID, err)
+		}
+		waiting = append(waiting, part...)
+	}
+	slices.SortFunc(waiting, func(a, b *ent.Contact) int { return cmp.Or(cmp.Compare(a.SortKey, b.SortKey), cmp.Compare(a.ID, b.ID)) })
+	return waiting, nil
+}
+
+// holdLine holds those of the line who could take something, in the order of their ids.
+func (j *job) holdLine(ctx context.Context, l *line) error {
+	agents := slices.DeleteFunc(slices.Clone(l.agents), func(c *candidate) bool { return l.judge(c, j.now) != "" })
+	slices.SortFunc(agents, func(a, b *candidate) int { return cmp.Compare(a.ID, b.ID) })
+	for _, c := range agents {
+		if err := j.holdCandidate(ctx, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// giveOut gives contacts that wait to the line, whose agents are held. Their groups and then the contacts are locked in
+// the order of their ids before any of them is changed.
+func (j *job) giveOut(ctx context.Context, l *line, waiting []*ent.Contact) error {
+	var ids []int64
+	groups := []int64{l.group}
+	for _, c := range waiting {
+		if len(ids) == maxGiven {
+			j.schedule(timers.Distribute, l.group, j.now)
+			break
+		}
+		ids, groups = append(ids, c.ID), append(groups, c.ArrivalGroupID)
+	}
+	if err := tree.LockGroups(ctx, j.tx, groups...); err != nil {
+		return err
+	}
+	slices.Sort(ids)
+	contacts := make([]*held, 0, len(ids))
+	for _, id := range ids {
+		h, err := j.lockIfThere(ctx, id)
+		if err != nil {
+			return err
+		}
+		if h != nil && h.GroupID == l.group && h.agent() == 0 && h.state() != tree.Closed && h.offered(j.now) == 0 {
+			contacts = append(contacts, h)
+		}
+	}
+	slices.SortFunc(contacts, func(a, b *held) int { return cmp.Or(cmp.Compare(a.SortKey, b.SortKey), cmp.Compare(a.ID, b.ID)) })
+	for _, h := range contacts {
+		if err := j.giveOutOne(ctx, l, h); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (j *job) giveOutOne(ctx context.Context, l *line, h *held) error {
+	c, list, err := j.next(ctx, l, h.Asked)
+	if err != nil || c == nil {
+		return err
+	}
+	var talk talk
+	var news told
+	to := h.stand()
+	if l.settings.AssignmentMode.Value == group.AssignmentModeRADAR {
+		to, news, err = j.offer(ctx, h, to, l, c, list)
+	} else {
+		if talk, err = j.passOn(ctx, h, c.ID, conversation.CloseReasonTRANSFERRED); err != nil {
+			return err
+		}
+		to, news, err = j.giveByTurn(ctx, h, to, l, c, list)
+	}
+	if err != nil {
+		return err
+	}
+	news.talk = talk
+	if err := j.tell(ctx, h, news); err != nil {
+		return err
+	}
+	return j.settle(ctx, h, to)
+}

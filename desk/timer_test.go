@@ -1,0 +1,188 @@
+package desk_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"canopy/desk"
+	ent "canopy/ent/generated"
+	"canopy/ent/generated/auditevent"
+	"canopy/timers"
+)
+
+// passes lets time go by.
+func (c *clock) passes(d time.Duration) { c.seconds.Add(int64(d / time.Second)) }
+
+// runs runs what is due and returns how many timers that were.
+func (w *world) runs() int {
+	w.t.Helper()
+	n, err := w.desk.RunDue(context.Background())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return n
+}
+
+// after lets time go by and runs what is due then, until nothing is.
+func (w *world) after(d time.Duration) {
+	w.t.Helper()
+	w.clock.passes(d)
+	for range 20 {
+		if w.runs() == 0 {
+			return
+		}
+	}
+	w.t.Error("the timers set each other off for ever")
+}
+
+// events counts the audit events of that name.
+func (w *world) events(action string) int {
+	w.t.Helper()
+	n, err := w.db.Read.AuditEvent.Query().Where(auditevent.Action(action)).Count(all())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return n
+}
+
+func TestASilentConversationIsClosedByNobodyAndOneThatIsNotSilentIsNot(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.set("root", func(u *ent.GroupUpdateOne) { u.SetCloseAfter(3600) })
+		w.set("vault", func(u *ent.GroupUpdateOne) { u.SetCloseAfter(-1) })
+		silent, lively, never := w.served("kim", "ana"), w.served("lee", "ana"), w.writes("max", "vault")
+		w.after(50 * time.Minute)
+		w.says("lee", nil)
+		w.after(15 * time.Minute)
+		if w.openOf(silent) != nil || w.openOf(lively) == nil || w.openOf(never) == nil {
+			t.Fatalf("open are %v, %v, %v", w.openOf(silent), w.openOf(lively), w.openOf(never))
+		}
+		e := w.lastEvent()
+		if e.Action != "CONVERSATION_CLOSED" || e.UserID != nil || !strings.Contains(e.Reason, "1 hour") {
+			t.Errorf("the event is %v", e)
+		}
+		closed := w.conversations(silent)
+		if c := closed[len(closed)-1]; c.ClosedByID != nil {
+			t.Errorf("it was closed by %d", *c.ClosedByID)
+		}
+		w.isServedBy(silent, "ana") // closing keeps the assignment
+		w.after(time.Hour)
+		if w.openOf(lively) != nil {
+			t.Error("it fell silent later and is open still")
+		}
+	})
+}
+
+func TestATimerSurvivesItsProcess(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.set("root", func(u *ent.GroupUpdateOne) { u.SetCloseAfter(3600) })
+		c := w.served("kim", "ana")
+		w.desk = &desk.Service{DB: w.db, Now: w.clock.Now}
+		w.after(2 * time.Hour)
+		if w.openOf(c) != nil {
+			t.Error("the timer was lost")
+		}
+	})
+}
+
+func TestATimerHappensOnceWhateverTheNumberOfProcesses(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.set("root", func(u *ent.GroupUpdateOne) { u.SetCloseAfter(3600) })
+		const contacts = 30
+		for i := range contacts {
+			w.served(fmt.Sprint("contact", i), "ana")
+		}
+		w.clock.passes(2 * time.Hour)
+		ran := make([]int, 6)
+		for _, err := range together(len(ran), func(i int) (err error) {
+			process := &desk.Service{DB: w.db, Now: w.clock.Now}
+			ran[i], err = process.RunDue(context.Background())
+			return err
+		}) {
+			ok(t, err)
+		}
+		total := 0
+		for _, n := range ran {
+			total += n
+		}
+		total += w.runs() // what one had looked at while another one held it
+		if n := w.events("CONVERSATION_CLOSED"); n != contacts {
+			t.Errorf("%d conversations were closed; want %d", n, contacts)
+		}
+		if total < contacts {
+			t.Errorf("%d timers ran; want at least %d", total, contacts)
+		}
+	})
+}
+
+func TestATimerThatFailsIsPutOffAndKeepsNoOtherFromRunning(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.set("root", func(u *ent.GroupUpdateOne) { u.SetCloseAfter(3600) })
+		c := w.served("kim", "ana")
+		w.write(func(ctx context.Context, tx *ent.Tx) error {
+			return timers.Set(ctx, tx, timers.Timer{Kind: "OF_A_NEWER_VERSION", SubjectID: 1, AccountID: w.account, Due: w.clock.Now()})
+		})
+		w.clock.passes(2 * time.Hour)
+		_, err := w.desk.RunDue(context.Background())
+		if err == nil || !strings.Contains(err.Error(), "OF_A_NEWER_VERSION") {
+			t.Errorf("the error is %v", err)
+		}
+		if w.openOf(c) != nil {
+			t.Error("another timer did not run")
+		}
+		// It comes again each time later: after 1, 2, 4 … seconds; the clock goes on by itself.
+		failures := 0
+		for range 100 {
+			if _, err := w.desk.RunDue(context.Background()); err != nil {
+				failures++
+			}
+		}
+		if failures == 0 || failures > 20 {
+			t.Errorf("it failed %d times in 100 looks", failures)
+		}
+	})
+}
+
+// A timer that is set anew while it runs runs once more, and one that is cleared while it runs did nothing.
+func TestWhatHappensToATimerWhileItRuns(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		setting := timers.Timer{Kind: timers.Distribute, SubjectID: 7, AccountID: w.account, Due: w.clock.Now()}
+		set := func(ctx context.Context, tx *ent.Tx) error { return timers.Set(ctx, tx, setting) }
+		find := func() timers.Pending {
+			t.Helper()
+			due, err := timers.Due(context.Background(), w.db.Read, w.clock.Now(), 10)
+			ok(t, err)
+			if len(due) != 1 {
+				t.Fatalf("due are %v", due)
+			}
+			return due[0]
+		}
+		finish := func(p timers.Pending) (there bool) {
+			t.Helper()
+			w.write(func(ctx context.Context, tx *ent.Tx) (err error) {
+				there, err = timers.Finish(ctx, tx, p)
+				return err
+			})
+			return there
+		}
+		w.write(set)
+		first := find()
+		w.write(set)
+		if !finish(first) {
+			t.Error("what was set anew counts as cleared")
+		}
+		second := find()
+		w.write(func(ctx context.Context, tx *ent.Tx) error {
+			if taken, err := timers.Take(ctx, tx, first); err != nil || taken {
+				return errors.Join(err, errors.New("a timer was taken as it was not any more"))
+			}
+			return timers.Clear(ctx, tx, second.Kind, second.SubjectID)
+		})
+		if finish(second) {
+			t.Error("what was cleared counts as there")
+		}
+	})
+}

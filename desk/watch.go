@@ -1,0 +1,246 @@
+package desk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"canopy/audit"
+	"canopy/authz"
+	ent "canopy/ent/generated"
+	"canopy/ent/generated/contact"
+	"canopy/ent/generated/conversation"
+	"canopy/ent/generated/group"
+	"canopy/ent/generated/historyentry"
+	"canopy/ent/generated/user"
+	"canopy/refusal"
+	"canopy/relay"
+	"canopy/timers"
+	"canopy/tree"
+)
+
+// What Canopy does with contacts when time passes.
+
+// settings are those in force at a group of the account.
+func (j *job) settings(ctx context.Context, groupID int64) (tree.Settings, error) {
+	if s, known := j.inForce[groupID]; known {
+		return s, nil
+	}
+	g, err := j.tx.Group.Query().Where(group.ID(groupID), group.AccountID(j.viewer.AccountID)).Only(authz.Trusted(ctx))
+	if err != nil {
+		return tree.Settings{}, fmt.Errorf("desk: loading group %d: %w", groupID, err)
+	}
+	found, err := tree.SettingsOf(ctx, j.tx, []*ent.Group{g})
+	if err != nil {
+		return tree.Settings{}, err
+	}
+	j.inForce[groupID] = found[groupID]
+	return found[groupID], nil
+}
+
+// period is a setting in seconds as a duration; never, when it is not set.
+func period(s tree.Setting[int]) (after time.Duration, set bool) {
+	return time.Duration(s.Value) * time.Second, s.Value != tree.Never
+}
+
+// watch schedules what is to happen with a contact that stands elsewhere now. What was scheduled before and is not called
+// for any more finds nothing to do.
+func (j *job) watch(ctx context.Context, h *held, to stand) error {
+	elsewhere := h.arriving || h.GroupID != to.group
+	opens := to.state == tree.Open && (elsewhere || h.state() != tree.Open)
+	waits := to.agent == 0 && to.state != tree.Closed && (elsewhere || h.agent() != 0 || h.state() == tree.Closed)
+	if opens || waits {
+		s, err := j.settings(ctx, to.group)
+		if err != nil {
+			return err
+		}
+		if after, set := period(s.CloseAfter); set && opens {
+			j.schedule(timers.CloseSilent, h.ID, to.activity.Add(after))
+		}
+		if after, set := period(s.EscalateAfter); set && waits {
+			j.schedule(timers.Escalate, h.ID, to.waiting.Add(after))
+		}
+		// Somebody may have got room while this was decided.
+		if waits && to.offeredTo == 0 && s.AssignmentMode.Value != group.AssignmentModeMANUAL && !j.queueOnly {
+			j.schedule(timers.Distribute, to.group, j.now)
+		}
+	}
+	return j.watchRoom(ctx, h, to)
+}
+
+// watchRoom lets what waits be given out when an agent has got room.
+func (j *job) watchRoom(ctx context.Context, h *held, to stand) error {
+	room := int64(0)
+	switch {
+	case h.agent() != 0 && h.state() == tree.Open && (to.agent != h.agent() || to.state != tree.Open):
+		room = h.agent()
+	case h.OfferedToID != nil && to.offeredTo != *h.OfferedToID && to.agent != *h.OfferedToID:
+		room = *h.OfferedToID
+	default:
+		return nil
+	}
+	u, err := j.tx.User.Get(authz.Trusted(ctx), room)
+	if err != nil || u.Status != user.StatusACTIVE {
+		return err
+	}
+	s, err := j.settings(ctx, u.HomeGroupID)
+	if err == nil && s.AssignmentMode.Value != group.AssignmentModeMANUAL {
+		j.schedule(timers.Distribute, u.HomeGroupID, j.now)
+	}
+	return err
+}
+
+// escalate lets a contact show in the queue of the group above, too, when it has waited for as long as its group says.
+func escalate(ctx context.Context, j *job, contactID int64) error {
+	h, err := j.lockIfThere(ctx, contactID)
+	if err != nil || h == nil || h.agent() != 0 || h.state() == tree.Closed || h.EscalatedToID != nil || h.WaitingSince == nil {
+		return err
+	}
+	s, err := j.settings(ctx, h.GroupID)
+	if err != nil {
+		return err
+	}
+	after, set := period(s.EscalateAfter)
+	above := tree.IDs(h.place.Path)
+	if !set || len(above) < 2 {
+		return nil
+	}
+	due := h.WaitingSince.Add(after)
+	if h.offered(j.now) != 0 && due.Before(*h.OfferEndsAt) {
+		due = *h.OfferEndsAt // an offer is exclusive
+	}
+	if due.After(j.now) {
+		j.schedule(timers.Escalate, h.ID, due)
+		return nil
+	}
+	to := h.stand()
+	to.escalatedTo = above[len(above)-2]
+	words := fmt.Sprintf("Nobody had taken it for %s.", inWords(after))
+	err = j.tell(ctx, h, told{kind: historyentry.KindESCALATED, group: to.group, how: how{explanation: words + " It shows in the queue of the group above, too."}})
+	if err != nil {
+		return err
+	}
+	if err := j.settle(ctx, h, to); err != nil {
+		return err
+	}
+	return j.record(ctx, "CONTACT_ESCALATED", relay.KindContact, h.ID, nil, audit.Fields{"group": ref(relay.KindGroup, to.escalatedTo)},
+		words)
+}
+
+// review applies settings of a group that may have changed to what is in it.
+func review(ctx context.Context, j *job, groupID int64) error {
+	there, err := j.tx.Group.Query().Where(group.ID(groupID), group.AccountID(j.viewer.AccountID)).Exist(ctx)
+	if err != nil || !there {
+		return err
+	}
+	s, err := j.settings(ctx, groupID)
+	if err != nil {
+		return err
+	}
+	box := func(s tree.State, assigned bool) int { return int(tree.BoxOf(s, assigned)) }
+	escalated := j.tx.Contact.Update().Where(contact.AccountID(j.viewer.AccountID), contact.GroupID(groupID), contact.EscalatedToIDNotNil())
+	if after, set := period(s.EscalateAfter); set {
+		escalated.Where(contact.SortKeyGT(j.now.Add(-after).UnixMicro()))
+		if err := timers.SetForContacts(ctx, j.tx, timers.Escalate, groupID, after, box(tree.None, false), box(tree.Open, false)); err != nil {
+			return err
+		}
+	}
+	if err := escalated.ClearEscalatedToID().Exec(ctx); err != nil {
+		return fmt.Errorf("desk: taking back escalations of group %d: %w", groupID, err)
+	}
+	if after, set := period(s.CloseAfter); set {
+		if err := timers.SetForContacts(ctx, j.tx, timers.CloseSilent, groupID, after, box(tree.Open, false), box(tree.Open, true)); err != nil {
+			return err
+		}
+	}
+	j.schedule(timers.Distribute, groupID, j.now)
+	return nil
+}
+
+// hoursBegin gives out what waits when the working hours of an agent begin, and waits for the next time.
+func hoursBegin(ctx context.Context, j *job, userID int64) error {
+	u, err := j.tx.User.Query().Where(user.ID(userID), user.AccountID(j.viewer.AccountID)).Only(ctx)
+	if ent.IsNotFound(err) {
+		return nil
+	}
+	if err != nil || u.Status == user.StatusDELETED {
+		return err
+	}
+	if next, some := u.WorkingHours.Next(j.now); some {
+		j.schedule(timers.HoursBegin, u.ID, next)
+	}
+	j.schedule(timers.Distribute, u.HomeGroupID, j.now)
+	return nil
+}
+
+// closeSilent closes the conversation of a contact in which nobody has written for as long as its group says.
+func closeSilent(ctx context.Context, j *job, contactID int64) error {
+	h, err := j.lockIfThere(ctx, contactID)
+	if err != nil || h == nil || h.state() != tree.Open {
+		return err
+	}
+	s, err := j.settings(ctx, h.GroupID)
+	if err != nil {
+		return err
+	}
+	after, set := period(s.CloseAfter)
+	if !set {
+		return nil
+	}
+	if due := h.LastActivityAt.Add(after); due.After(j.now) {
+		j.schedule(timers.CloseSilent, h.ID, due)
+		return nil
+	}
+	c, err := j.openOf(ctx, h)
+	if err != nil {
+		return err
+	}
+	if c.SnoozedUntil != nil && c.SnoozedUntil.After(j.now) { // it is silent on purpose
+		j.schedule(timers.CloseSilent, h.ID, c.SnoozedUntil.Add(after))
+		return nil
+	}
+	silent := conversation.CloseReasonSILENT
+	if err := j.end(ctx, c, &silent, ""); err != nil {
+		return err
+	}
+	to := h.stand()
+	to.state, to.activity = tree.Closed, j.now
+	err = j.tell(ctx, h, told{kind: historyentry.KindCLOSED, how: how{explanation: "The conversation was closed because nobody had written for " + inWords(after) + "."},
+		agent: to.agent, group: to.group, talk: talk{open: c.ID}})
+	if err != nil {
+		return err
+	}
+	if err := j.settle(ctx, h, to); err != nil {
+		return err
+	}
+	return j.record(ctx, "CONVERSATION_CLOSED", relay.KindConversation, c.ID, audit.Fields{"open": true}, audit.Fields{"open": false, "closeReason": silent},
+		fmt.Sprintf("Nobody had written for %s.", inWords(after)))
+}
+
+// lockIfThere is lock for a contact that may have been deleted: nil then.
+func (j *job) lockIfThere(ctx context.Context, contactID int64) (*held, error) {
+	h, err := j.lock(ctx, contactID)
+	var r *refusal.Refusal
+	if errors.As(err, &r) && r.Code == refusal.NotFoundCode {
+		return nil, nil
+	}
+	return h, err
+}
+
+// inWords is a period as people say it, in the largest unit that divides it.
+func inWords(d time.Duration) string {
+	for _, unit := range []struct {
+		length time.Duration
+		name   string
+	}{{24 * time.Hour, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}, {time.Second, "second"}} {
+		switch n := d / unit.length; {
+		case d%unit.length != 0:
+		case n == 1:
+			return "1 " + unit.name
+		default:
+			return fmt.Sprintf("%d %ss", n, unit.name)
+		}
+	}
+	return d.String()
+}

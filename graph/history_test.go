@@ -1,0 +1,165 @@
+package graph_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"canopy/authz"
+	ent "canopy/ent/generated"
+	"canopy/ent/generated/historyentry"
+	"canopy/internal/testdb"
+	"canopy/relay"
+	"canopy/store"
+)
+
+const historyOf = `{ conversation(id: "%s") { history { totalCount nodes { kind sentence doneBy { name } fromAgent { name } toAgent { name } toGroup { name } reason
+	considered { agent { name } outcome words } } } } }`
+
+// TestHistorySaysWhyAContactIsHere follows a contact that is passed on, as people who see more and less of it.
+func TestHistorySaysWhyAContactIsHere(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *store.DB) {
+		w := company(t, db, served)
+		w.countsOn()
+		w.ask("sue", `mutation { assignContact(input: {contactId: "%s", agentId: "%s", reason: "Knows the town"}) { assignment { agent { name }
+			origin { kind reason } } } }`, w.id(relay.KindContact, "Kim"), w.id(relay.KindAgent, "carla"))
+		answer := w.ask("carla", `{ contact(id: "%s") { conversation { id } } }`, w.id(relay.KindContact, "Kim"))
+		var now struct {
+			Contact struct{ Conversation struct{ ID string } }
+		}
+		if err := json.Unmarshal([]byte(answer), &now); err != nil {
+			t.Fatal(err)
+		}
+		// carla is of another group than ana and sees no card of hers, nor sue's.
+		same(t, w.ask("carla", historyOf, now.Contact.Conversation.ID), `{"conversation":{"history":{"totalCount":1,"nodes":[{"kind":"ASSIGNED",`+
+			`"sentence":"Somebody else assigned the contact to you.","doneBy":null,"fromAgent":null,"toAgent":{"name":"carla"},"toGroup":{"name":"south"},`+
+			`"reason":"Knows the town","considered":[]}]}}}`)
+		same(t, w.ask("sue", historyOf, now.Contact.Conversation.ID), `{"conversation":{"history":{"totalCount":1,"nodes":[{"kind":"ASSIGNED",`+
+			`"sentence":"You assigned the contact to an agent.","doneBy":null,"fromAgent":{"name":"ana"},"toAgent":{"name":"carla"},"toGroup":{"name":"south"},`+
+			`"reason":"Knows the town","considered":[]}]}}}`)
+		both := w.ask("sue", historyOf, w.id(relay.KindConversation, "Kim conversation"))
+		if strings.Count(both, `"ASSIGNED"`) != 1 || strings.Count(both, `"CLAIMED"`) != 1 {
+			t.Errorf("the conversation that was ended tells %s", both)
+		}
+		if got := w.refused(w.as("bruno"), fmt.Sprintf(`{ conversation(id: "%s") { history { totalCount } } }`, w.id(relay.KindConversation, "Nil conversation")), nil); got["code"] != "NOT_FOUND" {
+			t.Errorf("bruno hears %v", got)
+		}
+	})
+}
+
+// TestHistoryConsidersOnlyWhomOneSees shows the candidates in their order, without those whose cards are hidden.
+func TestHistoryConsidersOnlyWhomOneSees(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *store.DB) {
+		w := company(t, db)
+		w.tell("Kim", historyentry.KindQUEUED, "vera", "bruno", "carla", "ana")
+		query := fmt.Sprintf(`{ conversation(id: "%s") { history { nodes { considered { agent { name } words } } } } }`, w.id(relay.KindConversation, "Kim conversation"))
+		full := func(names ...string) string {
+			list := make([]string, len(names))
+			for i, name := range names {
+				list[i] = `{"agent":{"name":"` + name + `"},"words":"had as many open conversations as they may hold"}`
+			}
+			return `{"conversation":{"history":{"nodes":[{"considered":[]},{"considered":[` + strings.Join(list, ",") + `]}]}}}`
+		}
+		same(t, w.ask("olga", "%s", query), full("vera", "bruno", "carla", "ana"))
+		same(t, w.ask("sue", "%s", query), full("bruno", "carla", "ana"))
+		same(t, w.ask("ana", "%s", query), full("bruno", "ana"))
+	})
+}
+
+// TestCovers starts and ends a cover over the API, and looks at the cards meanwhile.
+func TestCovers(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *store.DB) {
+		w := company(t, db, served)
+		w.countsOn()
+		until := now.Add(24 * time.Hour).Format(time.RFC3339)
+		start := fmt.Sprintf(`mutation { startCover(input: {agentId: "%s", toAgentId: "%s", until: "%s"}) { passedOn agent { name load cover { until to { name } } } } }`,
+			w.id(relay.KindAgent, "ana"), w.id(relay.KindAgent, "bruno"), until)
+		load := w.ask("ana", `{ agent(id: "%s") { load } }`, w.id(relay.KindAgent, "ana"))
+		var card struct{ Agent struct{ Load int } }
+		if err := json.Unmarshal([]byte(load), &card); err != nil || card.Agent.Load == 0 {
+			t.Fatalf("ana serves %s", load)
+		}
+		same(t, w.ask("ana", "%s", start), fmt.Sprintf(`{"startCover":{"passedOn":%d,"agent":{"name":"ana","load":0,"cover":{"until":"2027-03-02T09:00:00.000000Z",`+
+			`"to":{"name":"bruno"}}}}}`, card.Agent.Load))
+		if got := w.refused(w.as("ana"), start, nil); got["reason"] != "ALREADY_COVERED" {
+			t.Errorf("starting again hears %v", got)
+		}
+		cover := fmt.Sprintf(`{ agent(id: "%s") { cover { to { name } } } }`, w.id(relay.KindAgent, "ana"))
+		same(t, w.ask("bruno", "%s", cover), `{"agent":{"cover":{"to":{"name":"bruno"}}}}`)
+		same(t, w.ask("sue", "%s", cover), `{"agent":{"cover":{"to":{"name":"bruno"}}}}`)
+		if got := w.refused(w.as("carla"), cover, nil); got["code"] != "NOT_FOUND" {
+			t.Errorf("carla hears %v", got)
+		}
+		same(t, w.ask("ana", `mutation { endCover(input: {agentId: "%s"}) { broughtBack agent { load cover { until } } } }`, w.id(relay.KindAgent, "ana")),
+			fmt.Sprintf(`{"endCover":{"broughtBack":%[1]d,"agent":{"load":%[1]d,"cover":null}}}`, card.Agent.Load))
+	})
+}
+
+// TestPreviewOfADeactivation shows where contacts would go, as far as its reader sees them, changes nothing, and holds the
+// deactivation to it.
+func TestPreviewOfADeactivation(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *store.DB) {
+		w := company(t, db, served)
+		w.countsOn()
+		input := fmt.Sprintf(`userId: "%s", handover: TO_AGENT, handoverAgentId: "%s"`, w.id(relay.KindUser, "ana"), w.id(relay.KindAgent, "bruno"))
+		type preview struct {
+			Token      string
+			HandedOver int
+			More       bool
+			Contacts   []struct {
+				Waits          bool
+				Contact, Agent *struct{ Name string }
+			}
+		}
+		look := func(who string) preview {
+			t.Helper()
+			var data struct{ PreviewDeactivateUser preview }
+			raw := w.ask(who, `{ previewDeactivateUser(input: {%s}) { token handedOver more contacts { waits contact { name } agent { name } } } }`, input)
+			if err := json.Unmarshal([]byte(raw), &data); err != nil {
+				t.Fatal(err)
+			}
+			return data.PreviewDeactivateUser
+		}
+		events := db.Read.AuditEvent.Query().CountX(trusted())
+		whole, blind := look("olga"), look("adam")
+		if whole.HandedOver == 0 || len(whole.Contacts) != whole.HandedOver || whole.More {
+			t.Errorf("the owner is shown %+v", whole)
+		}
+		for _, h := range whole.Contacts {
+			if h.Waits || h.Contact == nil || h.Agent == nil || h.Agent.Name != "bruno" {
+				t.Errorf("a contact goes to %+v", h)
+			}
+		}
+		if blind.HandedOver != whole.HandedOver || len(blind.Contacts) != 0 { // an administrator sees no contacts
+			t.Errorf("the administrator is shown %+v", blind)
+		}
+		if after := db.Read.AuditEvent.Query().CountX(trusted()); after != events {
+			t.Error("a preview leaves traces")
+		}
+		deactivate := `mutation { deactivateUser(input: {` + input + `, previewToken: "%s"}) { handedOver } }`
+		for _, token := range []string{"x", whole.Token} { // no token, and another viewer's
+			if got := w.refused(w.as("adam"), fmt.Sprintf(deactivate, token), nil); got["reason"] != "PREVIEW_OUTDATED" || got["field"] != "input.previewToken" {
+				t.Errorf("with the token %q adam hears %v", token, got)
+			}
+		}
+		w.contact("Late", "north", "ana")
+		w.countsOn()
+		if got := w.refused(w.as("olga"), fmt.Sprintf(deactivate, whole.Token), nil); got["reason"] != "PREVIEW_OUTDATED" {
+			t.Errorf("with one contact more olga hears %v", got)
+		}
+		same(t, w.ask("olga", deactivate, look("olga").Token), fmt.Sprintf(`{"deactivateUser":{"handedOver":%d}}`, whole.HandedOver+1))
+	})
+}
+
+// countsOn has the account go on after the conversations that the world made.
+func (w *world) countsOn() {
+	w.t.Helper()
+	w.write(func(ctx context.Context, tx *ent.Tx) error {
+		return tx.Account.UpdateOneID(w.account).SetNextConversationNumber(w.numbers + 1).Exec(ctx)
+	})
+}
+
+func trusted() context.Context { return authz.Trusted(context.Background()) }

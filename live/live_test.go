@@ -1,0 +1,367 @@
+package live_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"canopy/authz"
+	"canopy/desk"
+	"canopy/directory"
+	ent "canopy/ent/generated"
+	"canopy/ent/generated/rolegrant"
+	"canopy/ent/generated/user"
+	"canopy/internal/testdb"
+	"canopy/live"
+	"canopy/refusal"
+	"canopy/store"
+)
+
+func each(t *testing.T, test func(t *testing.T, w *world)) {
+	testdb.Each(t, func(t *testing.T, db *store.DB) { test(t, newWorld(t, db)) })
+}
+
+func (w *world) numbers() []int64 {
+	w.t.Helper()
+	rows, err := w.db.Read.QueryContext(context.Background(), "SELECT sequence FROM events WHERE account_id = $1 ORDER BY sequence", w.account)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer rows.Close()
+	var list []int64
+	for rows.Next() {
+		var n int64
+		if err := rows.Scan(&n); err != nil {
+			w.t.Fatal(err)
+		}
+		list = append(list, n)
+	}
+	return list
+}
+
+// TestNumbersHaveNoHoles lets many publish at once, some of whom roll back.
+func TestNumbersHaveNoHoles(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		before := len(w.numbers())
+		failed := errors.New("given up")
+		var all sync.WaitGroup
+		for i := range 8 {
+			all.Go(func() {
+				for n := range 10 {
+					err := w.db.Write(context.Background(), func(ctx context.Context, _ *ent.Tx) error {
+						for range 1 + n%3 {
+							if err := live.Publish(ctx, live.Event{AccountID: w.account, Kind: live.Access, UserID: int64(i), At: w.now}); err != nil {
+								return err
+							}
+						}
+						if n%2 == 1 {
+							return failed
+						}
+						return nil
+					})
+					if (n%2 == 1) != errors.Is(err, failed) {
+						t.Errorf("writing: %v", err)
+					}
+				}
+			})
+		}
+		all.Wait()
+		numbers := w.numbers()
+		if want := before + 8*(1+3+2+1+3); len(numbers) != want {
+			t.Errorf("%d events were written, not %d", len(numbers), want)
+		}
+		for i, n := range numbers {
+			if n != int64(i+1) {
+				t.Fatalf("the numbers are %v", numbers)
+			}
+		}
+	})
+}
+
+func TestOneContactInOneTransactionIsOneEvent(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.user("ana", "root", authz.RoleAgent)
+		queue, you := w.listen(w.as("olga"), box(desk.BoxQueue), nil), w.listen(w.as("ana"), box(desk.BoxYou), nil)
+		// The contact arrives in the queue and is the opener's at once: nobody has seen it wait.
+		if _, err := w.desk.StartConversation(w.as("ana"), desk.StartConversation{Name: "Kim", Phone: pointer("+5511912345678")}); err != nil {
+			t.Fatal(err)
+		}
+		w.look()
+		if got := queue.changes(); !slices.Equal(got, []live.Change{live.Started}) {
+			t.Errorf("the queue hears %v", got)
+		}
+		if got := you.changes(); !slices.Equal(got, []live.Change{live.Started, live.Entered}) {
+			t.Errorf("the opener hears %v", got)
+		}
+	})
+}
+
+func pointer[T any](v T) *T { return &v }
+
+// TestSinceTellsAGapFromSilence comes back after nothing, after something, after too long, and with other rights.
+func TestSinceTellsAGapFromSilence(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.user("ana", "root", authz.RoleAgent)
+		queue := box(desk.BoxQueue)
+		first := w.listen(w.as("ana"), queue, nil)
+		first.changes()
+		again := func(what string, since string, want ...live.Change) *listener {
+			t.Helper()
+			l := w.listen(w.as("ana"), queue, &since)
+			if got := l.changes(); !slices.Equal(got, want) {
+				t.Errorf("after %s ana hears %v, not %v", what, got, want)
+			}
+			return l
+		}
+		again("silence", first.last, live.Started)
+		w.contact("Kim", "root")
+		again("an arrival", first.last, live.Started, live.Entered)
+		w.look()
+		first.changes()
+		again("having heard of it", first.last, live.Started)
+
+		for i := range live.MaxAhead + 1 {
+			w.contact(fmt.Sprint("Lee", i), "root")
+		}
+		again("more than can wait", first.last, live.Gap, live.Entered)
+
+		w.grant("ana", authz.RoleDashboardAdministrator, w.now, nil)
+		again("a grant", first.last, live.Gap)
+
+		later := w.listen(w.as("ana"), queue, nil)
+		later.changes()
+		w.contact("Nil", "root")
+		w.now = w.now.Add(live.Kept + time.Hour)
+		for range live.SweepEvery {
+			w.contact("Max", "root")
+		}
+		if oldest := w.numbers()[0]; oldest == 1 {
+			t.Fatal("nothing was swept")
+		}
+		again("too long", later.last, live.Gap)
+
+		for _, since := range []string{"", "x", "AAAAAAAAAAAAAAAAAAAAAA", first.last[1:] + "A"} {
+			if _, err := w.hub.Subscribe(w.as("ana"), queue, &since); !errors.Is(err, &refusal.Refusal{Code: refusal.BadUserInput}) {
+				t.Errorf("%q as a position: %v", since, err)
+			}
+		}
+	})
+}
+
+func (w *world) grant(name, key string, from time.Time, until *time.Time) {
+	w.t.Helper()
+	_, err := w.directory.GrantRole(w.as("olga"), directory.GrantRole{UserID: w.users[name], RoleID: w.roles[key], ValidFrom: &from, ValidUntil: until})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// TestStreamsEndAtOnce ends what makes somebody a viewer, in each way that there is.
+func TestStreamsEndAtOnce(t *testing.T) {
+	for name, c := range map[string]struct {
+		end  func(w *world, ctx context.Context) error
+		want *refusal.Refusal
+	}{
+		"deactivated": {func(w *world, _ context.Context) error {
+			_, err := w.directory.DeactivateUser(w.as("olga"), directory.DeactivateUser{UserID: w.users["ana"], Handover: directory.HandoverToQueue})
+			return err
+		}, refusal.NoViewer()},
+		"paused": {func(w *world, _ context.Context) error {
+			_, err := w.directory.UpdateAgentSettings(w.as("olga"), directory.UpdateAgentSettings{AgentID: w.users["ana"], AccessPaused: pointer(true)})
+			return err
+		}, refusal.Paused()},
+		"logged out":            {func(w *world, ctx context.Context) error { return w.directory.LogOut(ctx) }, refusal.NoViewer()},
+		"logged out everywhere": {func(w *world, ctx context.Context) error { _, err := w.directory.LogOutEverywhere(ctx); return err }, refusal.NoViewer()},
+		"expired":               {func(w *world, _ context.Context) error { w.now = w.now.Add(time.Hour); return nil }, refusal.NoViewer()},
+		"account deleted": {func(w *world, _ context.Context) error {
+			_, err := w.directory.DeleteAccount(w.as("olga"), directory.DeleteAccount{ConfirmName: "acacia"})
+			return err
+		}, refusal.NoViewer()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(t *testing.T, w *world) {
+				w.user("ana", "root", authz.RoleAgent)
+				ctx := w.loggedIn("ana", w.now.Add(time.Hour))
+				l := w.listen(ctx, box(desk.BoxQueue), nil)
+				unread := w.listen(ctx, live.Oneself{}, nil)
+				w.contact("Kim", "root")
+				w.look()
+				l.changes()
+				if err := c.end(w, ctx); err != nil {
+					t.Fatal(err)
+				}
+				w.look()
+				for _, l := range []*listener{l, unread} {
+					if got := l.over(); !errors.Is(got, c.want) {
+						t.Errorf("the stream ends with %v", got)
+					}
+					if d, err := l.Next(context.Background()); d != nil || err != nil {
+						t.Errorf("after its end: %v, %v", d, err)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestGrantsBeginAndEndForStreamsToo lets time alone change what somebody may do.
+func TestGrantsBeginAndEndForStreamsToo(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.user("ana", "root")
+		until := w.now.Add(2 * time.Hour)
+		w.grant("ana", authz.RoleAgent, w.now.Add(time.Hour), &until)
+		queue, self := w.listen(w.as("ana"), box(desk.BoxQueue), nil), w.listen(w.as("ana"), live.Oneself{}, nil)
+		queue.changes()
+		self.changes()
+		step := func(what string, inQueue, ofSelf []live.Change) {
+			t.Helper()
+			w.look()
+			if got := queue.changes(); !slices.Equal(got, inQueue) {
+				t.Errorf("%s: the queue hears %v, not %v", what, got, inQueue)
+			}
+			if got := self.changes(); !slices.Equal(got, ofSelf) {
+				t.Errorf("%s: viewerChanged hears %v, not %v", what, got, ofSelf)
+			}
+		}
+		w.contact("Kim", "root")
+		step("before the grant", nil, nil)
+		w.now = w.now.Add(time.Hour)
+		step("when it begins", []live.Change{live.Gap}, []live.Change{live.Updated})
+		w.contact("Lee", "root")
+		step("while it lasts", []live.Change{live.Entered}, nil)
+		w.now = until
+		step("when it ends", []live.Change{live.Gap}, []live.Change{live.Updated})
+		w.contact("Max", "root")
+		step("after it", nil, nil)
+	})
+}
+
+// TestRightsAreThoseOfTheMomentOfDelivery takes a right away while something waits that was judged by it.
+func TestRightsAreThoseOfTheMomentOfDelivery(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.user("ana", "root", authz.RoleAgent)
+		queue := w.listen(w.as("ana"), box(desk.BoxQueue), nil)
+		queue.changes()
+		w.contact("Kim", "root")
+		w.look()
+		grant := w.db.Read.RoleGrant.Query().Where(rolegrant.UserID(w.users["ana"])).OnlyIDX(authz.Trusted(context.Background()))
+		if _, err := w.directory.RevokeRole(w.as("olga"), directory.RevokeRole{GrantID: grant}); err != nil {
+			t.Fatal(err)
+		}
+		// The hub has not looked, but the reader comes now.
+		if got := queue.changes(); !slices.Equal(got, []live.Change{live.Gap}) {
+			t.Errorf("heard %v", got)
+		}
+		w.now = w.now.Add(time.Second)
+		if _, err := w.directory.DeactivateUser(w.as("olga"), directory.DeactivateUser{UserID: w.users["ana"], Handover: directory.HandoverToQueue}); err != nil {
+			t.Fatal(err)
+		}
+		w.look()
+		if got := queue.over(); !errors.Is(got, refusal.NoViewer()) {
+			t.Errorf("the stream ends with %v", got)
+		}
+	})
+}
+
+// TestWhoDoesNotReadIsDropped lets much happen in front of two who do not read: at once it is a gap, and in time the end.
+func TestWhoDoesNotReadIsDropped(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.user("ana", "root", authz.RoleAgent)
+		burst := func() {
+			for range live.MaxAhead + 10 {
+				w.contact("Kim", "root")
+			}
+			w.look()
+		}
+		queue := w.listen(w.as("ana"), box(desk.BoxQueue), nil)
+		burst()
+		if n := queue.Waiting(); n > live.MaxAhead {
+			t.Errorf("%d changes wait", n)
+		}
+		if got := queue.changes(); got[0] != live.Gap {
+			t.Errorf("after a burst ana hears %v first", got[0])
+		}
+		w.contact("Lee", "root")
+		w.look()
+		w.now = w.now.Add(live.Patience)
+		burst()
+		if got := queue.over(); !errors.Is(got, refusal.SlowReader()) {
+			t.Errorf("the stream ends with %v", got)
+		}
+	})
+}
+
+// TestPreviewsPublishNothing looks at a change and makes it.
+func TestPreviewsPublishNothing(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.group("sales", "root")
+		w.group("north", "sales")
+		before := len(w.numbers())
+		move := directory.MoveGroup{GroupID: w.groups["north"], ParentID: w.groups["root"]}
+		if _, err := w.directory.PreviewMoveGroup(w.as("olga"), move); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(w.numbers()); n != before {
+			t.Errorf("the preview published %d events", n-before)
+		}
+		if _, err := w.directory.MoveGroup(w.as("olga"), move); err != nil {
+			t.Fatal(err)
+		}
+		if len(w.numbers()) == before {
+			t.Error("the move published nothing")
+		}
+	})
+}
+
+// TestPanel follows the agents of a group.
+func TestPanel(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.group("sales", "root")
+		w.group("other", "root")
+		w.user("ana", "sales", authz.RoleAgent)
+		w.user("bea", "other", authz.RoleAgent)
+		panel := w.listen(w.as("olga"), live.Panel{GroupID: w.groups["sales"]}, nil)
+		panel.changes()
+		hear := func(what string, want ...string) {
+			t.Helper()
+			w.look()
+			list, err := panel.heard()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, d := range list {
+				got = append(got, fmt.Sprint(d.Change, " ", d.AgentID))
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%s: heard %v, not %v", what, got, want)
+			}
+		}
+		ana := w.users["ana"]
+		w.set("ana", user.AvailabilityAVAILABLE)
+		hear("available", fmt.Sprint("UPDATED ", ana))
+		w.set("bea", user.AvailabilityAVAILABLE)
+		hear("somebody else")
+		kim := w.contact("Kim", "sales")
+		hear("an arrival", "UPDATED 0")
+		if _, err := w.desk.AssignContact(w.as("olga"), desk.AssignContact{ContactID: kim, AgentID: &ana}); err != nil {
+			t.Fatal(err)
+		}
+		hear("assigned", "UPDATED 0", fmt.Sprint("UPDATED ", ana))
+		if _, err := w.directory.MoveUser(w.as("olga"), directory.MoveUser{UserID: ana, HomeGroupID: w.groups["other"]}); err != nil {
+			t.Fatal(err)
+		}
+		hear("moved away", fmt.Sprint("LEFT ", ana))
+	})
+}
+
+func (w *world) set(name string, a user.Availability) {
+	w.t.Helper()
+	if _, err := w.directory.UpdateAgentSettings(w.as("olga"), directory.UpdateAgentSettings{AgentID: w.users[name], Availability: &a}); err != nil {
+		w.t.Fatal(err)
+	}
+}

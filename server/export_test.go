@@ -1,0 +1,30 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+)
+
+// StreamLimits are limits on streams for a test; what is 0 stays as it is.
+type StreamLimits struct {
+	Open, OfUser, Subscriptions int
+	Arrival, Write, Alive       time.Duration
+}
+
+// Stage lets a test put other operations, and other limits on streams, behind the transports. It comes before the first
+// request.
+func (s *Server) Stage(exec graphql.GraphExecutor, l StreamLimits) {
+	d := &s.streams.limits
+	d.open, d.ofUser, d.subscriptions = cmp.Or(l.Open, d.open), cmp.Or(l.OfUser, d.ofUser), cmp.Or(l.Subscriptions, d.subscriptions)
+	d.arrival, d.write, d.alive = cmp.Or(l.Arrival, d.arrival), cmp.Or(l.Write, d.write), cmp.Or(l.Alive, d.alive)
+	s.exec = exec
+}
+
+// EndStreams ends all streams as a server does that stops, and waits for them.
+func (s *Server) EndStreams(ctx context.Context) error {
+	s.streams.finish()
+	return s.streams.wait(ctx)
+}
