@@ -327,5 +327,6 @@ func scanGroup(rows *sql.Rows) (*ent.Group, error) {
 func scanContact(rows *sql.Rows) (*ent.Contact, error) {
 	c := &ent.Contact{}
 	return c, rows.Scan(&c.ID, &c.AccountID, &c.GroupID, &c.ArrivalGroupID, &c.AssignedUserID, &c.Name, &c.NameKey, &c.Phone, &c.Email,
-		&c.Channel, &c.Address, &c.Box, &c.SortKey, &c.LastActivityAt, &c.WaitingSince, &c.CreatedAt)
+		&c.Channel, &c.Address, &c.Box, &c.SortKey, &c.LastActivityAt, &c.WaitingSince,
+		&c.OfferedToID, &c.OfferEndsAt, new(sql.RawBytes), &c.EscalatedToID, &c.CreatedAt)
 }

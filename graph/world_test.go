@@ -61,10 +61,11 @@ func newWorld(t testing.TB, db *store.DB, change ...func(*graph.Config)) *world 
 func (w *world) serve(change ...func(*graph.Config)) {
 	w.t.Helper()
 	clock := func() time.Time { return now }
+	d := &desk.Service{DB: w.db, Now: clock}
 	cfg := graph.Config{
 		DB: w.db, Now: clock, Introspection: true,
-		Directory: &directory.Service{DB: w.db, Now: clock, Rand: rand.Reader, MaxDepth: 64},
-		Desk:      &desk.Service{DB: w.db, Now: clock},
+		Directory: &directory.Service{DB: w.db, Now: clock, Rand: rand.Reader, MaxDepth: 64, Handover: d},
+		Desk:      d,
 		Log:       slog.New(slog.NewTextHandler(w.log, nil)),
 	}
 	for _, c := range change {
