@@ -25,6 +25,7 @@ import (
 	"canopy/tree"
 
 	"entgo.io/ent/dialect"
+	"entgo.io/ent/dialect/sql"
 )
 
 // A cover lasts from its start until ends_at, or until it is ended before, and is judged when asked: the timer only
@@ -76,7 +77,7 @@ func (s *Service) StartCover(ctx context.Context, in StartCover) (*Covered, erro
 			return err
 		}
 		// One that is over and whose timer is late.
-		if _, err := j.endCovers(authz.Trusted(ctx), true, cover.UserID(agent.ID), cover.EndsAtLTE(j.now)); err != nil {
+		if err := j.endCovers(authz.Trusted(ctx), true, cover.UserID(agent.ID), cover.EndsAtLTE(j.now)); err != nil {
 			return err
 		}
 		open, err := j.openWith(authz.Trusted(ctx), agent, to.group)
@@ -273,7 +274,7 @@ func (s *Service) Return(ctx context.Context, tx *ent.Tx, userID int64) error {
 		return refusal.NoViewer()
 	}
 	j := s.begins(tx, v)
-	if _, err := j.endCovers(authz.Trusted(ctx), true, cover.UserID(userID)); err != nil {
+	if err := j.endCovers(authz.Trusted(ctx), true, cover.UserID(userID)); err != nil {
 		return err
 	}
 	return j.finish(ctx)
@@ -281,34 +282,31 @@ func (s *Service) Return(ctx context.Context, tx *ent.Tx, userID int64) error {
 
 // coverEnds is due when the time of a cover is over.
 func coverEnds(ctx context.Context, j *job, coverID int64) error {
-	_, err := j.endCovers(ctx, true, cover.ID(coverID), cover.EndsAtLTE(j.now))
-	return err
+	return j.endCovers(ctx, true, cover.ID(coverID), cover.EndsAtLTE(j.now))
 }
 
-// endCovers ends those of the covers that have not ended. It returns how many contacts were brought back, if they shall be.
-func (j *job) endCovers(ctx context.Context, bringBack bool, which ...predicate.Cover) (n int, err error) {
+// endCovers ends those of the covers that have not ended, and brings back what they passed on, if that shall be.
+func (j *job) endCovers(ctx context.Context, bringBack bool, which ...predicate.Cover) error {
 	list, err := j.tx.Cover.Query().Where(cover.AccountID(j.viewer.AccountID), cover.EndedAtIsNil()).Where(which...).Order(cover.ByID()).All(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("desk: finding covers: %w", err)
+		return fmt.Errorf("desk: finding covers: %w", err)
 	}
 	for _, c := range list {
 		if err := j.lockUsers(ctx, c.UserID); err != nil {
-			return n, err
+			return err
 		}
 		ended, err := j.tx.Cover.Query().Where(cover.ID(c.ID), cover.EndedAtNotNil()).Exist(ctx) // while this one waited
 		if err != nil {
-			return n, err
+			return err
 		}
 		if ended {
 			continue
 		}
-		moved, err := j.endCover(ctx, c, bringBack, "")
-		if err != nil {
-			return n, err
+		if _, err := j.endCover(ctx, c, bringBack, ""); err != nil {
+			return err
 		}
-		n += moved
 	}
-	return n, nil
+	return nil
 }
 
 // endCover ends a cover whose agent is locked.
@@ -458,7 +456,9 @@ func (j *job) lockUsers(ctx context.Context, ids ...int64) error {
 	if j.tx.Dialect() != dialect.Postgres {
 		return nil
 	}
-	_, err := j.tx.User.Query().Where(user.IDIn(ids...), user.AccountID(j.viewer.AccountID)).Order(user.ByID()).ForUpdate().IDs(authz.Trusted(ctx))
+	// Not the stronger FOR UPDATE: rows that refer to the users may be written by those who hold a contact.
+	_, err := j.tx.User.Query().Where(user.IDIn(ids...), user.AccountID(j.viewer.AccountID),
+		func(s *sql.Selector) { s.For(sql.LockNoKeyUpdate) }).Order(user.ByID()).IDs(authz.Trusted(ctx))
 	if err != nil {
 		return fmt.Errorf("desk: locking users: %w", err)
 	}

@@ -53,7 +53,7 @@ func (s *Service) HandOver(ctx context.Context, tx *ent.Tx, leaver *ent.User, me
 		return err
 	}
 	// Who leaves is neither covered nor covers any more; what they serve for somebody else is handed over with the rest.
-	if _, err := j.endCovers(trusted, false, cover.Or(cover.UserID(leaver.ID), cover.ToID(leaver.ID))); err != nil {
+	if err := j.endCovers(trusted, false, cover.Or(cover.UserID(leaver.ID), cover.ToID(leaver.ID))); err != nil {
 		return err
 	}
 	contacts, err := j.openWith(trusted, leaver, to.group)

@@ -1,6 +1,8 @@
 package graph
 
 import (
+	"context"
+
 	"canopy/authz"
 	"canopy/desk"
 	ent "canopy/ent/generated"
@@ -10,7 +12,6 @@ import (
 	"canopy/graph/model"
 	"canopy/relay"
 	"canopy/tree"
-	"context"
 
 	"entgo.io/ent/dialect/sql"
 )

@@ -24,7 +24,7 @@ func TestEventsCarryASubscription(t *testing.T) {
 		"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-store, no-transform",
 		"X-Accel-Buffering": "no", "X-Content-Type-Options": "nosniff",
 	} {
-		if got := e.Header.Get(name); e.StatusCode != 200 || got != want {
+		if got := e.Header.Get(name); e.StatusCode != http.StatusOK || got != want {
 			t.Errorf("%d, %s is %q, want %q", e.StatusCode, name, got, want)
 		}
 	}
@@ -116,7 +116,7 @@ func TestVariablesOfAGET(t *testing.T) {
 	e.want("event: next\ndata: {\"data\":{\"ticks\":1}}\n")
 	e.want(completed)
 	for _, wrong := range []string{`{"n": `, `[1]`, `1`, `"n"`} {
-		if e := ask(wrong); e.StatusCode != 400 {
+		if e := ask(wrong); e.StatusCode != http.StatusBadRequest {
 			t.Errorf("%s is answered with %d", wrong, e.StatusCode)
 		}
 	}

@@ -154,7 +154,7 @@ func (k *socket) watch(ctx context.Context) {
 			return
 		case <-ticker.C:
 			if err := k.ping(limits.write); err != nil {
-				k.lost(err)
+				_ = k.lost(err)
 				return
 			}
 		}
