@@ -2,6 +2,7 @@ package tree_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -169,17 +170,10 @@ func (w *world) createAndDissolve(parent, heir int64) error {
 
 // rehome moves a user from wherever they are. Two may try at once: who reads first may find the user gone.
 func (w *world) rehome(ctx context.Context, tx *ent.Tx, user, to int64) error {
-	u, err := tx.QueryContext(ctx, "SELECT home_group_id FROM users WHERE id = $1", user)
-	if err != nil {
-		return err
-	}
 	var home int64
-	for u.Next() {
-		if err := u.Scan(&home); err != nil {
-			return err
-		}
-	}
-	if err := u.Close(); err != nil {
+	err := store.EachRow(ctx, tx.Client(), "SELECT home_group_id FROM users WHERE id = $1", []any{user},
+		func(rows *sql.Rows) error { return rows.Scan(&home) })
+	if err != nil {
 		return err
 	}
 	if err := tree.MoveUser(ctx, tx, user, home, to); !errors.Is(err, tree.ErrNoUser) {
