@@ -125,22 +125,17 @@ func (j *job) loads(ctx context.Context, ids []int64) (map[int64]int, error) {
 
 // judge says why the agent gets nothing now, "" when they could.
 func (l *line) judge(c *candidate, now time.Time) string {
-	room := l.capacity(c)
-	switch {
-	case c.Status != user.StatusACTIVE || c.HomeGroupID != l.group:
+	if c.Status != user.StatusACTIVE || c.HomeGroupID != l.group {
 		return notServing
-	case c.AccessPausedAt != nil:
-		return paused
-	case c.covered:
-		return covered
-	case c.Availability != user.AvailabilityAVAILABLE:
-		return unavailable
-	case !c.WorkingHours.Includes(now):
-		return outsideHours
-	case room != tree.Unlimited && c.load >= room:
-		return full
 	}
-	return ""
+	switch state := StateOf(c.User, Busy{Load: c.load, Covered: c.covered}, l.capacity(c), now); state {
+	case StateAvailable:
+		return ""
+	case StateAway:
+		return unavailable
+	default: // outcomes have the names of the other states
+		return string(state)
+	}
 }
 
 // holdCandidate keeps the agent from leaving, moving and getting another contact until the transaction ends.
