@@ -417,29 +417,23 @@ func (j *job) holdLine(ctx context.Context, l *line) error {
 	return nil
 }
 
-// giveOut gives contacts that wait to the line, whose agents are held. Their groups and then the contacts are locked in
-// the order of their ids before any of them is changed.
+// giveOut gives contacts that wait to the line, whose agents are held. All of the contacts are held before one is changed.
 func (j *job) giveOut(ctx context.Context, l *line, waiting []*ent.Contact) error {
-	var ids []int64
-	groups := []int64{l.group}
-	for _, c := range waiting {
-		if len(ids) == maxGiven {
-			j.schedule(timers.Distribute, l.group, j.now)
-			break
-		}
-		ids, groups = append(ids, c.ID), append(groups, c.ArrivalGroupID)
+	if len(waiting) > maxGiven {
+		waiting = waiting[:maxGiven]
+		j.schedule(timers.Distribute, l.group, j.now)
 	}
-	if err := tree.LockGroups(ctx, j.tx, groups...); err != nil {
+	ids := make([]int64, len(waiting))
+	for i, c := range waiting {
+		ids[i] = c.ID
+	}
+	found, err := j.holdAll(ctx, ids, l.group)
+	if err != nil {
 		return err
 	}
-	slices.Sort(ids)
-	contacts := make([]*held, 0, len(ids))
-	for _, id := range ids {
-		h, err := j.lockIfThere(ctx, id)
-		if err != nil {
-			return err
-		}
-		if h != nil && h.GroupID == l.group && h.agent() == 0 && h.state() != tree.Closed && h.offered(j.now) == 0 {
+	contacts := make([]*held, 0, len(found))
+	for _, h := range found {
+		if h.GroupID == l.group && h.agent() == 0 && h.state() != tree.Closed && h.offered(j.now) == 0 {
 			contacts = append(contacts, h)
 		}
 	}
