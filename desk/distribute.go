@@ -125,22 +125,17 @@ func (j *job) loads(ctx context.Context, ids []int64) (map[int64]int, error) {
 
 // judge says why the agent gets nothing now, "" when they could.
 func (l *line) judge(c *candidate, now time.Time) string {
-	room := l.capacity(c)
-	switch {
-	case c.Status != user.StatusACTIVE || c.HomeGroupID != l.group:
+	if c.Status != user.StatusACTIVE || c.HomeGroupID != l.group {
 		return notServing
-	case c.AccessPausedAt != nil:
-		return paused
-	case c.covered:
-		return covered
-	case c.Availability != user.AvailabilityAVAILABLE:
-		return unavailable
-	case !c.WorkingHours.Includes(now):
-		return outsideHours
-	case room != tree.Unlimited && c.load >= room:
-		return full
 	}
-	return ""
+	switch state := StateOf(c.User, Busy{Load: c.load, Covered: c.covered}, l.capacity(c), now); state {
+	case StateAvailable:
+		return ""
+	case StateAway:
+		return unavailable
+	default: // outcomes have the names of the other states
+		return string(state)
+	}
 }
 
 // holdCandidate keeps the agent from leaving, moving and getting another contact until the transaction ends.
@@ -422,29 +417,23 @@ func (j *job) holdLine(ctx context.Context, l *line) error {
 	return nil
 }
 
-// giveOut gives contacts that wait to the line, whose agents are held. Their groups and then the contacts are locked in
-// the order of their ids before any of them is changed.
+// giveOut gives contacts that wait to the line, whose agents are held. All of the contacts are held before one is changed.
 func (j *job) giveOut(ctx context.Context, l *line, waiting []*ent.Contact) error {
-	var ids []int64
-	groups := []int64{l.group}
-	for _, c := range waiting {
-		if len(ids) == maxGiven {
-			j.schedule(timers.Distribute, l.group, j.now)
-			break
-		}
-		ids, groups = append(ids, c.ID), append(groups, c.ArrivalGroupID)
+	if len(waiting) > maxGiven {
+		waiting = waiting[:maxGiven]
+		j.schedule(timers.Distribute, l.group, j.now)
 	}
-	if err := tree.LockGroups(ctx, j.tx, groups...); err != nil {
+	ids := make([]int64, len(waiting))
+	for i, c := range waiting {
+		ids[i] = c.ID
+	}
+	found, err := j.holdAll(ctx, ids, l.group)
+	if err != nil {
 		return err
 	}
-	slices.Sort(ids)
-	contacts := make([]*held, 0, len(ids))
-	for _, id := range ids {
-		h, err := j.lockIfThere(ctx, id)
-		if err != nil {
-			return err
-		}
-		if h != nil && h.GroupID == l.group && h.agent() == 0 && h.state() != tree.Closed && h.offered(j.now) == 0 {
+	contacts := make([]*held, 0, len(found))
+	for _, h := range found {
+		if h.GroupID == l.group && h.agent() == 0 && h.state() != tree.Closed && h.offered(j.now) == 0 {
 			contacts = append(contacts, h)
 		}
 	}

@@ -24,16 +24,17 @@ type AgentState string
 
 // The states.
 const (
-	StateAvailable AgentState = "AVAILABLE" // gets new contacts
-	StatePaused    AgentState = "PAUSED"    // is shut out until somebody resumes their access
-	StateCovered   AgentState = "COVERED"   // somebody else gets what comes to them
-	StateAway      AgentState = "AWAY"      // said so; works on
-	StateFull      AgentState = "FULL"      // holds as many open conversations as their capacity says
+	StateAvailable AgentState = "AVAILABLE"     // gets new contacts
+	StatePaused    AgentState = "PAUSED"        // is shut out until somebody resumes their access
+	StateCovered   AgentState = "COVERED"       // somebody else gets what comes to them
+	StateAway      AgentState = "AWAY"          // said so; works on
+	StateOutside   AgentState = "OUTSIDE_HOURS" // is not at work, by their working hours
+	StateFull      AgentState = "FULL"          // holds as many open conversations as their capacity says
 )
 
-// StateOf returns the state of somebody who serves, with the capacity that is in force for them. Where several reasons
-// hold it is the one that others can do least about.
-func StateOf(u *ent.User, b Busy, capacity int) AgentState {
+// StateOf returns the state at a moment of somebody who serves, with the capacity that is in force for them. Where several
+// reasons hold it is the one that others can do least about.
+func StateOf(u *ent.User, b Busy, capacity int, at time.Time) AgentState {
 	switch {
 	case u.AccessPausedAt != nil:
 		return StatePaused
@@ -41,6 +42,8 @@ func StateOf(u *ent.User, b Busy, capacity int) AgentState {
 		return StateCovered
 	case u.Availability != user.AvailabilityAVAILABLE:
 		return StateAway
+	case !u.WorkingHours.Includes(at):
+		return StateOutside
 	case capacity != tree.Unlimited && b.Load >= capacity:
 		return StateFull
 	}

@@ -138,16 +138,15 @@ func review(ctx context.Context, j *job, groupID int64) error {
 	if err != nil {
 		return err
 	}
+	if more, err := j.takeBack(ctx, groupID, s); err != nil || more {
+		j.schedule(timers.Review, groupID, j.now)
+		return err
+	}
 	box := func(s tree.State, assigned bool) int { return int(tree.BoxOf(s, assigned)) }
-	escalated := j.tx.Contact.Update().Where(contact.AccountID(j.viewer.AccountID), contact.GroupID(groupID), contact.EscalatedToIDNotNil())
 	if after, set := period(s.EscalateAfter); set {
-		escalated.Where(contact.SortKeyGT(j.now.Add(-after).UnixMicro()))
 		if err := timers.SetForContacts(ctx, j.tx, timers.Escalate, groupID, after, box(tree.None, false), box(tree.Open, false)); err != nil {
 			return err
 		}
-	}
-	if err := escalated.ClearEscalatedToID().Exec(ctx); err != nil {
-		return fmt.Errorf("desk: taking back escalations of group %d: %w", groupID, err)
 	}
 	if after, set := period(s.CloseAfter); set {
 		if err := timers.SetForContacts(ctx, j.tx, timers.CloseSilent, groupID, after, box(tree.Open, false), box(tree.Open, true)); err != nil {
@@ -156,6 +155,35 @@ func review(ctx context.Context, j *job, groupID int64) error {
 	}
 	j.schedule(timers.Distribute, groupID, j.now)
 	return nil
+}
+
+// takeBack takes contacts of the group out of the queue above that would not have come there by these settings, and says
+// whether there may be more of them.
+func (j *job) takeBack(ctx context.Context, groupID int64, s tree.Settings) (more bool, err error) {
+	escalated := j.tx.Contact.Query().Where(contact.AccountID(j.viewer.AccountID), contact.GroupID(groupID), contact.EscalatedToIDNotNil())
+	if after, set := period(s.EscalateAfter); set {
+		escalated.Where(contact.SortKeyGT(j.now.Add(-after).UnixMicro()))
+	}
+	ids, err := escalated.Order(contact.ByID()).Limit(maxGiven).IDs(ctx)
+	if err != nil {
+		return false, fmt.Errorf("desk: finding what escalated from group %d: %w", groupID, err)
+	}
+	contacts, err := j.holdAll(ctx, ids)
+	if err != nil {
+		return false, err
+	}
+	for _, id := range ids {
+		h := contacts[id]
+		if h == nil || h.GroupID != groupID {
+			continue
+		}
+		to := h.stand()
+		to.escalatedTo = 0
+		if err := j.settle(ctx, h, to); err != nil {
+			return false, err
+		}
+	}
+	return len(ids) == maxGiven, nil
 }
 
 // hoursBegin gives out what waits when the working hours of an agent begin, and waits for the next time.

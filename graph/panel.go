@@ -109,7 +109,7 @@ func (r *resolver) panelPage(ctx context.Context, panel *bind.AgentPanel, a aske
 	entries := make([]*bind.AgentPanelEntry, len(agents))
 	for i, agent := range agents {
 		b, capacity := busy[agent.ID], capacities[agent.ID]
-		entries[i] = &bind.AgentPanelEntry{Agent: agent, Load: b.Load, Capacity: &capacity, State: desk.StateOf(agent.User, b, capacity.Value)}
+		entries[i] = &bind.AgentPanelEntry{Agent: agent, Load: b.Load, Capacity: &capacity, State: desk.StateOf(agent.User, b, capacity.Value, r.now())}
 		if !b.Last.IsZero() {
 			entries[i].LastActivityAt = &b.Last
 		}

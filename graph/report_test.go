@@ -10,6 +10,7 @@ import (
 	"canopy/authz"
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/user"
+	"canopy/internal/hours"
 	"canopy/internal/testdb"
 	"canopy/relay"
 	"canopy/store"
@@ -94,12 +95,15 @@ func TestReportsSayWhatIsWrongWithATime(t *testing.T) {
 func TestPanelShowsWhoGetsNewContacts(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db *store.DB) {
 		w := company(t, db)
-		for _, name := range []string{"full", "free", "gone"} {
+		for _, name := range []string{"full", "free", "gone", "night"} {
 			w.user(name, "north", authz.RoleAgent)
 		}
 		available := func(u *ent.UserUpdateOne) { u.SetAvailability(user.AvailabilityAVAILABLE) }
 		w.changeUser("full", func(u *ent.UserUpdateOne) { available(u.SetCapacity(1)) })
 		w.changeUser("free", available)
+		w.changeUser("night", func(u *ent.UserUpdateOne) { // works on Mondays from ten, and it is nine
+			available(u.SetWorkingHours(&hours.Week{TimeZone: "UTC", Shifts: []hours.Shift{{Day: time.Monday, Start: 10 * 60, End: 11 * 60}}}))
+		})
 		w.user("cora", "north", authz.RoleAgent)
 		w.user("cleo", "north", authz.RoleAgent)
 		for name, ends := range map[string]time.Time{"cora": now.Add(time.Hour), "cleo": now} { // that of Cleo is over
@@ -125,12 +129,13 @@ func TestPanelShowsWhoGetsNewContacts(t *testing.T) {
 		inherited := `{"value":7,"own":false,"setBy":null}` // by the root, which Sue does not see
 		north := []string{entry("ana", "AWAY", "null", 1, inherited), entry("bruno", "PAUSED", stamp, 0, inherited),
 			entry("cleo", "AVAILABLE", "null", 0, inherited), entry("cora", "COVERED", "null", 0, inherited),
-			entry("free", "AVAILABLE", "null", 0, inherited), entry("full", "FULL", "null", 1, `{"value":1,"own":true,"setBy":null}`)}
+			entry("free", "AVAILABLE", "null", 0, inherited), entry("full", "FULL", "null", 1, `{"value":1,"own":true,"setBy":null}`),
+			entry("night", "OUTSIDE_HOURS", "null", 0, inherited)}
 		oldest := `"2027-03-01T09:00:00.000001Z"` // contacts of this world are listed a microsecond apart
-		same(t, w.ask("sue", "%s", panel("north", false)), fmt.Sprintf(`{"agentPanel":{"queue":{"waiting":1,"oldestSince":%s},"heldByLeavers":1,"agents":{"totalCount":6,"nodes":[%s]}}}`,
+		same(t, w.ask("sue", "%s", panel("north", false)), fmt.Sprintf(`{"agentPanel":{"queue":{"waiting":1,"oldestSince":%s},"heldByLeavers":1,"agents":{"totalCount":7,"nodes":[%s]}}}`,
 			oldest, strings.Join(north, ",")))
 		south := append(append([]string{}, north[:2]...), entry("carla", "AWAY", "null", 1, inherited))
-		same(t, w.ask("sue", "%s", panel("sales", true)), fmt.Sprintf(`{"agentPanel":{"queue":{"waiting":1,"oldestSince":%s},"heldByLeavers":1,"agents":{"totalCount":7,"nodes":[%s]}}}`,
+		same(t, w.ask("sue", "%s", panel("sales", true)), fmt.Sprintf(`{"agentPanel":{"queue":{"waiting":1,"oldestSince":%s},"heldByLeavers":1,"agents":{"totalCount":8,"nodes":[%s]}}}`,
 			oldest, strings.Join(append(south, north[2:]...), ",")))
 		// Adam sees no contacts, and so none that a leaver holds.
 		if got := w.ask("adam", "%s", panel("root", true)); !strings.Contains(got, `"heldByLeavers":0`) || !strings.Contains(got, `"vera"`) || !strings.Contains(got, `"setBy":{"name":"root"}`) {

@@ -15,6 +15,7 @@ import (
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/rolegrant"
 	"canopy/ent/generated/user"
+	"canopy/internal/optional"
 	"canopy/internal/testdb"
 	"canopy/live"
 	"canopy/refusal"
@@ -318,6 +319,36 @@ func TestPreviewsPublishNothing(t *testing.T) {
 }
 
 // TestPanel follows the agents of a group.
+// TestEscalationsThatAreTakenBackAreTold changes the setting by which a contact came into the queue above.
+func TestEscalationsThatAreTakenBackAreTold(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.group("sales", "root")
+		w.user("ana", "root", authz.RoleAgent)
+		w.contact("Kim", "sales")
+		queue := w.listen(w.as("ana"), box(desk.BoxQueue), nil)
+		for _, step := range []struct {
+			after int // seconds
+			want  live.Change
+		}{{60, live.Entered}, {-1, live.Left}, {60, live.Entered}, {600, live.Left}} {
+			queue.changes()
+			in := directory.UpdateGroupSettings{GroupID: w.groups["sales"], EscalateAfter: optional.To(step.after)}
+			if _, err := w.directory.UpdateGroupSettings(w.as("olga"), in); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 { // what the first sets for this moment runs with the second
+				w.now = w.now.Add(time.Minute)
+				if _, err := w.desk.RunDue(context.Background()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.look()
+			if got := queue.changes(); !slices.Equal(got, []live.Change{step.want}) {
+				t.Errorf("after %d s: heard %v, not %s", step.after, got, step.want)
+			}
+		}
+	})
+}
+
 func TestPanel(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.group("sales", "root")

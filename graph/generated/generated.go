@@ -846,6 +846,8 @@ enum AgentState {
   COVERED
   """They said so: they work on and get no new contacts."""
   AWAY
+  """Their working hours have not begun, or are over."""
+  OUTSIDE_HOURS
   """They hold as many open conversations as their capacity says."""
   FULL
   """They get new contacts."""
