@@ -387,7 +387,7 @@ func passedOnBy(history []*ent.HistoryEntry, coverID int64) bool {
 			if i := slices.Index(laid, *e.CoverID); i >= 0 {
 				laid = laid[:i]
 			}
-		case e.AssignmentID != nil || e.ToAgentID == nil:
+		case e.AssignmentID != nil || e.ToAgentID == nil || e.Kind == historyentry.KindOFFERED:
 			laid = nil
 		}
 	}

@@ -287,6 +287,16 @@ func (p *prepared) gives(groupID int64) *candidate {
 	return p.agent
 }
 
+// looked says whether the method of the group has looked for somebody.
+func (p *prepared) looked(groupID int64) bool {
+	return p != nil && p.line != nil && p.line.group == groupID && p.line.settings.AssignmentMode.Value != group.AssignmentModeMANUAL
+}
+
+// nobody is how a contact comes to wait for which somebody was looked for in vain.
+func (p *prepared) nobody() how {
+	return how{considered: p.considered, explanation: "Nobody could take it: it waits in the queue." + passedOver(p.considered)}
+}
+
 // fallBack lets nobody serve the contact any more who does: it goes to whom the method gives it, is on offer, or waits.
 // What was prepared for another group is of no use. It returns where the contact stands then,
 // and what the history is to be told of it, if anything.
@@ -295,8 +305,11 @@ func (j *job) fallBack(ctx context.Context, h *held, to stand, p *prepared) (sta
 	if c := p.gives(to.group); c != nil {
 		return j.giveByTurn(ctx, h, to, p.line, c, p.considered)
 	}
-	if err := j.unassign(ctx, h); err != nil || p == nil || p.agent == nil || p.line.group != to.group {
+	if err := j.unassign(ctx, h); err != nil || !p.looked(to.group) {
 		return to, told{}, err
+	}
+	if p.agent == nil {
+		return to, told{kind: historyentry.KindQUEUED, group: to.group, how: p.nobody()}, nil
 	}
 	return j.offer(ctx, h, to, p.line, p.agent, p.considered)
 }

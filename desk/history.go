@@ -9,6 +9,7 @@ import (
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/contactassignment"
 	"canopy/ent/generated/historyentry"
+	"canopy/tree"
 )
 
 // The history of a contact says, in one entry for each, what changed who serves it or where it waits, and what was
@@ -44,8 +45,16 @@ var kinds = map[contactassignment.Method]historyentry.Kind{
 	contactassignment.MethodBROUGHT_BACK: historyentry.KindBROUGHT_BACK,
 }
 
-// tell writes an entry of the contact's history. It comes before settle, which changes counters that are everybody's.
+// tell writes an entry of the contact's history. It comes before settle, which changes counters that are everybody's. What
+// does not say that it changes the open conversation happens during it.
 func (j *job) tell(ctx context.Context, h *held, t told) error {
+	if t.talk == (talk{}) && h.state() == tree.Open {
+		c, err := j.openOf(ctx, h)
+		if err != nil {
+			return err
+		}
+		t.talk.open = c.ID
+	}
 	entry := j.entry(h.ID, t).SetFromGroupID(h.GroupID)
 	if h.agent() != 0 {
 		entry.SetFromAgentID(h.agent())

@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"canopy/desk"
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/contact"
+	"canopy/ent/generated/group"
 	"canopy/ent/generated/historyentry"
 )
 
@@ -110,7 +112,7 @@ func TestTheHistoryOfAContactTellsWhatMovedIt(t *testing.T) {
 
 func TestHistoriesBeginWhereContactsDo(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		tells(t, w.tale(w.arrives("Lee", "support")), "ARRIVED by olga: - in - to - in support")
+		tells(t, w.tale(w.arrives("Lee", "support")), "ARRIVED by olga: - in - to - in support", "QUEUED by -: - in support to - in support")
 		s, err := w.desk.StartConversation(w.as("ana"), desk.StartConversation{Name: "Max", Phone: ptr("+5511912345678")})
 		ok(t, err)
 		tells(t, w.tale(s.Contact.ID), "ARRIVED by ana: - in - to - in north", "OPENED by ana: - in north to ana in north")
@@ -158,3 +160,71 @@ func TestHistoriesNameNobody(t *testing.T) {
 }
 
 func ptr[T any](v T) *T { return &v }
+
+// during is the history of the contact's open conversation in short, with who was considered.
+func (w *world) during(c int64) string {
+	w.t.Helper()
+	list, err := w.db.Read.HistoryEntry.Query().Where(historyentry.ConversationID(w.openOf(c).ID)).Order(historyentry.ByID()).All(all())
+	ok(w.t, err)
+	name := func(id int64) string {
+		for n, number := range w.users {
+			if number == id {
+				return n
+			}
+		}
+		return "-"
+	}
+	var lines []string
+	for _, e := range list {
+		line := string(e.Kind)
+		if e.ToAgentID != nil {
+			line += " to " + name(*e.ToAgentID)
+		}
+		candidates, err := desk.Candidates(e)
+		ok(w.t, err)
+		for _, one := range candidates {
+			line += fmt.Sprintf(" (%s %s)", name(one.UserID), one.Outcome)
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+func TestAHistoryTellsOfOffersAndOfTheQueueAbove(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.radar()
+		w.set("support", func(u *ent.GroupUpdateOne) { u.SetEscalateAfter(300) })
+		c := w.writes("kim", "support")
+		first := w.offeredTo(c)
+		if e := w.entries(c)[1]; strings.Contains(e.Explanation, "before") {
+			t.Errorf("nobody was asked before the first one: %s", e.Explanation)
+		}
+		w.after(61 * time.Second)
+		second := w.offeredTo(c)
+		ok(t, w.desk.DeclineOffer(w.as(second), desk.DeclineOffer{ContactID: c}))
+		w.after(301 * time.Second)
+		tells(t, w.during(c),
+			fmt.Sprintf("OFFERED to %s (%s ASKED) (%s LEFT_OUT)", first, first, second),
+			"OFFER_ENDED to "+first,
+			fmt.Sprintf("OFFERED to %s (%s ASKED) (%s ASKED)", second, second, first),
+			"OFFER_DECLINED to "+second,
+			fmt.Sprintf("QUEUED (%s ASKED) (%s ASKED)", first, second),
+			"ESCALATED")
+	})
+}
+
+func TestAHistorySaysWhyNobodyGotWhatWaits(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.set("support", func(u *ent.GroupUpdateOne) { u.SetAssignmentMode(group.AssignmentModeROUND_ROBIN) })
+		w.away("dora", "emil")
+		c := w.writes("kim", "support")
+		tells(t, w.during(c), "OPENED (dora UNAVAILABLE) (emil UNAVAILABLE)")
+		if e := w.entries(c)[1]; !strings.Contains(e.Explanation, "Passed over were agents who were away.") {
+			t.Errorf("it waits because: %s", e.Explanation)
+		}
+		w.assigned(c, "ana")
+		_, err := w.desk.AssignContact(w.as("olga"), desk.AssignContact{ContactID: c, GroupID: w.at("support")})
+		ok(t, err)
+		tells(t, w.during(c), "ASSIGNED", "QUEUED (dora UNAVAILABLE) (emil UNAVAILABLE)")
+	})
+}

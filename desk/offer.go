@@ -30,14 +30,15 @@ func (j *job) offer(ctx context.Context, h *held, to stand, l *line, c *candidat
 		return stand{}, told{}, err
 	}
 	j.schedule(timers.OfferEnds, h.ID, to.offerEnds)
+	before := passedOver(list)
 	for i, one := range list {
 		if one.userID == c.ID {
 			list[i].outcome = asked
 		}
 	}
 	window := inWords(time.Duration(l.settings.RadarWindow.Value) * time.Second)
-	news := told{kind: historyentry.KindOFFERED, group: to.group, how: how{considered: list,
-		explanation: "It was offered for " + window + " to the agent who had waited longest of those who could take it." + passedOver(list)}}
+	news := told{kind: historyentry.KindOFFERED, agent: c.ID, group: to.group, how: how{considered: list,
+		explanation: "It was offered for " + window + " to the agent who had waited longest of those who could take it." + before}}
 	return to, news, j.recordMethod(ctx, "CONTACT_OFFERED", h, to, c.ID)
 }
 
@@ -62,7 +63,7 @@ func (s *Service) DeclineOffer(ctx context.Context, in DeclineOffer) error {
 		if h.offered(j.now) != j.viewer.UserID {
 			return notOffered()
 		}
-		news := told{kind: historyentry.KindOFFER_DECLINED, group: h.GroupID, how: how{explanation: "The agent who was asked declined it."}}
+		news := told{kind: historyentry.KindOFFER_DECLINED, agent: j.viewer.UserID, group: h.GroupID, how: how{explanation: "The agent who was asked declined it."}}
 		if err := j.tell(ctx, h, news); err != nil {
 			return err
 		}
@@ -98,6 +99,10 @@ func offerEnds(ctx context.Context, j *job, contactID int64) error {
 		j.schedule(timers.OfferEnds, h.ID, *h.OfferEndsAt)
 		return nil
 	}
+	news := told{kind: historyentry.KindOFFER_ENDED, agent: *h.OfferedToID, group: h.GroupID, how: how{explanation: "The agent who was asked did not answer in time."}}
+	if err := j.tell(ctx, h, news); err != nil {
+		return err
+	}
 	return j.askNext(ctx, h, p)
 }
 
@@ -119,7 +124,10 @@ func (j *job) nextAfter(ctx context.Context, c *ent.Contact) (*prepared, error) 
 func (j *job) askNext(ctx context.Context, h *held, p *prepared) error {
 	to := h.stand()
 	to.offeredTo, to.offerEnds = 0, time.Time{}
-	news := told{kind: historyentry.KindOFFER_ENDED, group: to.group, how: how{explanation: "Nobody who was asked took it: it waits in the queue."}}
+	news := told{kind: historyentry.KindQUEUED, group: to.group, how: how{explanation: "It is offered no more, and waits in the queue."}}
+	if p.looked(h.GroupID) {
+		news.how = p.nobody()
+	}
 	if p != nil && p.agent != nil && p.line.group == h.GroupID && !slices.Contains(h.Asked, p.agent.ID) {
 		var err error
 		if to, news, err = j.offer(ctx, h, to, p.line, p.agent, p.considered); err != nil {

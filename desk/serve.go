@@ -319,7 +319,12 @@ func (j *job) open(ctx context.Context, h *held, opener *ent.User, subject strin
 		return nil, err
 	}
 	news.agent, news.group, news.talk, given.talk = to.agent, to.group, talk{open: c.ID}, talk{open: c.ID}
-	if given.kind != "" {
+	switch given.kind {
+	case "":
+	case historyentry.KindQUEUED: // why it waits is said of the beginning
+		news.how = given.how
+		news.how.explanation = "A conversation began. " + given.how.explanation
+	default:
 		news = given
 	}
 	if err := j.tell(ctx, h, news); err != nil {

@@ -142,7 +142,7 @@ func (c *Considered) Words() string {
 	case "NOT_SERVING":
 		return "did not serve"
 	case "LEFT_OUT":
-		return "had got a contact later than others"
+		return "had not waited as long as somebody else"
 	}
 	return "was passed over"
 }
