@@ -184,5 +184,16 @@ func TestWhatHappensToATimerWhileItRuns(t *testing.T) {
 		if finish(second) {
 			t.Error("what was cleared counts as there")
 		}
+		setting.Due = setting.Due.Add(time.Hour) // and set after that, for later
+		w.write(set)
+		w.write(func(ctx context.Context, tx *ent.Tx) error {
+			if taken, err := timers.Take(ctx, tx, first); err != nil || taken {
+				return errors.Join(err, errors.New("a timer was taken before it was due"))
+			}
+			return nil
+		})
+		if !finish(first) || !finish(second) {
+			t.Error("what was set after it was cleared went with what was found before")
+		}
 	})
 }

@@ -67,7 +67,45 @@ func (e *examination) references(ctx context.Context, accountID int64) error {
 			}
 		}
 	}
+	for _, k := range plain {
+		if err := e.plainReference(ctx, accountID, k); err != nil {
+			return fmt.Errorf("following %s of %s: %w", k.column, k.table, err)
+		}
+	}
 	return nil
+}
+
+// plainKey is a foreign key of a table that no client sees, and that is no entity.
+type plainKey struct {
+	table, column string
+	own           string // its account; 0 where that is not written
+	to            string
+}
+
+var plain = []plainKey{
+	{"timers", "account_id", "c.account_id", "accounts"},
+	{"event_counters", "account_id", "c.account_id", "accounts"},
+	{"events", "account_id", "c.account_id", "accounts"},
+	{"stays", "conversation_id", "c.account_id", "conversations"},
+	{"stays", "group_id", "c.account_id", "groups"},
+	{"contact_words", "contact_id", "0", "contacts"},
+}
+
+// plainReference reports each row that is not there once, however many refer to it.
+func (e *examination) plainReference(ctx context.Context, accountID int64, k plainKey) error {
+	same := "p.id = c." + k.column
+	if k.to != "accounts" && k.own != "0" {
+		same += " AND p.account_id = " + k.own
+	}
+	query := fmt.Sprintf(`SELECT DISTINCT CAST(%s AS BIGINT), c.%s FROM %s AS c WHERE (CAST($1 AS BIGINT) = 0 OR %[1]s = CAST($1 AS BIGINT))
+		AND NOT EXISTS (SELECT 1 FROM %[4]s AS p WHERE %[5]s) ORDER BY 2 LIMIT $2`, k.own, k.column, k.table, k.to, same)
+	return store.EachRow(ctx, e.c, query, []any{accountID, MaxFaults}, func(rows *sql.Rows) error {
+		var of, to int64
+		err := rows.Scan(&of, &to)
+		e.report(Fault{Kind: Dangling, Account: e.slugs[of], Detail: fmt.Sprintf("rows of %s: %s is %d, which is no row of %s in their account",
+			k.table, k.column, to, k.to)})
+		return err
+	})
 }
 
 func (e *examination) reference(ctx context.Context, accountID int64, t *schema.Table, key *schema.ForeignKey) error {

@@ -43,6 +43,14 @@ const (
 	LeftBehind      Kind = "left behind"              // an open conversation is with somebody who has left
 	WrongSnooze     Kind = "wrong snoozing"           // a conversation is put aside that is closed or waits
 	WrongClosing    Kind = "wrong closing"            // an open conversation says why it was closed
+	WrongOffer      Kind = "wrong offer"              // a contact is on offer that does not wait, or to nobody of the account
+	WrongEscalation Kind = "wrong escalation"         // a contact is escalated that does not wait, or not to the parent of its group
+	ManyCovers      Kind = "several covers"           // of one user are current
+	WrongCover      Kind = "wrong cover"              // somebody covers for themselves
+	NoTimer         Kind = "no timer"                 // an offer, a snoozed conversation or a cover would never end
+	WrongTimer      Kind = "wrong timer"              // a timer is of a kind that nothing handles
+	WrongStay       Kind = "wrong stay"               // of a conversation: reports see it elsewhere than it is
+	WrongEvents     Kind = "wrong events"             // their numbers have a hole, or the account will give one twice
 	WrongNumber     Kind = "wrong number"             // the account's next conversation number is taken
 	NoOwner         Kind = "no owner"                 // nobody counts as an owner of the account
 	WrongPrimary    Kind = "wrong primary owner"      // the primary owner does not count as an owner
@@ -116,6 +124,14 @@ var advices = map[Kind]string{
 	Roots:                  "needs a person: give all but one of the groups without a parent one (groups.parent_id), then canopy rebuild",
 	SameName:               "needs a person: rename all but one of them",
 	WrongKey:               "needs a person: rename it to something else and back",
+	WrongOffer:             "needs a person: empty offered_to_id, offer_ends_at and asked of the contact",
+	WrongEscalation:        "needs a person: set contacts.escalated_to_id to the parent of the contact's group or, when it does not wait, to NULL",
+	ManyCovers:             "needs a person: set covers.ended_at of all but one of them",
+	WrongCover:             "needs a person: set covers.ended_at, if it has not ended, and delete the row when no history names it",
+	NoTimer:                "needs a person: insert the timer (timers: kind, subject_id, account_id, and due_at in microseconds since 1970)",
+	WrongTimer:             "needs a person: start the version of canopy that handles the kind, or delete the rows (timers)",
+	WrongStay:              "needs a person: set stays.ended_at of what lasts wrongly, and insert a stay that lasts where the contact is",
+	WrongEvents:            "needs a person: set event_counters.last to the highest number of the account, or delete its events before the hole",
 	WrongNumber:            "needs a person: set accounts.next_conversation_number above the highest number",
 	NoOwner:                "needs a person: give an active user the role OWNER without an end (role_grants)",
 	WrongPrimary:           "needs a person: set accounts.primary_owner_id to one of the owners",

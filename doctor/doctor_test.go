@@ -8,12 +8,19 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"canopy/authz"
 	"canopy/desk"
+	"canopy/directory"
 	"canopy/doctor"
 	ent "canopy/ent/generated"
+	"canopy/ent/generated/conversation"
+	"canopy/ent/generated/cover"
+	"canopy/ent/generated/group"
 	"canopy/ent/generated/tag"
+	"canopy/ent/generated/user"
+	"canopy/internal/optional"
 	"canopy/internal/testdb"
 	"canopy/relay"
 	"canopy/store"
@@ -95,7 +102,7 @@ var damages = []struct {
 	{"a circle", "UPDATE groups SET parent_id = {north} WHERE id = {south}; UPDATE groups SET parent_id = {south} WHERE id = {north}",
 		[]doctor.Kind{doctor.Kind(tree.Unreachable)}, "group {north}"},
 	{"no root", "UPDATE groups SET parent_id = {north}, depth = 1 WHERE id = {root}", []doctor.Kind{doctor.Roots, doctor.Kind(tree.Unreachable)}, "group {root}"},
-	{"an agent", "UPDATE contacts SET assigned_user_id = {ana} WHERE id = {kim}", []doctor.Kind{doctor.WrongAgent}, "contact {kim}"},
+	{"an agent", "UPDATE contacts SET assigned_user_id = {ana} WHERE id = {kim}", []doctor.Kind{doctor.WrongAgent, doctor.WrongStay}, "contact {kim}"},
 	{"a conversation's agent", "UPDATE conversations SET agent_id = {ana} WHERE id = {conversation}", []doctor.Kind{doctor.WrongServer}, "conversation {conversation}"},
 	{"nobody's conversation", "UPDATE conversations SET agent_id = NULL WHERE id = {conversation}", []doctor.Kind{doctor.WrongServer}, "conversation {conversation}"},
 	{"an assignment that ended", "UPDATE contact_assignments SET ended_at = started_at WHERE contact_id = {kim}",
@@ -120,6 +127,32 @@ var damages = []struct {
 	{"a key of a tag", "UPDATE tags SET name_key = 'VIP' WHERE id = {tag}", []doctor.Kind{doctor.WrongKey}, "tag {tag}"},
 	{"a note of nobody", "INSERT INTO notes (account_id, conversation_id, author_id, text, written_at) VALUES ({account}, {past}, 999999, 'x', '2026-01-01 00:00:00+00:00')",
 		[]doctor.Kind{doctor.Dangling}, "note "},
+	{"an offer of what is served", "UPDATE contacts SET offered_to_id = {ana}, offer_ends_at = '2099-01-01 00:00:00+00:00' WHERE id = {kim}; " + timer("OFFER_ENDS", "{kim}"),
+		[]doctor.Kind{doctor.WrongOffer}, "contact {kim}"},
+	{"an agent asked about what is served", "UPDATE contacts SET asked = '[{ana}]' WHERE id = {max}", []doctor.Kind{doctor.WrongOffer}, "contact {max}"},
+	{"an offer and an escalation of what is closed", "UPDATE contacts SET asked = '[{ana}]', escalated_to_id = {root} WHERE id = {sam}",
+		[]doctor.Kind{doctor.WrongOffer, doctor.WrongEscalation}, "contact {sam}"},
+	{"an offer without an end", "UPDATE contacts SET offer_ends_at = NULL WHERE id = {noa}", []doctor.Kind{doctor.WrongOffer}, "contact {noa}"},
+	{"an offer to nobody", "UPDATE contacts SET offered_to_id = NULL WHERE id = {noa}", []doctor.Kind{doctor.WrongOffer}, "contact {noa}"},
+	{"an offer to a stranger", "UPDATE contacts SET offered_to_id = (SELECT MIN(id) FROM users WHERE account_id <> {account}) WHERE id = {noa}",
+		[]doctor.Kind{doctor.WrongOffer}, "contact {noa}"},
+	{"an offer that does not end", "DELETE FROM timers WHERE kind = 'OFFER_ENDS' AND subject_id = {noa}", []doctor.Kind{doctor.NoTimer}, "contact {noa}"},
+	{"an escalation of what is served", "UPDATE contacts SET escalated_to_id = {root} WHERE id = {max}", []doctor.Kind{doctor.WrongEscalation}, "contact {max}"},
+	{"an escalation beside", "UPDATE contacts SET escalated_to_id = {north} WHERE id = {noa}", []doctor.Kind{doctor.WrongEscalation}, "contact {noa}"},
+	{"an escalation above the root", "UPDATE contacts SET escalated_to_id = {root} WHERE id = {rue}", []doctor.Kind{doctor.WrongEscalation}, "contact {rue}"},
+	{"a cover of oneself", "UPDATE covers SET to_id = user_id WHERE id = {cover}", []doctor.Kind{doctor.WrongCover}, "cover {cover}"},
+	{"a cover that does not end", "DELETE FROM timers WHERE kind = 'COVER_ENDS' AND subject_id = {cover}", []doctor.Kind{doctor.NoTimer}, "cover {cover}"},
+	{"a conversation that nobody wakes", "DELETE FROM timers WHERE kind = 'SNOOZE_ENDS' AND subject_id = {bens}", []doctor.Kind{doctor.NoTimer}, "conversation {bens}"},
+	{"a timer of a kind to come", timer("MAKE_TEA", "{kim}"), []doctor.Kind{doctor.WrongTimer}, "account {account}"},
+	{"no stay", "DELETE FROM stays WHERE conversation_id = {conversation}", []doctor.Kind{doctor.WrongStay}, "conversation {conversation}"},
+	{"a stay that has ended", "UPDATE stays SET ended_at = started_at WHERE conversation_id = {conversation}", []doctor.Kind{doctor.WrongStay}, "conversation {conversation}"},
+	{"a stay elsewhere", "UPDATE stays SET group_id = {south} WHERE conversation_id = {conversation}", []doctor.Kind{doctor.WrongStay}, "conversation {conversation}"},
+	{"a stay with somebody else", "UPDATE stays SET agent_id = {ana} WHERE conversation_id = {conversation}", []doctor.Kind{doctor.WrongStay}, "conversation {conversation}"},
+	{"a stay of what is closed", "UPDATE stays SET ended_at = 9223372036854775807 WHERE conversation_id = {past}", []doctor.Kind{doctor.WrongStay}, "conversation {past}"},
+	{"a stay in no group", "UPDATE stays SET group_id = {foreign} WHERE conversation_id = {past}", []doctor.Kind{doctor.Dangling}, "rows of stays: group_id"},
+	{"events that will come twice", "UPDATE event_counters SET last = last - 1 WHERE account_id = {account}", []doctor.Kind{doctor.WrongEvents}, "account {account}"},
+	{"events without a counter", "DELETE FROM event_counters WHERE account_id = {account}", []doctor.Kind{doctor.WrongEvents}, "account {account}"},
+	{"events that are missing", "DELETE FROM events WHERE account_id = {account} AND sequence = 2", []doctor.Kind{doctor.WrongEvents}, "account {account}"},
 	{"a number", "UPDATE accounts SET next_conversation_number = 1 WHERE id = {account}", []doctor.Kind{doctor.WrongNumber}, "account {account}"},
 	{"the last owner", "UPDATE role_grants SET revoked_at = valid_from WHERE user_id = {olga}", []doctor.Kind{doctor.NoOwner}, "account {account}"},
 	{"an owner who will end", "UPDATE role_grants SET valid_until = '2999-01-01 00:00:00+00:00' WHERE user_id = {olga}", []doctor.Kind{doctor.NoOwner}, "account {account}"},
@@ -142,6 +175,11 @@ var damages = []struct {
 	{"a role of a grant", "UPDATE role_grants SET role_id = 999999 WHERE user_id = {ana}", []doctor.Kind{doctor.Dangling}, "grant "},
 	{"a role to give", "INSERT INTO role_may_give VALUES ({DEVELOPER}, 999999)", []doctor.Kind{doctor.Dangling}, "a row of role_may_give"},
 	{"a home", "UPDATE users SET home_group_id = {foreign} WHERE id = {ana}", []doctor.Kind{doctor.Dangling, doctor.Kind(tree.WrongCount)}, "user {ana}"},
+}
+
+// timer is a statement that sets a timer.
+func timer(kind, subject string) string {
+	return fmt.Sprintf("INSERT INTO timers (kind, subject_id, account_id, due_at) VALUES ('%s', %s, {account}, 4000000000000000)", kind, subject)
 }
 
 // TestEachFaultIsNamedAndNothingElse damages one account in one way at a time. What can be rebuilt is, and of the rest
@@ -190,11 +228,11 @@ func TestEachFaultIsNamedAndNothingElse(t *testing.T) {
 func TestWithoutTheirIndexes(t *testing.T) {
 	each(t, func(t *testing.T, c *clinic) {
 		p := newPatient(t, c.db, "patient", 0)
-		for _, index := range []string{"assignment_one_current", "conversation_one_open", "group_sibling_name", "group_one_root"} {
+		for _, index := range []string{"assignment_one_current", "conversation_one_open", "group_sibling_name", "group_one_root", "cover_one_current", "stay_current"} {
 			c.cut("DROP INDEX " + index)
 		}
 		faults := examine(t, c.db, "")
-		if !slices.Equal(kinds(faults), []doctor.Kind{doctor.WrongSchema}) || len(faults) < 4 {
+		if !slices.Equal(kinds(faults), []doctor.Kind{doctor.WrongSchema}) || len(faults) < 5 {
 			t.Errorf("it finds %v", faults)
 		}
 		for _, damage := range []struct {
@@ -206,7 +244,15 @@ func TestWithoutTheirIndexes(t *testing.T) {
 				"DELETE FROM contact_assignments WHERE user_id = {ana}", "contact {kim}", []doctor.Kind{doctor.ManyAssignments}},
 			{`INSERT INTO conversations (account_id, contact_id, number, subject, agent_id, opened_at)
 				SELECT account_id, contact_id, 0, subject, agent_id, opened_at FROM conversations WHERE contact_id = {kim}`,
-				"DELETE FROM conversations WHERE number = 0", "contact {kim}", []doctor.Kind{doctor.ManyOpen}},
+				"DELETE FROM conversations WHERE number = 0", "contact {kim}", []doctor.Kind{doctor.ManyOpen, doctor.WrongStay}},
+			{`INSERT INTO covers (account_id, user_id, to_id, started_by_id, started_at, ends_at)
+				SELECT account_id, user_id, to_id, started_by_id, started_at, ends_at FROM covers WHERE id = {cover};
+			  INSERT INTO timers (kind, subject_id, account_id, due_at) SELECT 'COVER_ENDS', MAX(id), {account}, 1 FROM covers`,
+				"DELETE FROM covers WHERE id <> {cover}", "user {ana}", []doctor.Kind{doctor.ManyCovers}},
+			{`INSERT INTO stays (account_id, contact_id, conversation_id, group_id, agent_id, started_at, entered, begun_at, unanswered)
+				SELECT account_id, contact_id, conversation_id, group_id, agent_id, started_at + 1, entered, begun_at, unanswered FROM stays
+				WHERE conversation_id = {conversation}`,
+				"DELETE FROM stays WHERE id = (SELECT MAX(id) FROM stays)", "conversation {conversation}", []doctor.Kind{doctor.WrongStay}},
 			{"UPDATE groups SET name = 'North', name_key = 'north' WHERE id = {south}",
 				"UPDATE groups SET name = 'South', name_key = 'south' WHERE id = {south}", "group {north}", []doctor.Kind{doctor.SameName}},
 			{`INSERT INTO groups (account_id, name, name_key, path, depth, created_at)
@@ -214,7 +260,9 @@ func TestWithoutTheirIndexes(t *testing.T) {
 				"DELETE FROM groups WHERE name = 'Second'", "account {account}",
 				[]doctor.Kind{doctor.Roots, doctor.Kind(tree.WrongPlace)}},
 		} {
-			c.cut(p.fill(damage.statement))
+			for _, statement := range strings.Split(p.fill(damage.statement), ";") {
+				c.cut(statement)
+			}
 			faults := examine(t, c.db, p.slug)
 			if !slices.Equal(kinds(faults), damage.finds) ||
 				!slices.ContainsFunc(faults, func(f doctor.Fault) bool { return strings.Contains(f.String(), p.named(damage.at)) }) {
@@ -241,8 +289,10 @@ func TestWhatBelongsToNobody(t *testing.T) {
 		if faults := examine(t, c.db, p.slug); len(faults) > 0 {
 			t.Errorf("in the account it finds %v", faults)
 		}
+		c.cut("INSERT INTO timers (kind, subject_id, account_id, due_at) VALUES ('DISTRIBUTE', 999999, 999999, 1)")
+		c.cut("INSERT INTO contact_words (contact_id, word) VALUES (999999, 'hello')")
 		want := []doctor.Kind{doctor.Dangling, doctor.Kind(tree.ScopeStray)}
-		if faults := examine(t, c.db, ""); !slices.Equal(kinds(faults), want) {
+		if faults := examine(t, c.db, ""); !slices.Equal(kinds(faults), want) || len(faults) != 5 {
 			t.Errorf("it finds %v", faults)
 		}
 	})
@@ -323,7 +373,43 @@ func newPatient(t *testing.T, db *store.DB, slug string, foreign int64) *patient
 	vip, err := c.desk.CreateTag(c.as(c.owner), desk.CreateTag{Name: "VIP", Colour: tag.ColourRED})
 	c.must(err)
 	n["tag"] = vip.ID
+	c.waiting(n)
 	return &patient{c, n}
+}
+
+// waiting adds what ends by itself: Noa is on offer to Cora and shows in the queue above, too; Ana is covered by Cora; Ben
+// has put Mia's conversation aside. Sam's was closed without an agent.
+func (c *company) waiting(n map[string]int64) {
+	n["east"] = c.group(c.root, "East")
+	n["cora"] = c.user(n["east"], "Cora", authz.RoleAgent)
+	_, err := c.dir.UpdateGroupSettings(c.as(c.owner), directory.UpdateGroupSettings{GroupID: n["east"], AssignmentMode: optional.To(group.AssignmentModeRADAR)})
+	c.must(err)
+	present := user.AvailabilityAVAILABLE
+	_, err = c.dir.UpdateAgentSettings(c.as(c.owner), directory.UpdateAgentSettings{AgentID: n["cora"], Availability: &present})
+	c.must(err)
+	noa := c.contact(n["east"], "Noa")
+	if noa.OfferedToID == nil {
+		c.t.Fatal("Noa is not on offer")
+	}
+	n["noa"], n["rue"] = noa.ID, c.contact(c.root, "Rue").ID
+	c.must(c.db.Write(trusted(), func(ctx context.Context, tx *ent.Tx) error {
+		return tx.Contact.UpdateOneID(noa.ID).SetEscalatedToID(c.root).Exec(ctx)
+	}))
+	south := n["south"]
+	_, err = c.desk.ReceiveMessage(c.as(c.owner), desk.ReceiveMessage{Channel: "test", Address: "sam", Text: "Hello", ExternalID: "1", GroupID: &south})
+	c.must(err)
+	open, err := c.db.Read.Conversation.Query().Where(conversation.AccountID(c.account), conversation.AgentIDIsNil()).Only(trusted())
+	c.must(err)
+	_, err = c.desk.CloseConversation(c.as(c.owner), desk.CloseConversation{ConversationID: open.ID})
+	c.must(err)
+	n["sam"] = open.ContactID
+	until := time.Now().Add(time.Hour)
+	_, err = c.desk.StartCover(c.as(c.owner), desk.StartCover{AgentID: n["ana"], ToAgentID: n["cora"], Until: until})
+	c.must(err)
+	n["cover"], err = c.db.Read.Cover.Query().Where(cover.UserID(n["ana"])).OnlyID(trusted())
+	c.must(err)
+	_, err = c.desk.SnoozeConversation(c.as(n["ben"]), desk.SnoozeConversation{ConversationID: n["bens"], Until: &until})
+	c.must(err)
 }
 
 // fill puts numbers in the place of words in braces.
@@ -341,7 +427,7 @@ func (p *patient) named(what string) string {
 		return what
 	}
 	kind := map[string]relay.Kind{"group": relay.KindGroup, "contact": relay.KindContact, "user": relay.KindUser, "role": relay.KindRole,
-		"conversation": relay.KindConversation, "tag": relay.KindTag, "account": relay.KindAccount}[word]
+		"conversation": relay.KindConversation, "tag": relay.KindTag, "cover": relay.KindCover, "account": relay.KindAccount}[word]
 	number := p.numbers[strings.TrimSuffix(rest, "}")]
 	return fmt.Sprintf("%s %s (%d): ", word, relay.NewID(kind, number), number)
 }

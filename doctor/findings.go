@@ -30,6 +30,21 @@ func assigned(contact string) string {
 	return "(SELECT MIN(t.user_id) FROM contact_assignments AS t WHERE t.contact_id = " + contact + " AND t.ended_at IS NULL)"
 }
 
+// notWaiting says that a contact is served, or has closed conversations only (see package tree for the boxes).
+const notWaiting = "(assigned_user_id IS NOT NULL OR box IN (4, 5))"
+
+// forever is the end of a stay that lasts.
+const forever = "9223372036854775807"
+
+// stands is 1 for a stay that is in the contact's group and with its agent.
+const stands = "CASE WHEN s.group_id = k.group_id AND COALESCE(s.agent_id, 0) = COALESCE(k.assigned_user_id, 0) THEN 1 ELSE 0 END"
+
+// untimed finds the rows of a table for which no timer of the kind is set.
+func untimed(table, kind, which string) string {
+	return "SELECT s.id, NULL, NULL FROM " + table + " AS s WHERE s.account_id = $1 AND " + which + " AND NOT EXISTS " +
+		"(SELECT 1 FROM timers AS t WHERE t.kind = " + kind + " AND t.subject_id = s.id AND t.account_id = s.account_id) ORDER BY s.id LIMIT $2"
+}
+
 var findings = []finding{
 	{Roots, relay.KindAccount, `SELECT CAST($1 AS BIGINT), COUNT(*), NULL FROM groups
 		WHERE account_id = $1 AND parent_id IS NULL HAVING COUNT(*) <> 1 LIMIT $2`, count("root groups")},
@@ -67,6 +82,42 @@ var findings = []finding{
 	{WrongClosing, relay.KindConversation, `SELECT id, NULL, NULL FROM conversations
 		WHERE account_id = $1 AND closed_at IS NULL AND (close_reason IS NOT NULL OR close_note <> '') ORDER BY id LIMIT $2`,
 		says("is open and says why it was closed; should have neither close_reason nor close_note")},
+	{WrongOffer, relay.KindContact, `SELECT id, assigned_user_id, NULL FROM contacts
+		WHERE account_id = $1 AND ` + notWaiting + ` AND (offered_to_id IS NOT NULL OR offer_ends_at IS NOT NULL OR asked IS NOT NULL)
+		ORDER BY id LIMIT $2`, says("is served or closed, and on offer or asked about (offered_to_id, offer_ends_at, asked); only what waits should be")},
+	{WrongOffer, relay.KindContact, `SELECT id, offered_to_id, NULL FROM contacts
+		WHERE account_id = $1 AND (offered_to_id IS NULL) <> (offer_ends_at IS NULL) ORDER BY id LIMIT $2`,
+		says("has one of offered_to_id and offer_ends_at, should have both or neither")},
+	{WrongOffer, relay.KindContact, `SELECT c.id, c.offered_to_id, NULL FROM contacts AS c WHERE c.account_id = $1 AND c.offered_to_id IS NOT NULL
+		AND NOT EXISTS (SELECT 1 FROM users AS u WHERE u.id = c.offered_to_id AND u.account_id = c.account_id) ORDER BY c.id LIMIT $2`, stranger},
+	{WrongEscalation, relay.KindContact, `SELECT id, escalated_to_id, NULL FROM contacts
+		WHERE account_id = $1 AND ` + notWaiting + ` AND escalated_to_id IS NOT NULL ORDER BY id LIMIT $2`,
+		says("is served or closed, and escalated (escalated_to_id); only what waits should be")},
+	{WrongEscalation, relay.KindContact, `SELECT c.id, c.escalated_to_id, g.parent_id FROM contacts AS c JOIN groups AS g ON g.id = c.group_id
+		WHERE c.account_id = $1 AND c.escalated_to_id <> COALESCE(g.parent_id, 0) ORDER BY c.id LIMIT $2`, escalation},
+	{ManyCovers, relay.KindUser, `SELECT user_id, COUNT(*), NULL FROM covers
+		WHERE account_id = $1 AND ended_at IS NULL GROUP BY user_id HAVING COUNT(*) > 1 ORDER BY 1 LIMIT $2`, count("covers that have not ended")},
+	{WrongCover, relay.KindCover, `SELECT id, NULL, NULL FROM covers WHERE account_id = $1 AND user_id = to_id ORDER BY id LIMIT $2`,
+		says("is by the one who is covered, should be by somebody else")},
+	{NoTimer, relay.KindContact, untimed("contacts", "'OFFER_ENDS'", "s.offered_to_id IS NOT NULL"), says("is on offer and no timer OFFER_ENDS passes it on; should have one")},
+	{NoTimer, relay.KindConversation, untimed("conversations", "'SNOOZE_ENDS'", "s.snoozed_until IS NOT NULL AND s.closed_at IS NULL"),
+		says("is put aside and no timer SNOOZE_ENDS wakes it; should have one")},
+	{NoTimer, relay.KindCover, untimed("covers", "'COVER_ENDS'", "s.ended_at IS NULL"), says("has not ended and no timer COVER_ENDS ends it; should have one")},
+	{WrongTimer, relay.KindAccount, `SELECT CAST($1 AS BIGINT), COUNT(*), NULL FROM timers WHERE account_id = $1 AND kind NOT IN
+		('OFFER_ENDS', 'DISTRIBUTE', 'REVIEW', 'ESCALATE', 'CLOSE_SILENT', 'HOURS_BEGIN', 'SNOOZE_ENDS', 'COVER_ENDS')
+		HAVING COUNT(*) > 0 LIMIT $2`, unknown},
+	{WrongStay, relay.KindConversation, `SELECT v.id, COUNT(s.id), SUM(` + stands + `) FROM conversations AS v JOIN contacts AS k ON k.id = v.contact_id
+		LEFT JOIN stays AS s ON s.conversation_id = v.id AND s.ended_at = ` + forever + `
+		WHERE v.account_id = $1 AND v.closed_at IS NULL GROUP BY v.id
+		HAVING COUNT(s.id) <> 1 OR SUM(` + stands + `) <> 1 ORDER BY v.id LIMIT $2`, stay},
+	{WrongStay, relay.KindConversation, `SELECT v.id, COUNT(*), NULL FROM stays AS s JOIN conversations AS v ON v.id = s.conversation_id
+		WHERE s.account_id = $1 AND s.ended_at = ` + forever + ` AND v.closed_at IS NOT NULL GROUP BY v.id ORDER BY v.id LIMIT $2`,
+		says("is closed and has a stay that lasts; should have none")},
+	{WrongEvents, relay.KindAccount, `SELECT CAST($1 AS BIGINT), last, highest FROM (
+			SELECT (SELECT last FROM event_counters WHERE account_id = $1) AS last, MAX(sequence) AS highest FROM events WHERE account_id = $1) AS numbers
+		WHERE COALESCE(last, 0) < highest LIMIT $2`, events},
+	{WrongEvents, relay.KindAccount, `SELECT CAST($1 AS BIGINT), COUNT(*), MAX(sequence) - MIN(sequence) + 1 FROM events
+		WHERE account_id = $1 HAVING COUNT(*) <> MAX(sequence) - MIN(sequence) + 1 LIMIT $2`, holes},
 	{WrongNumber, relay.KindAccount, `SELECT id, next_conversation_number, highest FROM (
 			SELECT a.id, a.next_conversation_number, (SELECT MAX(v.number) FROM conversations AS v WHERE v.account_id = a.id) AS highest
 			FROM accounts AS a WHERE a.id = $1) AS numbers
@@ -130,4 +181,33 @@ func backwards(_, _ sql.NullInt64) string { return "ends before it begins" }
 
 func leaver(agent, _ sql.NullInt64) string {
 	return "is open and served by " + who(agent) + ", who is deactivated or deleted; should have been handed over"
+}
+
+func stranger(user, _ sql.NullInt64) string {
+	return fmt.Sprintf("is on offer to %d, who is no user of its account", user.Int64)
+}
+
+func escalation(to, parent sql.NullInt64) string {
+	should := "nobody: its group is the root"
+	if parent.Valid {
+		should = name(relay.KindGroup, parent.Int64)
+	}
+	return fmt.Sprintf("is escalated to %s, should be to %s", name(relay.KindGroup, to.Int64), should)
+}
+
+func unknown(n, _ sql.NullInt64) string {
+	return fmt.Sprintf("has %d timers of a kind that nobody knows, should have none", n.Int64)
+}
+
+func stay(lasting, agreeing sql.NullInt64) string {
+	return fmt.Sprintf("is open and has %d stays that last, %d of them in its contact's group and with its agent; should have 1 and that there",
+		lasting.Int64, agreeing.Int64)
+}
+
+func events(last, highest sql.NullInt64) string {
+	return fmt.Sprintf("has counted %d events (event_counters), should be %d or more", last.Int64, highest.Int64)
+}
+
+func holes(kept, numbers sql.NullInt64) string {
+	return fmt.Sprintf("keeps %d events, should be %d by the first and the last number", kept.Int64, numbers.Int64)
 }

@@ -45,8 +45,15 @@ type Timer struct {
 // Pending is a timer as it was found due.
 type Pending struct {
 	Timer
-	setting  int64 // grows whenever it is set
+	setting  int64 // grows whenever it is set, and begins anew when it was taken back before: only with Due it tells settings apart
 	failures int   // since it was set
+}
+
+// same is the condition that a timer is still as it was found.
+const same = "kind = $1 AND subject_id = $2 AND setting = $3 AND due_at = $4"
+
+func (p Pending) same() []any {
+	return []any{string(p.Kind), p.SubjectID, p.setting, p.Due.UnixMicro()}
 }
 
 // Conn is what the package needs of a database: *ent.Tx, or *ent.Client for reading.
@@ -121,14 +128,14 @@ func Take(ctx context.Context, c Conn, p Pending) (bool, error) {
 			return false, err
 		}
 	}
-	found, err := list(ctx, c, "kind = $1 AND subject_id = $2 AND setting = $3", p.Kind, p.SubjectID, p.setting)
+	found, err := list(ctx, c, same, p.same()...)
 	return len(found) == 1, err
 }
 
 // Finish removes a timer that was run, at the end of its transaction. One that was set anew meanwhile stays, to be run
 // once more. It says no when the timer was cleared meanwhile: what it did is then to be rolled back.
 func Finish(ctx context.Context, c Conn, p Pending) (bool, error) {
-	result, err := c.ExecContext(ctx, "DELETE FROM timers WHERE kind = $1 AND subject_id = $2 AND setting = $3", p.Kind, p.SubjectID, p.setting)
+	result, err := c.ExecContext(ctx, "DELETE FROM timers WHERE "+same, p.same()...)
 	if err != nil {
 		return false, fmt.Errorf("timers: finishing %s of %d: %w", p.Kind, p.SubjectID, err)
 	}
@@ -152,7 +159,7 @@ func PutOff(ctx context.Context, c Conn, p Pending, now time.Time) error {
 		pause = min(firstPause<<p.failures, longestPause)
 	}
 	_, err := c.ExecContext(ctx, `UPDATE timers SET due_at = $1, failures = failures + 1
-		WHERE kind = $2 AND subject_id = $3 AND setting = $4`, now.Add(pause).UnixMicro(), p.Kind, p.SubjectID, p.setting)
+		WHERE kind = $2 AND subject_id = $3 AND setting = $4 AND due_at = $5`, append([]any{now.Add(pause).UnixMicro()}, p.same()...)...)
 	if err != nil {
 		return fmt.Errorf("timers: putting off %s of %d: %w", p.Kind, p.SubjectID, err)
 	}
