@@ -61,7 +61,7 @@ func acaciaOutfitters() company {
 func acaciaTree() branch {
 	return branch{
 		name:     "Acacia Outfitters (demo)",
-		settings: settings{capacity: new(12), closeAfter: new(365 * day)}, // the demo lies in the past: a shorter one would close most of it at once,
+		settings: settings{capacity: new(12)}, // and no closeAfter: all lies in the past, and would be closed as soon as it is served
 		below: []branch{
 			{name: "Northern Region", settings: settings{mode: new(group.AssignmentModeMANUAL), capacity: new(8)}, below: []branch{
 				{name: "Larkmoor", below: []branch{

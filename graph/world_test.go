@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -63,7 +64,7 @@ func (w *world) serve(change ...func(*graph.Config)) {
 	clock := func() time.Time { return now }
 	d := &desk.Service{DB: w.db, Now: clock}
 	cfg := graph.Config{
-		DB: w.db, Now: clock, Introspection: true,
+		DB: w.db, Now: clock, Running: &sync.WaitGroup{}, Introspection: true,
 		Directory: &directory.Service{DB: w.db, Now: clock, Rand: rand.Reader, MaxDepth: 64, Handover: d},
 		Desk:      d,
 		Log:       slog.New(slog.NewTextHandler(w.log, nil)),
