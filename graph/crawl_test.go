@@ -67,12 +67,12 @@ func maze(t testing.TB, db *store.DB, change ...func(*graph.Config)) *world {
 	w.contact("Ned", "cellar", "vic")
 	w.contact("Oda", "root", "")
 	w.contact("Pia", "support", "dora")
-	for name, offer := range map[string]struct {
-		at, to string
-		until  time.Time
-	}{"Quin": {"support", "dora", now.Add(time.Hour)}, "Rex": {"south", "vic", now.Add(time.Hour)}, "Sam": {"support", "dora", now}} {
-		w.contact(name, offer.at, "")
-		w.changeContact(name, func(u *ent.ContactUpdateOne) { u.SetOfferedToID(w.ids[offer.to]).SetOfferEndsAt(offer.until) })
+	for _, offer := range []struct {
+		name, at, to string
+		until        time.Time
+	}{{"Quin", "support", "dora", now.Add(time.Hour)}, {"Rex", "south", "vic", now.Add(time.Hour)}, {"Sam", "support", "dora", now}} {
+		w.contact(offer.name, offer.at, "")
+		w.changeContact(offer.name, func(u *ent.ContactUpdateOne) { u.SetOfferedToID(w.ids[offer.to]).SetOfferEndsAt(offer.until) })
 	}
 	w.contact("Uma", "support", "")
 	w.changeContact("Uma", func(u *ent.ContactUpdateOne) { u.SetEscalatedToID(w.ids["root"]) })
