@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"canopy/desk"
@@ -26,12 +27,14 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// Config is what the API needs. DB, Directory, Desk and Now must be set.
+// Config is what the API needs. DB, Directory, Desk, Now and Running must be set.
 type Config struct {
 	DB        *store.DB
 	Directory *directory.Service
 	Desk      *desk.Service
 	Now       func() time.Time
+	// Running is what goes on beside operations: it has ended soon after the last subscription has.
+	Running *sync.WaitGroup
 	// Log gets internal errors; nil is slog.Default().
 	Log *slog.Logger
 	// LogIns bounds how often somebody may try to log in; nil sets no bound.
@@ -64,12 +67,12 @@ func New(cfg Config) (*executor.Executor, error) {
 
 // build makes everything but the look-ahead.
 func build(cfg Config) (*resolver, *executor.Executor, error) {
-	if cfg.DB == nil || cfg.Directory == nil || cfg.Desk == nil || cfg.Now == nil {
-		return nil, nil, errors.New("graph: DB, Directory, Desk and Now must be set")
+	if cfg.DB == nil || cfg.Directory == nil || cfg.Desk == nil || cfg.Now == nil || cfg.Running == nil {
+		return nil, nil, errors.New("graph: DB, Directory, Desk, Now and Running must be set")
 	}
 	r := &resolver{DB: cfg.DB, Directory: cfg.Directory, Desk: cfg.Desk, Now: cfg.Now,
 		logIns: cfg.LogIns, log: cmp.Or(cfg.Log, slog.Default()), payloadTimeout: cfg.Limits.orDefault().Payload}
-	r.live = &live.Hub{DB: cfg.DB, People: cfg.Directory, Now: cfg.Now, Log: r.log}
+	r.live = &live.Hub{DB: cfg.DB, People: cfg.Directory, Now: cfg.Now, Log: r.log, Running: cfg.Running}
 	r.loaders = r.allLoaders()
 	r.kinds = nodeKinds(cfg.DB.Read)
 	schema := generated.NewExecutableSchema(generated.Config{Resolvers: r, Directives: generated.DirectiveRoot{

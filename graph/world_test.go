@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -62,7 +63,7 @@ func (w *world) serve(change ...func(*graph.Config)) {
 	w.t.Helper()
 	clock := func() time.Time { return now }
 	cfg := graph.Config{
-		DB: w.db, Now: clock, Introspection: true,
+		DB: w.db, Now: clock, Running: &sync.WaitGroup{}, Introspection: true,
 		Directory: &directory.Service{DB: w.db, Now: clock, Rand: rand.Reader, MaxDepth: 64},
 		Desk:      &desk.Service{DB: w.db, Now: clock},
 		Log:       slog.New(slog.NewTextHandler(w.log, nil)),

@@ -52,6 +52,8 @@ type Hub struct {
 	People People
 	Now    func() time.Time
 	Log    *slog.Logger
+	// Running is whom to wait for, once all streams have ended, before the database is closed.
+	Running *sync.WaitGroup
 
 	mu    sync.Mutex
 	feeds map[int64]*feed // by account
@@ -132,7 +134,8 @@ func (h *Hub) start() {
 	var ctx context.Context
 	ctx, h.stop = context.WithCancel(context.Background())
 	h.feeds, h.woken = map[int64]*feed{}, make(chan struct{}, 1)
-	go h.run(ctx, h.woken)
+	woken := h.woken
+	h.Running.Go(func() { h.run(ctx, woken) })
 }
 
 // wake lets the hub look at once. The hub is locked.

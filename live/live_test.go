@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -345,6 +347,42 @@ func TestEscalationsThatAreTakenBackAreTold(t *testing.T) {
 			if got := queue.changes(); !slices.Equal(got, []live.Change{step.want}) {
 				t.Errorf("after %d s: heard %v, not %s", step.after, got, step.want)
 			}
+		}
+	})
+}
+
+// slowPeople take some time to load nobody, once they are told that nobody waits for it.
+type slowPeople struct {
+	asked chan struct{}
+	done  atomic.Bool
+}
+
+func (p *slowPeople) Renew(context.Context, *authz.Viewer) (*authz.Viewer, error) {
+	return nil, refusal.NoViewer()
+}
+
+func (p *slowPeople) RenewAll(ctx context.Context, _ int64, _ []*authz.Viewer) ([]live.Renewed, time.Time, error) {
+	close(p.asked)
+	<-ctx.Done()
+	p.done.Store(true)
+	return nil, time.Time{}, ctx.Err()
+}
+
+// TestAHubThatRestsHasEnded ends the last stream while the hub looks.
+func TestAHubThatRestsHasEnded(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		people := &slowPeople{asked: make(chan struct{})}
+		var running sync.WaitGroup
+		hub := &live.Hub{DB: w.db, People: people, Now: time.Now, Log: slog.New(slog.DiscardHandler), Running: &running}
+		ctx, end := context.WithCancel(w.as("olga"))
+		if _, err := hub.Subscribe(ctx, live.Oneself{}, nil); err != nil {
+			t.Fatal(err)
+		}
+		<-people.asked
+		end()
+		running.Wait()
+		if !people.done.Load() {
+			t.Error("it looks still")
 		}
 	})
 }

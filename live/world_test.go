@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -43,7 +44,7 @@ func newWorld(t testing.TB, db *store.DB) *world {
 	clock := func() time.Time { return w.now }
 	w.desk = &desk.Service{DB: db, Now: clock}
 	w.directory = &directory.Service{DB: db, Now: clock, Rand: rand.Reader, MaxDepth: 64, Handover: w.desk}
-	w.hub = &live.Hub{DB: db, People: w.directory, Now: clock, Log: slog.New(slog.DiscardHandler)}
+	w.hub = &live.Hub{DB: db, People: w.directory, Now: clock, Log: slog.New(slog.DiscardHandler), Running: &sync.WaitGroup{}}
 	live.Quiet(w.hub)
 	made, err := w.directory.CreateAccount(context.Background(), directory.CreateAccount{Name: "acacia", Slug: "acacia", OwnerName: "olga", OwnerEmail: "olga@example.com"})
 	if err != nil {

@@ -26,5 +26,5 @@ func (s *Server) Stage(exec graphql.GraphExecutor, l StreamLimits) {
 // EndStreams ends all streams as a server does that stops, and waits for them.
 func (s *Server) EndStreams(ctx context.Context) error {
 	s.streams.finish()
-	return s.streams.wait(ctx)
+	return s.rest(ctx)
 }

@@ -38,7 +38,16 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, drain time.Duration)
 			wait(drain)
 		}
 		s.streams.finish()
-	}, s.streams.wait)
+	}, s.rest)
+}
+
+// rest returns when all streams have ended, and with them what went on for them.
+func (s *Server) rest(ctx context.Context) error {
+	err := s.streams.wait(ctx)
+	if err == nil {
+		s.running.Wait()
+	}
+	return err
 }
 
 // ServeMetrics answers /metrics on a listener of its own until the context ends.

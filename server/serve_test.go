@@ -91,7 +91,7 @@ func newDrainable(t *testing.T, routes map[string]http.HandlerFunc) *drainable {
 			close(d.draining)
 			<-d.drained
 			s.streams.finish()
-		}, s.streams.wait)
+		}, s.rest)
 	}()
 	return d
 }

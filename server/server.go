@@ -10,6 +10,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -53,6 +54,7 @@ type Server struct {
 	origins  origins
 	metrics  *metrics
 	streams  *streams
+	running  sync.WaitGroup // what the API does beside operations
 	handler  http.Handler
 	draining atomic.Bool
 }
@@ -75,15 +77,14 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	exec, err := graph.New(graph.Config{
-		DB: cfg.DB, Directory: cfg.Directory, Desk: cfg.Desk, Now: cfg.Now, Log: cfg.Log,
+	s := &Server{cfg: cfg, origins: allowed, metrics: newMetrics(), streams: newStreams(defaultStreamLimits())}
+	s.exec, err = graph.New(graph.Config{
+		DB: cfg.DB, Directory: cfg.Directory, Desk: cfg.Desk, Now: cfg.Now, Running: &s.running, Log: cfg.Log,
 		Introspection: cfg.Introspection, LogIns: &logInLimiter{db: cfg.DB, limits: cfg.LogIns, now: cfg.Now},
 	})
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, exec: exec, origins: allowed, metrics: newMetrics(),
-		streams: newStreams(defaultStreamLimits())}
 	s.handler = s.withRequest(s.routes())
 	return s, nil
 }
