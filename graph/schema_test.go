@@ -107,27 +107,6 @@ func describe(t *testing.T, name, description string) {
 	}
 }
 
-// TestDescriptionsSayWhatIsNotThereYet wants whoever chooses a method or sets its times to be told that nothing is
-// distributed yet.
-func TestDescriptionsSayWhatIsNotThereYet(t *testing.T) {
-	types := schemaOf().Types
-	told := map[string]string{
-		"AssignmentMode.ROUND_ROBIN": types["AssignmentMode"].EnumValues.ForName("ROUND_ROBIN").Description,
-		"AssignmentMode.RADAR":       types["AssignmentMode"].EnumValues.ForName("RADAR").Description,
-		"HandoverMethod.BY_METHOD":   types["HandoverMethod"].EnumValues.ForName("BY_METHOD").Description,
-	}
-	for _, typ := range []string{"GroupSettings", "UpdateGroupSettingsInput"} {
-		for _, setting := range []string{"capacity", "radarWindow", "escalateAfter", "reassignAfter", "closeAfter"} {
-			told[typ+"."+setting] = types[typ].Fields.ForName(setting).Description
-		}
-	}
-	for name, description := range told {
-		if words := strings.Join(strings.Fields(description), " "); !strings.Contains(words, "automatic distribution") || !strings.Contains(words, "yet") {
-			t.Errorf("%s: %s", name, words)
-		}
-	}
-}
-
 // TestAgentsAreNamedByTheirCardsOrAsUsers wants every input that takes an agent to say so.
 func TestAgentsAreNamedByTheirCardsOrAsUsers(t *testing.T) {
 	for _, def := range ours(schemaOf()) {

@@ -801,13 +801,13 @@ enum AssignmentMode {
   """It waits in the queue until an agent claims it."""
   MANUAL
   """
-  It goes to the available agent who has waited longest. This version has no automatic distribution yet: until it
-  comes contacts wait for a supervisor to assign them, and the queue is closed to agents.
+  It goes to the agent of the group who can take it and has waited longest. While nobody can it waits, and the queue is
+  closed to agents.
   """
   ROUND_ROBIN
   """
-  It is offered to one agent at a time. This version has no automatic distribution yet: until it comes contacts wait for
-  a supervisor to assign them, and the queue is closed to agents.
+  It is offered for radarWindow to the agent of the group who can take it and has waited longest, then to the next. When
+  nobody takes it, it waits, and the queue is closed to agents.
   """
   RADAR
 }
@@ -1042,10 +1042,7 @@ enum HandoverMethod {
   TO_AGENT
   """To the queue of the user's home group."""
   TO_QUEUE
-  """
-  To the user's home group, by its assignment mode. This version has no automatic distribution yet: until it comes they
-  wait there, as with TO_QUEUE.
-  """
+  """To the user's home group, by its assignment mode."""
   BY_METHOD
 }
 

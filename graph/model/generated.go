@@ -1683,8 +1683,7 @@ const (
 	HandoverMethodToAgent HandoverMethod = "TO_AGENT"
 	// To the queue of the user's home group.
 	HandoverMethodToQueue HandoverMethod = "TO_QUEUE"
-	// To the user's home group, by its assignment mode. This version has no automatic distribution yet: until it comes they
-	// wait there, as with TO_QUEUE.
+	// To the user's home group, by its assignment mode.
 	HandoverMethodByMethod HandoverMethod = "BY_METHOD"
 )
 
