@@ -2,8 +2,8 @@ package desk
 
 import (
 	"time"
-	_ "time/tzdata" // so that zones are known on a machine that has none
 
+	"canopy/internal/hours"
 	"canopy/refusal"
 )
 
@@ -26,8 +26,8 @@ const firstYear, lastYear = 1970, 2200
 
 // zoneOf finds a time zone by its IANA name.
 func zoneOf(name string) (*time.Location, error) {
-	zone, err := time.LoadLocation(name)
-	if err != nil || name == "" || name == "Local" {
+	zone, err := hours.Zone(name)
+	if err != nil {
 		return nil, refusal.BadInput("timeZone", `There is no such time zone. Name one of the IANA database, such as "Europe/Lisbon" or "UTC".`)
 	}
 	return zone, nil

@@ -249,8 +249,7 @@ func closeSilent(ctx context.Context, j *job, contactID int64) error {
 // lockIfThere is lock for a contact that may have been deleted: nil then.
 func (j *job) lockIfThere(ctx context.Context, contactID int64) (*held, error) {
 	h, err := j.lock(ctx, contactID)
-	var r *refusal.Refusal
-	if errors.As(err, &r) && r.Code == refusal.NotFoundCode {
+	if errors.Is(err, refusal.NotFound("")) {
 		return nil, nil
 	}
 	return h, err

@@ -71,7 +71,7 @@ func checkHours(w *hours.Week) error {
 	if w == nil {
 		return nil
 	}
-	if _, err := w.Zone(); err != nil {
+	if _, err := hours.Zone(w.TimeZone); err != nil {
 		return refusal.BadInput("input.workingHours.timeZone", "%q is not the name of a time zone. One looks like Europe/Lisbon.", w.TimeZone)
 	}
 	if len(w.Shifts) > maxShifts {

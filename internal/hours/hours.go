@@ -19,12 +19,12 @@ type Shift struct {
 	End   int          `json:"end"`   // minutes after midnight, up to 1440; not after Start: on the next day
 }
 
-// Zone is the place whose clocks count. The name "Local" is no place.
-func (w *Week) Zone() (*time.Location, error) {
-	if w.TimeZone == "" || w.TimeZone == "Local" {
+// Zone is the place with the IANA name, whose clocks count. The name "Local" is no place.
+func Zone(name string) (*time.Location, error) {
+	if name == "" || name == "Local" {
 		return nil, errNoZone
 	}
-	return time.LoadLocation(w.TimeZone)
+	return time.LoadLocation(name)
 }
 
 type zoneError string
@@ -39,7 +39,7 @@ type span struct{ start, end time.Time }
 // around returns the shifts from the day before the moment to a week after it. What the clocks leave out (the hour that
 // is skipped in spring) is begun and ended when they go on; what they show twice is worked twice.
 func (w *Week) around(at time.Time) []span {
-	zone, err := w.Zone()
+	zone, err := Zone(w.TimeZone)
 	if err != nil {
 		return nil
 	}
