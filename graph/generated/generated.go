@@ -801,13 +801,13 @@ enum AssignmentMode {
   """It waits in the queue until an agent claims it."""
   MANUAL
   """
-  It goes to the available agent who has waited longest; while there is none it waits for one, and the queue is closed to
-  agents.
+  It goes to the agent of the group who can take it and has waited longest. While nobody can it waits, and the queue is
+  closed to agents.
   """
   ROUND_ROBIN
   """
-  It is offered to one agent at a time, who has waited longest, for ` + "`" + `radarWindow` + "`" + ` seconds each; when nobody is left to ask it
-  waits, and the queue is closed to agents.
+  It is offered for radarWindow to the agent of the group who can take it and has waited longest, then to the next. When
+  nobody takes it, it waits, and the queue is closed to agents.
   """
   RADAR
 }
