@@ -3,6 +3,7 @@ package desk
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -434,7 +435,12 @@ func (j *job) giveOut(ctx context.Context, l *line, waiting []*ent.Contact) erro
 		}
 		ids, groups = append(ids, c.ID), append(groups, c.ArrivalGroupID)
 	}
-	if err := tree.LockGroups(ctx, j.tx, groups...); err != nil {
+	err := tree.LockGroups(ctx, j.tx, groups...)
+	if errors.Is(err, tree.ErrNoGroup) { // one was deleted meanwhile: look again
+		j.schedule(timers.Distribute, l.group, j.now)
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	slices.Sort(ids)

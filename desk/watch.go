@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"canopy/audit"
@@ -13,11 +14,14 @@ import (
 	"canopy/ent/generated/conversation"
 	"canopy/ent/generated/group"
 	"canopy/ent/generated/historyentry"
+	"canopy/ent/generated/predicate"
 	"canopy/ent/generated/user"
 	"canopy/refusal"
 	"canopy/relay"
 	"canopy/timers"
 	"canopy/tree"
+
+	"entgo.io/ent/dialect"
 )
 
 // What Canopy does with contacts when time passes.
@@ -139,22 +143,45 @@ func review(ctx context.Context, j *job, groupID int64) error {
 		return err
 	}
 	box := func(s tree.State, assigned bool) int { return int(tree.BoxOf(s, assigned)) }
-	escalated := j.tx.Contact.Update().Where(contact.AccountID(j.viewer.AccountID), contact.GroupID(groupID), contact.EscalatedToIDNotNil())
-	if after, set := period(s.EscalateAfter); set {
-		escalated.Where(contact.SortKeyGT(j.now.Add(-after).UnixMicro()))
-		if err := timers.SetForContacts(ctx, j.tx, timers.Escalate, groupID, after, box(tree.None, false), box(tree.Open, false)); err != nil {
+	after, escalates := period(s.EscalateAfter)
+	if err := j.takeBackEscalations(ctx, groupID, after, escalates); err != nil {
+		return err
+	}
+	// Timers come last, in the order of their kinds.
+	if silence, set := period(s.CloseAfter); set {
+		boxes := [2]int{box(tree.Open, false), box(tree.Open, true)}
+		if err := timers.SetForContacts(ctx, j.tx, timers.CloseSilent, groupID, silence, boxes); err != nil {
 			return err
 		}
 	}
-	if err := escalated.ClearEscalatedToID().Exec(ctx); err != nil {
-		return fmt.Errorf("desk: taking back escalations of group %d: %w", groupID, err)
+	err = timers.Set(ctx, j.tx, timers.Timer{Kind: timers.Distribute, SubjectID: groupID, AccountID: j.viewer.AccountID, Due: j.now})
+	if err != nil || !escalates {
+		return err
 	}
-	if after, set := period(s.CloseAfter); set {
-		if err := timers.SetForContacts(ctx, j.tx, timers.CloseSilent, groupID, after, box(tree.Open, false), box(tree.Open, true)); err != nil {
-			return err
+	boxes := [2]int{box(tree.None, false), box(tree.Open, false)}
+	return timers.SetForContacts(ctx, j.tx, timers.Escalate, groupID, after, boxes)
+}
+
+// takeBackEscalations ends those of a group that have not waited for so long, or all of them where contacts do not escalate.
+func (j *job) takeBackEscalations(ctx context.Context, groupID int64, after time.Duration, escalates bool) error {
+	which := []predicate.Contact{contact.AccountID(j.viewer.AccountID), contact.GroupID(groupID), contact.EscalatedToIDNotNil()}
+	if escalates {
+		which = append(which, contact.SortKeyGT(j.now.Add(-after).UnixMicro()))
+	}
+	query := j.tx.Contact.Query().Where(which...).Order(contact.ByID())
+	if j.tx.Dialect() == dialect.Postgres {
+		query.ForUpdate() // an update locks in the order of its plan
+	}
+	ids, err := query.IDs(ctx)
+	if err != nil {
+		return fmt.Errorf("desk: finding the escalations of group %d: %w", groupID, err)
+	}
+	for part := range slices.Chunk(ids, contactsAtOnce) {
+		change := j.tx.Contact.Update().Where(contact.IDIn(part...), contact.AccountID(j.viewer.AccountID)).ClearEscalatedToID()
+		if err := change.Exec(ctx); err != nil {
+			return fmt.Errorf("desk: taking back escalations of group %d: %w", groupID, err)
 		}
 	}
-	j.schedule(timers.Distribute, groupID, j.now)
 	return nil
 }
 
