@@ -158,11 +158,13 @@ func (j *job) checkOneOf(h *held, to receiver, p authz.Permission) error {
 // passEach gives the contacts to the receiver, in the order of their ids. The line is that of a group that gives them out.
 func (j *job) passEach(ctx context.Context, contacts []*held, to receiver, line *line, p passing, reason string) (err error) {
 	slices.SortFunc(contacts, func(a, b *held) int { return cmp.Compare(a.ID, b.ID) })
-	if slices.ContainsFunc(contacts, func(h *held) bool { return h.state() == tree.Open && h.agent() != 0 }) {
-		// The first contact changes counters, after which nobody waits for a number.
-		if err := j.reserveNumber(ctx); err != nil {
-			return err
-		}
+	begins, groups := false, []int64{to.group}
+	for _, h := range contacts {
+		begins = begins || h.state() == tree.Open && h.agent() != 0
+		groups = append(groups, h.GroupID)
+	}
+	if err := j.readyForMany(ctx, begins, groups); err != nil {
+		return err
 	}
 	for _, h := range contacts {
 		if to.taker, err = j.taker(ctx, line, h.agent()); err != nil {
@@ -173,6 +175,18 @@ func (j *job) passEach(ctx context.Context, contacts []*held, to receiver, line 
 		}
 	}
 	return nil
+}
+
+// readyForMany is called when all contacts are locked that a transaction changes, before the first of them is: it takes what
+// is locked after contacts, the conversation number, when one begins, and the counters of all groups where they are and
+// where they go.
+func (j *job) readyForMany(ctx context.Context, begins bool, groupIDs []int64) error {
+	if begins {
+		if err := j.reserveNumber(ctx); err != nil {
+			return err
+		}
+	}
+	return tree.LockCounters(ctx, j.tx, groupIDs...)
 }
 
 // outcomes is outcome for those that were not refused, by two statements.
@@ -243,6 +257,13 @@ func (s *Service) CloseConversations(ctx context.Context, in CloseConversations)
 			default:
 				closing = append(closing, i)
 			}
+		}
+		groups := make([]int64, len(closing))
+		for n, i := range closing {
+			groups[n] = contacts[conversations[in.ConversationIDs[i]].ContactID].GroupID
+		}
+		if err := j.readyForMany(ctx, false, groups); err != nil {
+			return err
 		}
 		for _, i := range closing {
 			c := conversations[in.ConversationIDs[i]]

@@ -2,6 +2,7 @@ package desk
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -63,6 +64,22 @@ type Covered struct {
 // oneself it needs CONVERSATIONS_TRANSFER at each of the contacts. For somebody else it needs AGENT_SETTINGS_EDIT at them,
 // which reaches agents who are nothing else, and CONVERSATIONS_ASSIGN at their home group and at each of the contacts.
 func (s *Service) StartCover(ctx context.Context, in StartCover) (*Covered, error) {
+	in.Until = in.Until.UTC().Truncate(time.Microsecond) // as it is stored, and as timers know it
+	for attempt := 1; ; attempt++ {
+		if err := s.endOver(ctx, in.AgentID); err != nil {
+			return nil, err
+		}
+		out, err := s.tryCover(ctx, in)
+		if !errors.Is(err, errOver) || attempt == attempts {
+			return out, err
+		}
+	}
+}
+
+// errOver rolls back a cover of somebody whose last one is over and has not been ended: that became so only just now.
+var errOver = errors.New("desk: an earlier cover has to be ended first")
+
+func (s *Service) tryCover(ctx context.Context, in StartCover) (*Covered, error) {
 	var out *Covered
 	err := s.write(ctx, func(ctx context.Context, j *job) error {
 		if err := j.lockUsers(ctx, in.AgentID, in.ToAgentID); err != nil {
@@ -76,10 +93,6 @@ func (s *Service) StartCover(ctx context.Context, in StartCover) (*Covered, erro
 		if err != nil {
 			return err
 		}
-		// One that is over and whose timer is late.
-		if err := j.endCovers(authz.Trusted(ctx), true, cover.UserID(agent.ID), cover.EndsAtLTE(j.now)); err != nil {
-			return err
-		}
 		open, err := j.openWith(authz.Trusted(ctx), agent, to.group)
 		if err != nil {
 			return err
@@ -91,6 +104,19 @@ func (s *Service) StartCover(ctx context.Context, in StartCover) (*Covered, erro
 		return err
 	})
 	return out, err
+}
+
+// endOver ends a cover of the agent that is over and whose timer is late, as the timer would: in a transaction of its own,
+// because what brings contacts back locks no others afterwards, and by nobody.
+func (s *Service) endOver(ctx context.Context, agentID int64) error {
+	v := authz.FromContext(ctx)
+	if v == nil {
+		return refusal.NoViewer()
+	}
+	nobody := authz.NewContext(authz.Trusted(ctx), &authz.Viewer{AccountID: v.AccountID, At: s.now()})
+	return s.write(nobody, func(ctx context.Context, j *job) error {
+		return j.endCovers(ctx, true, cover.UserID(agentID), cover.EndsAtLTE(j.now))
+	})
 }
 
 // checkCover refuses, in the order of ruling 16, a cover of an agent by a receiver who exist.
@@ -121,14 +147,17 @@ func (j *job) checkCover(ctx context.Context, in StartCover, agent *ent.User, to
 
 // coverable refuses a second cover of the agent, and one by somebody who is covered themself.
 func (j *job) coverable(ctx context.Context, agent, to *ent.User) error {
-	present, err := j.coverOf(ctx, agent.ID)
-	if err != nil {
+	last, err := j.tx.Cover.Query().Where(cover.AccountID(j.viewer.AccountID), cover.UserID(agent.ID), cover.EndedAtIsNil()).Only(authz.Trusted(ctx))
+	switch {
+	case err == nil && last.EndsAt.After(j.now):
+		return refusal.Conflict(refusal.AlreadyCovered, "This agent is covered already. End that cover first.")
+	case err == nil:
+		return errOver
+	case !ent.IsNotFound(err):
 		return err
 	}
-	if present != nil {
-		return refusal.Conflict(refusal.AlreadyCovered, "This agent is covered already. End that cover first.")
-	}
-	if present, err = j.coverOf(ctx, to.ID); err != nil {
+	present, err := j.coverOf(ctx, to.ID)
+	if err != nil {
 		return err
 	}
 	if present != nil {
@@ -194,6 +223,9 @@ func (j *job) startCover(ctx context.Context, in StartCover, agent *ent.User, to
 	j.schedule(timers.CoverEnds, c.ID, c.EndsAt)
 	by := how{method: contactassignment.MethodCOVERED, cover: c.ID,
 		explanation: "Its agent is covered for a time: whoever covers them serves it meanwhile."}.because(in.Reason)
+	if err := j.readyToPass(trusted, open, to.group); err != nil {
+		return nil, err
+	}
 	for _, contact := range open {
 		if err := j.passAndRecord(trusted, contact.ID, to, "CONTACT_COVERED", by); err != nil {
 			return nil, err
@@ -336,7 +368,7 @@ func (j *job) endCover(ctx context.Context, c *ent.Cover, bringBack bool, reason
 
 // bringBack gives the contacts that the cover passed on back to the agent, as far as they are open and nothing but covers
 // has moved them since. An agent to whom nothing new may come gets nothing back.
-func (j *job) bringBack(ctx context.Context, c *ent.Cover) (n int, err error) {
+func (j *job) bringBack(ctx context.Context, c *ent.Cover) (int, error) {
 	agent, err := j.fit(ctx, c.UserID)
 	if err != nil || agent == nil {
 		return 0, err
@@ -348,28 +380,33 @@ func (j *job) bringBack(ctx context.Context, c *ent.Cover) (n int, err error) {
 		return 0, fmt.Errorf("desk: finding what cover %d passed on: %w", c.ID, err)
 	}
 	slices.Sort(ids)
+	var back []*ent.Contact
 	for part := range slices.Chunk(ids, contactsAtOnce) {
 		open, err := j.openAmong(ctx, agent.HomeGroupID, contact.IDIn(part...))
 		if err != nil {
-			return n, err
+			return 0, err
 		}
 		for _, k := range open {
 			history, err := j.tx.HistoryEntry.Query().Where(historyentry.ContactID(k.ID), historyentry.AccountID(c.AccountID)).
 				Order(historyentry.ByID()).All(ctx)
 			if err != nil {
-				return n, fmt.Errorf("desk: reading the history of contact %d: %w", k.ID, err)
+				return 0, fmt.Errorf("desk: reading the history of contact %d: %w", k.ID, err)
 			}
-			if !passedOnBy(history, c.ID) {
-				continue
+			if passedOnBy(history, c.ID) {
+				back = append(back, k)
 			}
-			by := how{method: contactassignment.MethodBROUGHT_BACK, cover: c.ID, explanation: "The cover of its agent is over, so it went back to them."}
-			if err := j.passAndRecord(ctx, k.ID, receiver{agent: agent, group: agent.HomeGroupID}, "CONTACT_BROUGHT_BACK", by); err != nil {
-				return n, err
-			}
-			n++
 		}
 	}
-	return n, nil
+	if err := j.readyToPass(ctx, back, agent.HomeGroupID); err != nil {
+		return 0, err
+	}
+	by := how{method: contactassignment.MethodBROUGHT_BACK, cover: c.ID, explanation: "The cover of its agent is over, so it went back to them."}
+	for _, k := range back {
+		if err := j.passAndRecord(ctx, k.ID, receiver{agent: agent, group: agent.HomeGroupID}, "CONTACT_BROUGHT_BACK", by); err != nil {
+			return 0, err
+		}
+	}
+	return len(back), nil
 }
 
 // contactsAtOnce is how many contacts one statement asks for: a statement takes only so many parameters.
@@ -427,12 +464,12 @@ func (j *job) standIn(ctx context.Context, userID int64) (*ent.User, *ent.Cover,
 // fit returns and holds a user to whom new contacts may come: who serves, and whose access is not paused. It is nil for
 // anybody else.
 func (j *job) fit(ctx context.Context, userID int64) (*ent.User, error) {
-	serves, err := j.serves(ctx, userID)
-	if err != nil || !serves {
+	u, err := j.holdReceiver(ctx, userID)
+	if err != nil || u == nil || u.AccessPausedAt != nil {
 		return nil, err
 	}
-	u, err := j.holdUser(ctx, userID)
-	if err != nil || u == nil || u.AccessPausedAt != nil {
+	serves, err := j.serves(ctx, userID)
+	if err != nil || !serves {
 		return nil, err
 	}
 	return u, nil
@@ -456,9 +493,8 @@ func (j *job) lockUsers(ctx context.Context, ids ...int64) error {
 	if j.tx.Dialect() != dialect.Postgres {
 		return nil
 	}
-	// Not the stronger FOR UPDATE: rows that refer to the users may be written by those who hold a contact.
-	_, err := j.tx.User.Query().Where(user.IDIn(ids...), user.AccountID(j.viewer.AccountID),
-		func(s *sql.Selector) { s.For(sql.LockNoKeyUpdate) }).Order(user.ByID()).IDs(authz.Trusted(ctx))
+	_, err := j.tx.User.Query().Where(user.IDIn(ids...), user.AccountID(j.viewer.AccountID)).Order(user.ByID()).
+		ForUpdate(sql.WithLockClause("FOR NO KEY UPDATE")).IDs(authz.Trusted(ctx)) // what only names them goes on
 	if err != nil {
 		return fmt.Errorf("desk: locking users: %w", err)
 	}
@@ -471,16 +507,22 @@ func (j *job) lockUsers(ctx context.Context, ids ...int64) error {
 func (j *job) openAmong(ctx context.Context, groupID int64, which ...predicate.Contact) ([]*ent.Contact, error) {
 	query := j.tx.Contact.Query().Where(contact.AccountID(j.viewer.AccountID), contact.Box(int(tree.BoxOf(tree.Open, true)))).
 		Where(which...).Order(contact.ByID())
-	seen, err := query.Clone().All(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("desk: finding open contacts: %w", err)
-	}
-	groups := []int64{groupID}
-	for _, c := range seen {
-		groups = append(groups, c.GroupID, c.ArrivalGroupID)
-	}
-	if err := tree.LockGroups(ctx, j.tx, groups...); err != nil {
-		return nil, err
+	for attempt := 1; ; attempt++ {
+		seen, err := query.Clone().All(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("desk: finding open contacts: %w", err)
+		}
+		groups := []int64{groupID}
+		for _, c := range seen {
+			groups = append(groups, c.GroupID, c.ArrivalGroupID)
+		}
+		err = tree.LockGroups(ctx, j.tx, groups...)
+		if err == nil {
+			break
+		}
+		if attempt == attempts || !errors.Is(err, tree.ErrNoGroup) { // else one was deleted meanwhile
+			return nil, err
+		}
 	}
 	if j.tx.Dialect() == dialect.Postgres {
 		query.ForUpdate()

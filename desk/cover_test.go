@@ -295,7 +295,7 @@ func TestACoverThatIsOverCountsNoMore(t *testing.T) {
 		w.isServedBy(open, "carla") // it came back, and was passed on again
 		lines := strings.Split(w.tale(open), "\n")
 		tells(t, strings.Join(lines[len(lines)-3:], "\n"), "COVERED by ana: ana in north to bruno in north",
-			"BROUGHT_BACK by sue: bruno in north to ana in north", "COVERED by sue: ana in north to carla in south")
+			"BROUGHT_BACK by -: bruno in north to ana in north", "COVERED by sue: ana in north to carla in south")
 		if n := w.db.Read.Cover.Query().Where(cover.EndedAtIsNil()).CountX(all()); n != 1 {
 			t.Errorf("%d covers have not ended", n)
 		}

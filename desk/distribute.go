@@ -3,6 +3,7 @@ package desk
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,6 +21,7 @@ import (
 	"canopy/ent/generated/predicate"
 	"canopy/ent/generated/user"
 	"canopy/ent/rule"
+	"canopy/refusal"
 	"canopy/relay"
 	"canopy/timers"
 	"canopy/tree"
@@ -418,6 +420,9 @@ func (j *job) waitingIn(ctx context.Context, groupID int64) (waiting []*ent.Cont
 	return waiting, nil
 }
 
+// isGone says that something was not found which was there a moment ago.
+func isGone(err error) bool { return errors.Is(err, &refusal.Refusal{Code: refusal.NotFoundCode}) }
+
 // holdLine holds those of the line who could take something, in the order of their ids.
 func (j *job) holdLine(ctx context.Context, l *line) error {
 	agents := slices.DeleteFunc(slices.Clone(l.agents), func(c *candidate) bool { return l.judge(c, j.now) != "" })
@@ -441,6 +446,10 @@ func (j *job) giveOut(ctx context.Context, l *line, waiting []*ent.Contact) erro
 		ids[i] = c.ID
 	}
 	found, err := j.holdAll(ctx, ids, l.group)
+	if isGone(err) { // a group was deleted meanwhile: look again
+		j.schedule(timers.Distribute, l.group, j.now)
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -60,6 +60,9 @@ func (s *Service) HandOver(ctx context.Context, tx *ent.Tx, leaver *ent.User, me
 	if err != nil {
 		return err
 	}
+	if err := j.readyToPass(trusted, contacts, to.group); err != nil {
+		return err
+	}
 	for _, c := range contacts {
 		if method == HandOverByMethod {
 			if to.taker, err = j.taker(trusted, line); err != nil {
@@ -117,6 +120,15 @@ func (j *job) successor(ctx context.Context, leaver *ent.User, method string, ag
 // No contact comes to be one of them once the user's row is written or locked.
 func (j *job) openWith(ctx context.Context, u *ent.User, groupID int64) ([]*ent.Contact, error) {
 	return j.openAmong(ctx, groupID, contact.AssignedUserID(u.ID))
+}
+
+// readyToPass is readyForMany for contacts with an open conversation that somebody serves.
+func (j *job) readyToPass(ctx context.Context, contacts []*ent.Contact, groupID int64) error {
+	groups := []int64{groupID}
+	for _, c := range contacts {
+		groups = append(groups, c.GroupID)
+	}
+	return j.readyForMany(ctx, len(contacts) > 0, groups)
 }
 
 func (j *job) handOver(ctx context.Context, contactID int64, to receiver, tell Told) error {

@@ -99,7 +99,8 @@ func (j *job) mark(ctx context.Context, c *ent.Conversation, sentAt time.Time, m
 	case err != nil || present.MessageID == messageID && present.SentAt.Equal(sentAt):
 		return err
 	}
-	return present.Update().SetSentAt(sentAt).SetMessageID(messageID).Exec(ctx)
+	// Whoever closes the conversation meanwhile deletes the mark: then there is nothing to set.
+	return j.tx.ReadMark.Update().Where(readmark.ID(present.ID)).SetSentAt(sentAt).SetMessageID(messageID).Exec(ctx)
 }
 
 // unmark deletes everybody's marks of a conversation that is closed.

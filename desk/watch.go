@@ -143,18 +143,20 @@ func review(ctx context.Context, j *job, groupID int64) error {
 		return err
 	}
 	box := func(s tree.State, assigned bool) int { return int(tree.BoxOf(s, assigned)) }
-	if after, set := period(s.EscalateAfter); set {
-		if err := timers.SetForContacts(ctx, j.tx, timers.Escalate, groupID, after, box(tree.None, false), box(tree.Open, false)); err != nil {
+	after, escalates := period(s.EscalateAfter)
+	// Timers come last, in the order of their kinds.
+	if silence, set := period(s.CloseAfter); set {
+		boxes := [2]int{box(tree.Open, false), box(tree.Open, true)}
+		if err := timers.SetForContacts(ctx, j.tx, timers.CloseSilent, groupID, silence, boxes); err != nil {
 			return err
 		}
 	}
-	if after, set := period(s.CloseAfter); set {
-		if err := timers.SetForContacts(ctx, j.tx, timers.CloseSilent, groupID, after, box(tree.Open, false), box(tree.Open, true)); err != nil {
-			return err
-		}
+	err = timers.Set(ctx, j.tx, timers.Timer{Kind: timers.Distribute, SubjectID: groupID, AccountID: j.viewer.AccountID, Due: j.now})
+	if err != nil || !escalates {
+		return err
 	}
-	j.schedule(timers.Distribute, groupID, j.now)
-	return nil
+	boxes := [2]int{box(tree.None, false), box(tree.Open, false)}
+	return timers.SetForContacts(ctx, j.tx, timers.Escalate, groupID, after, boxes)
 }
 
 // takeBack takes contacts of the group out of the queue above that would not have come there by these settings, and says
@@ -169,6 +171,9 @@ func (j *job) takeBack(ctx context.Context, groupID int64, s tree.Settings) (mor
 		return false, fmt.Errorf("desk: finding what escalated from group %d: %w", groupID, err)
 	}
 	contacts, err := j.holdAll(ctx, ids)
+	if isGone(err) { // a group was deleted meanwhile: look again
+		return true, nil
+	}
 	if err != nil {
 		return false, err
 	}

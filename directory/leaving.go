@@ -85,6 +85,11 @@ func (s *Service) deactivateUser(ctx context.Context, d *doing, in DeactivateUse
 	if err != nil {
 		return nil, nil, err
 	}
+	if in.Handover == HandoverByMethod { // locked before users
+		if err := tree.LockDistribution(ctx, d.tx, m.HomeGroupID); err != nil {
+			return nil, nil, err
+		}
+	}
 	left, err := s.deactivate(ctx, d, m.ID)
 	if err != nil {
 		return nil, nil, err

@@ -190,10 +190,12 @@ func stored(s *Stand) (any, error) {
 	return string(raw), err
 }
 
-// sweep removes some events that are older than the moment.
+// sweep removes some of the events before the first that is not older than the moment. Moments are not quite in the order of
+// the numbers, and what is kept has no hole.
 func sweep(ctx context.Context, tx *ent.Tx, account int64, before time.Time) error {
 	_, err := tx.ExecContext(ctx, `DELETE FROM events WHERE account_id = $1 AND sequence IN (
-		SELECT sequence FROM events WHERE account_id = $1 AND at < $2 ORDER BY sequence LIMIT $3)`, account, before, sweepAtOnce)
+		SELECT sequence FROM events WHERE account_id = $1 AND sequence < (
+			SELECT sequence FROM events WHERE account_id = $1 AND at >= $2 ORDER BY sequence LIMIT 1) ORDER BY sequence LIMIT $3)`, account, before, sweepAtOnce)
 	if err != nil {
 		return fmt.Errorf("live: removing old events of account %d: %w", account, err)
 	}

@@ -155,6 +155,25 @@ func TestSinceTellsAGapFromSilence(t *testing.T) {
 	})
 }
 
+// TestWhatIsKeptHasNoHole: who publishes first need not be who began first.
+func TestWhatIsKeptHasNoHole(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		began := w.now
+		w.now = began.Add(2 * time.Hour)
+		w.contact("Ida", "root")
+		w.now = began
+		w.contact("Jon", "root")
+		w.now = began.Add(live.Kept + time.Hour)
+		for range 2 * live.SweepEvery {
+			w.contact("Max", "root")
+		}
+		kept := w.numbers()
+		if n := int64(len(kept)); kept[n-1]-kept[0]+1 != n {
+			t.Errorf("from %d to %d there are only %d", kept[0], kept[n-1], n)
+		}
+	})
+}
+
 func (w *world) grant(name, key string, from time.Time, until *time.Time) {
 	w.t.Helper()
 	_, err := w.directory.GrantRole(w.as("olga"), directory.GrantRole{UserID: w.users[name], RoleID: w.roles[key], ValidFrom: &from, ValidUntil: until})

@@ -91,6 +91,28 @@ func (t tally) apply(ctx context.Context, c Conn) error {
 	return nil
 }
 
+// LockCounters keeps the counters of the groups, and of those above them, for the transaction. One that places several
+// contacts takes it when it has locked all of them, before it places the first: each placing locks counters in the order of
+// their ids, but two of them one after the other do not.
+func LockCounters(ctx context.Context, c Conn, groupIDs ...int64) error {
+	if !isPostgres(c) || len(groupIDs) == 0 {
+		return nil
+	}
+	nodes, err := loadNodes(ctx, c, "id IN "+idsOf(c, "$1"), groupIDs, jsonOf(groupIDs))
+	if err != nil {
+		return err
+	}
+	var chains []int64
+	for _, n := range nodes {
+		chains = append(chains, n.chain()...)
+	}
+	_, err = exec(ctx, c, "SELECT 1 FROM group_counters WHERE group_id IN "+idsOf(c, "$1")+" ORDER BY group_id FOR UPDATE", jsonOf(chains))
+	if err != nil {
+		return fmt.Errorf("locking counters: %w", err)
+	}
+	return nil
+}
+
 // counterRows returns a parenthesised query over $1, a JSON array of rows of (group, number…): columns id and those of
 // counterColumns.
 func counterRows(c Conn) string {
