@@ -28,6 +28,7 @@ var personas = map[string]string{
 	"supervisor":    "supervisor.north",
 	"agent":         "agent",
 	"station agent": "agent.station",
+	"market agent":  "agent.market",
 	"billing":       "billing",
 	"developer":     "developer",
 	"private":       "supervisor.private",
