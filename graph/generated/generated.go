@@ -3054,7 +3054,7 @@ type Mutation {
   ): CloseConversationsPayload @hasPermission(permission: CONVERSATIONS_CLOSE, anywhere: true)
   """
   Set the viewer's mark in a conversation behind the last message: everything said so far has been read. It needs sight
-  only, is told to nobody and not recorded; a closed conversation stays as it is.
+  only, is told to nobody but the viewer's own subscriptions and not recorded; a closed conversation stays as it is.
   """
   markRead(
     """What and how."""
