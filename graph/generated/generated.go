@@ -918,6 +918,8 @@ enum HistoryKind {
   OFFER_ENDED
   """It had waited so long that the queue above shows it too."""
   ESCALATED
+  """The settings of its group became others, by which the queue above does not show it."""
+  TAKEN_BACK
   """Nobody could take it: it waits in the queue."""
   QUEUED
   """Its agent was deactivated."""
