@@ -13,6 +13,7 @@ import (
 	"canopy/ent/generated/conversation"
 	"canopy/ent/generated/group"
 	"canopy/ent/generated/historyentry"
+	"canopy/ent/generated/rolegrant"
 	"canopy/ent/generated/user"
 	"canopy/refusal"
 	"canopy/relay"
@@ -218,6 +219,18 @@ func hoursBegin(ctx context.Context, j *job, userID int64) error {
 	}
 	j.schedule(timers.Distribute, u.HomeGroupID, j.now)
 	return nil
+}
+
+// grantBegins gives out what waits where somebody is at home who may serve from now on.
+func grantBegins(ctx context.Context, j *job, grantID int64) error {
+	u, err := j.tx.RoleGrant.Query().Where(rolegrant.ID(grantID), rolegrant.AccountID(j.viewer.AccountID)).QueryUser().Only(ctx)
+	if ent.IsNotFound(err) {
+		return nil
+	}
+	if err == nil && u.Status == user.StatusACTIVE {
+		j.schedule(timers.Distribute, u.HomeGroupID, j.now)
+	}
+	return err
 }
 
 // closeSilent closes the conversation of a contact in which nobody has written for as long as its group says.
