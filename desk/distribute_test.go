@@ -18,6 +18,7 @@ import (
 	"canopy/ent/generated/contactassignment"
 	"canopy/ent/generated/group"
 	"canopy/ent/generated/user"
+	"canopy/ent/rule"
 	"canopy/internal/hours"
 	"canopy/internal/testdb"
 	"canopy/refusal"
@@ -289,6 +290,35 @@ func TestWhatWaitsGoesToWhoComesToServe(t *testing.T) {
 			w.after(c.after)
 			w.isServedBy(kim, c.name)
 			w.away(c.name)
+		}
+	})
+}
+
+func TestWhatIsImportedArrives(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.set("north", func(u *ent.GroupUpdateOne) { u.SetEscalateAfter(600) })
+		w.available("dora")
+		olga := w.as("olga")
+		var made []desk.Imported
+		ok(t, w.db.Write(olga, func(ctx context.Context, tx *ent.Tx) (err error) {
+			var rows []desk.ImportContact
+			for _, at := range []string{"support", "support", "north"} {
+				g, err := tx.Group.Get(ctx, w.groups[at])
+				if err != nil {
+					return err
+				}
+				rows = append(rows, desk.ImportContact{Name: "Kim", At: rule.PlaceOf(g)})
+			}
+			made, err = w.desk.ImportContacts(ctx, tx, rows, "", nil)
+			return err
+		}))
+		w.after(0)
+		w.isServedBy(made[0].ID, "dora")
+		w.isServedBy(made[1].ID, "dora")
+		w.after(10 * time.Minute)
+		w.waitsIn(made[2].ID, "north")
+		if w.row(made[2].ID).EscalatedToID == nil {
+			t.Error("it does not escalate")
 		}
 	})
 }
