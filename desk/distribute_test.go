@@ -568,6 +568,9 @@ func TestSettingsThatChangeAreAppliedToWhatWaits(t *testing.T) {
 		if e := w.lastEvent(); e.Action != "CONTACT_TAKEN_BACK" || e.UserID != nil || e.TargetID != c {
 			t.Errorf("the event is %v", e)
 		}
+		w.assigned(c, "emil")
+		_, err := w.answers("emil", w.openOf(c).ID)
+		ok(t, err)
 		w.after(2 * time.Hour)
 		if w.openOf(c) != nil {
 			t.Error("it is open still")
