@@ -129,7 +129,7 @@ func (s *Service) groupsReported(ctx context.Context, v *authz.Viewer, at authz.
 // eachStay enters into the ledger what was there at its first moment or came until its last one.
 func (s *Service) eachStay(ctx context.Context, l *ledger) error {
 	query := `SELECT s.group_id, s.agent_id, s.started_at, s.ended_at, s.entered, s.ending, s.begun_at, s.answered_at
-		FROM (` + numbersOf(s.DB.Dialect()) + `) AS w CROSS JOIN stays AS s WHERE s.group_id = w.id AND s.ended_at >= $2 AND s.started_at < $3`
+		FROM (` + numbersOf(s.DB.Dialect(), "$1") + `) AS w CROSS JOIN stays AS s WHERE s.group_id = w.id AND s.ended_at >= $2 AND s.started_at < $3`
 	ids := make([]int64, 0, len(l.rowOf))
 	for id := range l.rowOf {
 		ids = append(ids, id)
