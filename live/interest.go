@@ -121,7 +121,9 @@ func (i Inbox) had(s *sight, e *Event, at *Stand, like Stand) bool {
 	if at == nil || !s.within(at.place(), i.Under) && !strings.HasPrefix(s.places[i.Under].Path, e.Now.Path) {
 		return false
 	}
-	return i.Holds(s.viewer, like, authz.AtContact(at.place(), like.AgentID))
+	target := authz.AtContact(at.place(), like.AgentID)
+	target.Escalated = at.Escalated
+	return i.Holds(s.viewer, like, target)
 }
 
 func (i Inbox) has(s *sight, at *Stand) bool {

@@ -15,6 +15,7 @@ import (
 	"canopy/desk"
 	"canopy/directory"
 	ent "canopy/ent/generated"
+	"canopy/ent/generated/group"
 	"canopy/ent/generated/rolegrant"
 	"canopy/ent/generated/tag"
 	"canopy/ent/generated/user"
@@ -340,7 +341,6 @@ func TestPreviewsPublishNothing(t *testing.T) {
 	})
 }
 
-// TestPanel follows the agents of a group.
 // TestEscalationsThatAreTakenBackAreTold changes the setting by which a contact came into the queue above.
 func TestEscalationsThatAreTakenBackAreTold(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
@@ -407,6 +407,58 @@ func TestAHubThatRestsHasEnded(t *testing.T) {
 	})
 }
 
+// TestEscalationsGoWithTheirGroup moves the groups from which and to which contacts escalated, and deletes them.
+func TestEscalationsGoWithTheirGroup(t *testing.T) {
+	heir := func(w *world, group, heir string) error {
+		_, err := w.directory.DeleteGroup(w.as("olga"), directory.DeleteGroup{GroupID: w.groups[group], SuccessorID: pointer(w.groups[heir])})
+		return err
+	}
+	for name, c := range map[string]struct {
+		change      func(w *world) error
+		left, heard string // the agents at home there are told; the others are not
+	}{
+		"moved": {func(w *world) error {
+			_, err := w.directory.MoveGroup(w.as("olga"), directory.MoveGroup{GroupID: w.groups["shop"], ParentID: w.groups["other"]})
+			return err
+		}, "sales", "other"},
+		"from a group that is gone": {func(w *world) error { return heir(w, "shop", "vault") }, "sales", ""},
+		"to a group that is gone":   {func(w *world) error { return heir(w, "sales", "other") }, "sales", "other"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(t *testing.T, w *world) {
+				listeners := map[string]*listener{}
+				for _, g := range []string{"sales", "other", "vault"} {
+					w.group(g, "root")
+				}
+				w.group("shop", "sales")
+				w.contact("Kim", "shop")
+				for _, g := range []string{"sales", "other", "vault"} {
+					w.user("of "+g, g, authz.RoleAgent)
+				}
+				w.write(func(ctx context.Context, tx *ent.Tx) error { // it can be seen in the queue above alone
+					return errors.Join(tx.Group.UpdateOneID(w.groups["vault"]).SetAssignmentMode(group.AssignmentModeROUND_ROBIN).Exec(ctx),
+						tx.Contact.Update().SetEscalatedToID(w.groups["sales"]).Exec(ctx))
+				})
+				for _, g := range []string{"sales", "other", "vault"} {
+					listeners[g] = w.listen(w.as("of "+g), box(desk.BoxQueue), nil)
+					listeners[g].changes()
+				}
+				if err := c.change(w); err != nil {
+					t.Fatal(err)
+				}
+				w.look()
+				for g, l := range listeners {
+					got, told := l.changes(), g == c.left || g == c.heard
+					if told != (len(got) > 0) || told && got[0] != live.Gap {
+						t.Errorf("the agents of %s hear %v", g, got)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestPanel follows the agents of a group.
 func TestPanel(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.group("sales", "root")
