@@ -33,6 +33,8 @@ func reads() []figure {
 		{name: "inbox page of 50 under a large branch", layer: "desk", growth: 1.2, begin: page(owner, underLargest, 0)},
 		{name: "contacts page of 50 at the root", layer: "desk", sqlite: 1.3, postgres: 1.3, growth: 1.2, begin: page(atRoot, contacts, 0)},
 		{name: "contacts page of 50, 20 scattered grants", layer: "desk", sqlite: 2.6, postgres: 1.7, growth: 1.2, begin: page(scattered, contacts, 0)},
+		{name: "counts of the boxes at the root", layer: "desk", sqlite: 1, postgres: 1, growth: 1.2, begin: counts(atRoot)},
+		{name: "counts of the boxes, 20 scattered grants", layer: "desk", sqlite: 1, postgres: 1, growth: 1.2, begin: counts(scattered)},
 		{name: "dashboard of 100 children", layer: "tree", sqlite: 1.2, postgres: 1.2, growth: 1.2, begin: dashboard},
 	}
 }
@@ -273,6 +275,30 @@ func underLargest(ctx context.Context, d *dataset, after *desk.Position) (*desk.
 
 func contacts(ctx context.Context, d *dataset, after *desk.Position) (*desk.Page, error) {
 	return d.desk.Contacts(ctx, desk.ContactsQuery{After: after, First: pageSize})
+}
+
+// counts asks how many contacts the boxes have, all at once, against asking for the boxes' totals one by one.
+func counts(email string) func(ctx context.Context, d *dataset) (*bench, error) {
+	return func(ctx context.Context, d *dataset) (*bench, error) {
+		ctx, err := d.as(ctx, email)
+		if err != nil {
+			return nil, err
+		}
+		return &bench{
+			real: func() error {
+				_, err := d.desk.InboxCounts(ctx, nil)
+				return err
+			},
+			floor: func() error {
+				for _, box := range []desk.Box{desk.BoxYou, desk.BoxQueue, desk.BoxTeammates, desk.BoxClosed} {
+					if _, err := d.desk.InboxCount(ctx, desk.Query{Box: box}); err != nil {
+						return err
+					}
+				}
+				return nil
+			},
+		}, nil
+	}
 }
 
 // dashboard reads the counters of 100 children, against the same rows by number.
