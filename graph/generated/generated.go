@@ -2179,7 +2179,10 @@ type NoteEdge {
 type InboxCounts {
   """In YOU."""
   you: BoxCount! @authenticated
-  """In YOU, with an open conversation in which something is unread."""
+  """
+  In YOU, with an open conversation in which something is unread. Canopy looks at the latest 1000 of YOU, or a few more:
+  when YOU has more, ` + "`" + `more` + "`" + ` is true, and there may be more.
+  """
   unread: BoxCount! @authenticated
   """In QUEUE."""
   queue: BoxCount! @authenticated
@@ -2193,7 +2196,7 @@ type InboxCounts {
 type BoxCount {
   """How many; exact, whatever it is, unless there are more."""
   count: Int! @authenticated
-  """Whether there are more than these 1000: where Canopy keeps no number, counting ends there."""
+  """Whether there are more, or may be: where Canopy keeps no number, counting ends at 1000."""
   more: Boolean! @authenticated
 }
 
