@@ -1784,7 +1784,7 @@ enum AccessObstacle {
   WALLED
   """The Shared Inbox of the group of the grant is off."""
   SHARED_INBOX_OFF
-  """Assignment in the group of the contact is not MANUAL."""
+  """Assignment is not MANUAL where the contact waits: in its group, or in the one above in whose queue it is too."""
   NOT_MANUAL
   """It is given for contacts that are assigned to the holder; this one is not, or the target is their group."""
   NOT_ASSIGNED

@@ -1466,7 +1466,7 @@ const (
 	AccessObstacleWalled AccessObstacle = "WALLED"
 	// The Shared Inbox of the group of the grant is off.
 	AccessObstacleSharedInboxOff AccessObstacle = "SHARED_INBOX_OFF"
-	// Assignment in the group of the contact is not MANUAL.
+	// Assignment is not MANUAL where the contact waits: in its group, or in the one above in whose queue it is too.
 	AccessObstacleNotManual AccessObstacle = "NOT_MANUAL"
 	// It is given for contacts that are assigned to the holder; this one is not, or the target is their group.
 	AccessObstacleNotAssigned AccessObstacle = "NOT_ASSIGNED"
