@@ -938,6 +938,8 @@ enum ConsideredOutcome {
   CHOSEN
   """Was asked whether they take it."""
   ASKED
+  """Served it until it was passed on, and does not get it back."""
+  SERVED_BEFORE
   """Was not available."""
   UNAVAILABLE
   """Their access was paused."""
@@ -2114,7 +2116,8 @@ type Conversation implements Node {
   ): MessageConnection! @authenticated
   """
   Why it is where it is: what happened to its contact from when it began until it was closed, oldest first. The change of
-  agent by which one conversation ends and the next one begins is in the history of both.
+  agent by which one conversation ends and the next one begins is in the history of both. It begins with the version that keeps
+  histories: an earlier conversation has none.
   """
   history(
     """How many at most, 1 to 200."""
@@ -3127,7 +3130,7 @@ type Mutation {
     """What and how."""
     input: SendMessageInput!
   ): SendMessagePayload @hasPermission(permission: CONVERSATIONS_REPLY, at: ["input.conversationId"])
-  """Hand in a message that arrived on a channel: finds the contact by its address or creates it, and opens or continues its conversation. The same externalId arrives once."""
+  """Hand in a message that arrived on a channel: finds the contact by its address or creates it, and opens or continues its conversation. The same externalId arrives once on its channel."""
   receiveMessage(
     """What and how."""
     input: ReceiveMessageInput!
@@ -3745,7 +3748,7 @@ input ReceiveMessageInput {
   name: String
   """What was said, 1 to 4096 characters."""
   text: String!
-  """The integration's own id of the message, at most 200 characters."""
+  """The integration's own id of the message, at most 200 characters; no two messages of a channel share one."""
   externalId: String!
   """The arrival group of a new contact; left out: the root."""
   groupId: ID

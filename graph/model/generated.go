@@ -939,7 +939,7 @@ type ReceiveMessageInput struct {
 	Name *string `json:"name,omitempty"`
 	// What was said, 1 to 4096 characters.
 	Text string `json:"text"`
-	// The integration's own id of the message, at most 200 characters.
+	// The integration's own id of the message, at most 200 characters; no two messages of a channel share one.
 	ExternalID string `json:"externalId"`
 	// The arrival group of a new contact; left out: the root.
 	GroupID *relay.ID `json:"groupId,omitempty"`
