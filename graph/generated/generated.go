@@ -4328,7 +4328,10 @@ type Subscription {
     """The last position that was sent; left out: from now on."""
     since: String
   ): GroupTreeChange! @authenticated
-  """Agents of a group whose availability, load or capacity changes, who come or go; and its queue."""
+  """
+  Agents of a group whose availability, load or capacity changes, whose working hours begin or end, who come or go; and its
+  queue.
+  """
   agentPanelChanged(
     """The group."""
     group: ID!
