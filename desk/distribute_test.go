@@ -466,6 +466,10 @@ func TestSettingsThatChangeAreAppliedToWhatWaits(t *testing.T) {
 		if w.row(c).EscalatedToID != nil {
 			t.Error("it is escalated still")
 		}
+		tells(t, w.during(c), "OPENED (dora UNAVAILABLE) (emil UNAVAILABLE)", "ESCALATED", "TAKEN_BACK")
+		if e := w.lastEvent(); e.Action != "CONTACT_TAKEN_BACK" || e.UserID != nil || e.TargetID != c {
+			t.Errorf("the event is %v", e)
+		}
 		w.after(2 * time.Hour)
 		if w.openOf(c) != nil {
 			t.Error("it is open still")

@@ -2,16 +2,21 @@ package desk_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"canopy/authz"
 	"canopy/desk"
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/auditevent"
+	"canopy/store"
 	"canopy/timers"
+
+	"entgo.io/ent/dialect"
 )
 
 // passes lets time go by.
@@ -196,4 +201,53 @@ func TestWhatHappensToATimerWhileItRuns(t *testing.T) {
 			t.Error("what was set after it was cleared went with what was found before")
 		}
 	})
+}
+
+// TestTimersAreTakenInOneOrder: of two that take some of the same timers in different orders one would be given up.
+func TestTimersAreTakenInOneOrder(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		if w.db.Dialect() != dialect.Postgres {
+			return // one transaction writes at a time
+		}
+		const covered = 12
+		for i := range covered {
+			name := fmt.Sprint("agent", i)
+			w.user(name, "north", authz.RoleAgent)
+			w.covers(name, "ana", name)
+		}
+		lock := func(tx *ent.Tx, which string) (locked int) {
+			ok(t, store.EachRow(t.Context(), tx, "SELECT 1 FROM timers WHERE kind = 'COVER_ENDS' "+which, nil,
+				func(*sql.Rows) error { locked++; return nil }))
+			return locked
+		}
+		var left chan error
+		w.write(func(_ context.Context, tx *ent.Tx) error {
+			lock(tx, "ORDER BY subject_id LIMIT 1 FOR UPDATE")
+			left = make(chan error, 1)
+			go func() {
+				_, err := w.leaves("ana", "adam", desk.HandOverToQueue, 0)
+				left <- err
+			}()
+			w.untilSomebodyWaits()
+			if free := lock(tx, "FOR UPDATE SKIP LOCKED"); free != covered {
+				t.Errorf("%d of %d timers are held by somebody who waits for the first of them", covered-free, covered)
+			}
+			return nil
+		})
+		ok(t, <-left)
+	})
+}
+
+// untilSomebodyWaits returns when a transaction waits for another one.
+func (w *world) untilSomebodyWaits() {
+	w.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+		waiting := 0
+		ok(w.t, store.EachRow(context.Background(), w.db.Read, `SELECT COUNT(*) FROM pg_stat_activity
+			WHERE datname = current_database() AND wait_event_type = 'Lock'`, nil, func(rows *sql.Rows) error { return rows.Scan(&waiting) }))
+		if waiting > 0 {
+			return
+		}
+	}
+	w.t.Error("nobody waits")
 }

@@ -179,16 +179,29 @@ func (j *job) takeBack(ctx context.Context, groupID int64, s tree.Settings) (mor
 	}
 	for _, id := range ids {
 		h := contacts[id]
-		if h == nil || h.GroupID != groupID {
+		if h == nil || h.GroupID != groupID || h.EscalatedToID == nil {
 			continue
 		}
-		to := h.stand()
-		to.escalatedTo = 0
-		if err := j.settle(ctx, h, to); err != nil {
+		if err := j.takeBackOne(ctx, h); err != nil {
 			return false, err
 		}
 	}
 	return len(ids) == maxGiven, nil
+}
+
+func (j *job) takeBackOne(ctx context.Context, h *held) error {
+	const words = "By the settings of its group, which are others now, the queue above does not show it."
+	to := h.stand()
+	above := to.escalatedTo
+	to.escalatedTo = 0
+	err := j.tell(ctx, h, told{kind: historyentry.KindTAKEN_BACK, group: to.group, how: how{explanation: words}})
+	if err != nil {
+		return err
+	}
+	if err := j.settle(ctx, h, to); err != nil {
+		return err
+	}
+	return j.record(ctx, "CONTACT_TAKEN_BACK", relay.KindContact, h.ID, audit.Fields{"group": ref(relay.KindGroup, above)}, nil, words)
 }
 
 // hoursBegin gives out what waits when the working hours of an agent begin, and waits for the next time.

@@ -40,17 +40,16 @@ func (d *doing) reviews(ctx context.Context, groupID int64) error {
 	return timers.Set(ctx, d.tx, due...)
 }
 
-// worksFrom lets what waits be given out whenever the working hours of the user begin, and now.
+// worksFrom lets what waits be given out now, and whenever the working hours of the user begin.
 func (d *doing) worksFrom(ctx context.Context, u *ent.User) error {
-	if next, some := u.WorkingHours.Next(d.at); some {
-		err := timers.Set(ctx, d.tx, timers.Timer{Kind: timers.HoursBegin, SubjectID: u.ID, AccountID: d.account.ID, Due: next})
-		if err != nil {
-			return err
-		}
-	} else if err := timers.Clear(ctx, d.tx, timers.HoursBegin, u.ID); err != nil {
+	if err := d.givesOut(ctx, u.HomeGroupID); err != nil { // its kind comes first: see package timers
 		return err
 	}
-	return d.givesOut(ctx, u.HomeGroupID)
+	next, some := u.WorkingHours.Next(d.at)
+	if !some {
+		return timers.Clear(ctx, d.tx, timers.HoursBegin, u.ID)
+	}
+	return timers.Set(ctx, d.tx, timers.Timer{Kind: timers.HoursBegin, SubjectID: u.ID, AccountID: d.account.ID, Due: next})
 }
 
 func setHours(v optional.Value[hours.Week], m *ent.UserMutation) {

@@ -35,6 +35,8 @@ const (
 	Contact      Kind = "CONTACT"      // a contact came to be, changed, changed hands or is gone [contact; conversation: changed with it, 0 for none]
 	Conversation Kind = "CONVERSATION" // a conversation was opened, changed or closed [contact, conversation]
 	Message      Kind = "MESSAGE"      // something was said [contact, conversation, message]
+	Mark         Kind = "MARK"         // a user set their own mark of what they have read, which is for that user alone [contact, conversation, user]
+	Tags         Kind = "TAGS"         // a tag of the account is another one or gone, on every conversation that has it
 	Group        Kind = "GROUP"        // a group came to be, changed, moved or is gone [group]
 	Branch       Kind = "BRANCH"       // many contacts at once came to or left a group and what is below it [group]
 	User         Kind = "USER"         // a user changed, or their card [user]

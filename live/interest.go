@@ -82,6 +82,14 @@ func (i Inbox) judge(s *sight, e *Event) []found {
 	switch e.Kind {
 	case Contact:
 		return change(i.has(s, e.Was), i.has(s, e.Now))
+	case Mark:
+		if e.UserID == s.viewer.UserID {
+			return change(i.has(s, e.Was), i.has(s, e.Now))
+		}
+	case Tags:
+		if s.viewer.SeesTags() {
+			return []found{{change: Gap}}
+		}
 	case Branch:
 		for _, like := range e.Now.contacts(s.viewer.UserID) {
 			was, now := i.had(s, e, e.Was, like), i.had(s, e, e.Now, like)
@@ -142,15 +150,19 @@ type OneConversation struct {
 	Messages                  bool
 }
 
-func (i OneConversation) judge(_ *sight, e *Event) []found {
+func (i OneConversation) judge(s *sight, e *Event) []found {
 	switch {
+	case e.Kind == Mark && e.UserID != s.viewer.UserID:
+		return nil
 	case e.Kind == Branch:
 		return []found{{change: Look}}
+	case !i.Messages && e.Kind == Tags:
+		return []found{{change: Updated}}
 	case e.ContactID != i.ContactID:
 		return nil
 	case i.Messages && e.Kind == Message && e.ConversationID == i.ConversationID:
 		return []found{{change: Entered}}
-	case !i.Messages && e.Kind == Conversation && e.ConversationID == i.ConversationID, !i.Messages && e.passedOn():
+	case !i.Messages && (e.Kind == Conversation || e.Kind == Mark) && e.ConversationID == i.ConversationID, !i.Messages && e.passedOn():
 		return []found{{change: Updated}}
 	}
 	return []found{{change: Look}}

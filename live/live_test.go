@@ -17,6 +17,7 @@ import (
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/group"
 	"canopy/ent/generated/rolegrant"
+	"canopy/ent/generated/tag"
 	"canopy/ent/generated/user"
 	"canopy/internal/hours"
 	"canopy/internal/optional"
@@ -594,6 +595,67 @@ func TestWhatIsToldAtOnceIsMissedAtOnce(t *testing.T) {
 			t.Errorf("who comes back hears %v", got)
 		}
 	})
+}
+
+// TestMarksAndTags follows what conversations show besides what happens to them: what a user has read, which is for that user
+// alone, and the account's tags, for who sees them.
+func TestMarksAndTags(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.user("ana", "root", authz.RoleAgent)
+		w.user("bill", "root", authz.RoleBillingManager)
+		olga, ana := w.as("olga"), w.as("ana")
+		_, err := w.desk.ReceiveMessage(olga, desk.ReceiveMessage{Channel: "test", Address: "kim", Text: "Hello", ExternalID: "first"})
+		fatal(t, err)
+		kim := w.db.Read.Contact.Query().OnlyX(authz.Trusted(context.Background()))
+		_, err = w.desk.AssignContact(olga, desk.AssignContact{ContactID: kim.ID, AgentID: pointer(w.users["ana"])})
+		fatal(t, err)
+		c := w.db.Read.Conversation.Query().OnlyX(authz.Trusted(context.Background()))
+		vip, err := w.desk.CreateTag(olga, desk.CreateTag{Name: "VIP", Colour: tag.ColourRED})
+		fatal(t, err)
+		one := live.OneConversation{ContactID: kim.ID, ConversationID: c.ID}
+		listeners := map[string]*listener{
+			"ana's box": w.listen(ana, box(desk.BoxYou), nil), "ana's conversation": w.listen(ana, one, nil),
+			"olga's box": w.listen(olga, box(desk.BoxTeammates), nil), "olga's conversation": w.listen(olga, one, nil),
+			"bill's box": w.listen(w.as("bill"), box(desk.BoxYou), nil),
+		}
+		hear := func(what string, do func() error, want map[string]live.Change) {
+			t.Helper()
+			fatal(t, do())
+			w.look()
+			for name, l := range listeners {
+				var expected []live.Change
+				if c, some := want[name]; some {
+					expected = []live.Change{c}
+				}
+				if got := l.changes(); !slices.Equal(got, expected) {
+					t.Errorf("%s: %s hears %v, not %v", what, name, got, expected)
+				}
+			}
+		}
+		read := func() error { _, err := w.desk.MarkRead(ana, desk.MarkRead{ConversationID: c.ID}); return err }
+		hear("beginning", func() error { return nil }, map[string]live.Change{"ana's box": live.Started, "ana's conversation": live.Started,
+			"olga's box": live.Started, "olga's conversation": live.Started, "bill's box": live.Started})
+		own := map[string]live.Change{"ana's box": live.Updated, "ana's conversation": live.Updated}
+		hear("read", read, own)
+		hear("read again", read, nil)
+		hear("unread", func() error { _, err := w.desk.MarkUnread(ana, desk.MarkUnread{ConversationID: c.ID}); return err }, own)
+		tags := map[string]live.Change{"ana's box": live.Gap, "ana's conversation": live.Updated,
+			"olga's box": live.Gap, "olga's conversation": live.Updated}
+		rename := func() error {
+			_, err := w.desk.UpdateTag(olga, desk.UpdateTag{TagID: vip.ID, Name: pointer("Important")})
+			return err
+		}
+		hear("a new name", rename, tags)
+		hear("the same name", rename, nil)
+		hear("deleted", func() error { return w.desk.DeleteTag(olga, vip.ID) }, tags)
+	})
+}
+
+func fatal(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (w *world) set(name string, a user.Availability) {

@@ -3,8 +3,8 @@
 // is due (desk.Service.RunDue). It knows nothing of what a kind means.
 //
 // A timer runs in one transaction with its effect, whatever the number of processes. Its row is written last in every
-// transaction, after counters: whoever holds one therefore waits for nothing but others of its kind, in the order of the
-// primary key.
+// transaction, after counters, and in the order of the primary key: whoever holds one therefore waits for nothing but
+// those that come after it.
 package timers
 
 import (

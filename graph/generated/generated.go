@@ -918,6 +918,8 @@ enum HistoryKind {
   OFFER_ENDED
   """It had waited so long that the queue above shows it too."""
   ESCALATED
+  """The settings of its group became others, by which the queue above does not show it."""
+  TAKEN_BACK
   """Nobody could take it: it waits in the queue."""
   QUEUED
   """Its agent was deactivated."""
@@ -2177,7 +2179,10 @@ type NoteEdge {
 type InboxCounts {
   """In YOU."""
   you: BoxCount! @authenticated
-  """In YOU, with an open conversation in which something is unread."""
+  """
+  In YOU, with an open conversation in which something is unread. Canopy looks at the latest 1000 of YOU, or a few more:
+  when YOU has more, ` + "`" + `more` + "`" + ` is true, and there may be more.
+  """
   unread: BoxCount! @authenticated
   """In QUEUE."""
   queue: BoxCount! @authenticated
@@ -2191,7 +2196,7 @@ type InboxCounts {
 type BoxCount {
   """How many; exact, whatever it is, unless there are more."""
   count: Int! @authenticated
-  """Whether there are more than these 1000: where Canopy keeps no number, counting ends there."""
+  """Whether there are more, or may be: where Canopy keeps no number, counting ends at 1000."""
   more: Boolean! @authenticated
 }
 
@@ -3054,7 +3059,7 @@ type Mutation {
   ): CloseConversationsPayload @hasPermission(permission: CONVERSATIONS_CLOSE, anywhere: true)
   """
   Set the viewer's mark in a conversation behind the last message: everything said so far has been read. It needs sight
-  only, is told to nobody and not recorded; a closed conversation stays as it is.
+  only, is told to nobody but the viewer's own subscriptions and not recorded; a closed conversation stays as it is.
   """
   markRead(
     """What and how."""

@@ -193,7 +193,7 @@ type AuditChange struct {
 type BoxCount struct {
 	// How many; exact, whatever it is, unless there are more.
 	Count int `json:"count"`
-	// Whether there are more than these 1000: where Canopy keeps no number, counting ends there.
+	// Whether there are more, or may be: where Canopy keeps no number, counting ends at 1000.
 	More bool `json:"more"`
 }
 
@@ -708,7 +708,8 @@ type InboxChange struct {
 type InboxCounts struct {
 	// In YOU.
 	You *BoxCount `json:"you"`
-	// In YOU, with an open conversation in which something is unread.
+	// In YOU, with an open conversation in which something is unread. Canopy looks at the latest 1000 of YOU, or a few more:
+	// when YOU has more, `more` is true, and there may be more.
 	Unread *BoxCount `json:"unread"`
 	// In QUEUE.
 	Queue *BoxCount `json:"queue"`

@@ -672,7 +672,7 @@ var (
 	// HistoryEntriesColumns holds the columns for the "history_entries" table.
 	HistoryEntriesColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeInt64, Increment: true},
-		{Name: "kind", Type: field.TypeEnum, Enums: []string{"ARRIVED", "CLAIMED", "OPENED", "ASSIGNED", "TRANSFERRED", "DISTRIBUTED", "OFFERED", "OFFER_DECLINED", "OFFER_ENDED", "ESCALATED", "QUEUED", "HANDED_OVER", "COVERED", "BROUGHT_BACK", "CLOSED"}},
+		{Name: "kind", Type: field.TypeEnum, Enums: []string{"ARRIVED", "CLAIMED", "OPENED", "ASSIGNED", "TRANSFERRED", "DISTRIBUTED", "OFFERED", "OFFER_DECLINED", "OFFER_ENDED", "ESCALATED", "TAKEN_BACK", "QUEUED", "HANDED_OVER", "COVERED", "BROUGHT_BACK", "CLOSED"}},
 		{Name: "at", Type: field.TypeTime},
 		{Name: "from_agent_id", Type: field.TypeInt64, Nullable: true},
 		{Name: "from_group_id", Type: field.TypeInt64, Nullable: true},
