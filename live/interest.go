@@ -44,6 +44,8 @@ type sight struct {
 	viewer *authz.Viewer
 	places map[int64]authz.Place
 	homes  map[int64]int64
+
+	was, is Roster // of the group to whose panel the viewer listens, before and now
 }
 
 // seesGroup is the row rule of groups.
@@ -121,7 +123,9 @@ func (i Inbox) had(s *sight, e *Event, at *Stand, like Stand) bool {
 	if at == nil || !s.within(at.place(), i.Under) && !strings.HasPrefix(s.places[i.Under].Path, e.Now.Path) {
 		return false
 	}
-	return i.Holds(s.viewer, like, authz.AtContact(at.place(), like.AgentID))
+	target := authz.AtContact(at.place(), like.AgentID)
+	target.Escalated = at.Escalated
+	return i.Holds(s.viewer, like, target)
 }
 
 func (i Inbox) has(s *sight, at *Stand) bool {
@@ -203,9 +207,13 @@ func (i Panel) judge(s *sight, e *Event) []found {
 		return []found{{change: Look}}
 	}
 	switch e.Kind {
-	case User:
-		if list := change(i.home(e.Was), i.home(e.Now)); list != nil {
-			return []found{{list[0].change, e.UserID}}
+	case User: // who comes or goes is told by the roster
+		if s.is.stays(s.was, e.UserID) {
+			return []found{{Updated, e.UserID}}
+		}
+	case Group: // from which the agents may have their capacity
+		if e.Now != nil && strings.HasPrefix(s.places[i.GroupID].Path, e.Now.Path) {
+			return []found{{change: Gap}}
 		}
 	case Contact:
 		return i.served(s, e)

@@ -343,7 +343,7 @@ type SessionResolver interface {
 	Current(ctx context.Context, obj *generated.Session) (bool, error)
 }
 type SubscriptionResolver interface {
-	InboxChanged(ctx context.Context, box model.InboxBox, under *relay.ID, since *string) (<-chan *model.InboxChange, error)
+	InboxChanged(ctx context.Context, box model.InboxBox, under *relay.ID, tagID *relay.ID, priority *conversation.Priority, snoozed *bool, since *string) (<-chan *model.InboxChange, error)
 	ConversationUpdated(ctx context.Context, id relay.ID, since *string) (<-chan *model.ConversationChange, error)
 	MessageAdded(ctx context.Context, conversationID relay.ID, since *string) (<-chan *model.MessageChange, error)
 	GroupTreeChanged(ctx context.Context, under *relay.ID, since *string) (<-chan *model.GroupTreeChange, error)
@@ -1787,7 +1787,7 @@ enum AccessObstacle {
   WALLED
   """The Shared Inbox of the group of the grant is off."""
   SHARED_INBOX_OFF
-  """Assignment in the group of the contact is not MANUAL."""
+  """Assignment is not MANUAL where the contact waits: in its group, or in the one above in whose queue it is too."""
   NOT_MANUAL
   """It is given for contacts that are assigned to the holder; this one is not, or the target is their group."""
   NOT_ASSIGNED
@@ -2183,7 +2183,10 @@ type NoteEdge {
 type InboxCounts {
   """In YOU."""
   you: BoxCount! @authenticated
-  """In YOU, with an open conversation in which something is unread."""
+  """
+  In YOU, with an open conversation in which something is unread. Canopy looks at the latest 1000 of YOU, or a few more:
+  when YOU has more, ` + "`" + `more` + "`" + ` is true, and there may be more.
+  """
   unread: BoxCount! @authenticated
   """In QUEUE."""
   queue: BoxCount! @authenticated
@@ -2197,7 +2200,7 @@ type InboxCounts {
 type BoxCount {
   """How many; exact, whatever it is, unless there are more."""
   count: Int! @authenticated
-  """Whether there are more than these 1000: where Canopy keeps no number, counting ends there."""
+  """Whether there are more, or may be: where Canopy keeps no number, counting ends at 1000."""
   more: Boolean! @authenticated
 }
 
@@ -4287,12 +4290,22 @@ viewer may see when it is sent. A stream ends with UNAUTHENTICATED when the sess
 access is paused, and with RATE_LIMITED, SLOW_READER when it is not read.
 """
 type Subscription {
-  """Contacts that enter a box of the inbox, leave it or change in it."""
+  """
+  Contacts that enter a box of the inbox, leave it or change in it. With filters, which are those of ` + "`" + `inbox` + "`" + `: that enter, leave
+  or change among those that fit. Whether a contact fitted before is not always known, so ENTERED may be told of one that is in the
+  list already and LEFT of one that is not.
+  """
   inboxChanged(
     """Which box."""
     box: InboxBox!
     """Only contacts of this group and those below it."""
     under: ID
+    """Only contacts whose last conversation has this tag. When the tag is gone the stream ends at the next change."""
+    tagId: ID
+    """Only contacts whose last conversation is of this priority."""
+    priority: Priority
+    """Only contacts whose last conversation is put aside now, or, when false, is not. Left out, both."""
+    snoozed: Boolean
     """The last position that was sent; left out: from now on."""
     since: String
   ): InboxChange! @authenticated
@@ -4317,7 +4330,10 @@ type Subscription {
     """The last position that was sent; left out: from now on."""
     since: String
   ): GroupTreeChange! @authenticated
-  """Agents of a group whose availability, load or capacity changes, who come or go; and its queue."""
+  """
+  Agents of a group whose availability, load or capacity changes, whose working hours begin or end, who come or go; and its
+  queue.
+  """
   agentPanelChanged(
     """The group."""
     group: ID!
@@ -8521,14 +8537,38 @@ func (ec *executionContext) field_Subscription_inboxChanged_args(ctx context.Con
 		return nil, err
 	}
 	args["under"] = arg1
-	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "since",
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "tagId",
+		func(ctx context.Context, v any) (*relay.ID, error) {
+			return ec.unmarshalOID2ᚖcanopyᚋrelayᚐID(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["tagId"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "priority",
+		func(ctx context.Context, v any) (*conversation.Priority, error) {
+			return ec.unmarshalOPriority2ᚖcanopyᚋentᚋgeneratedᚋconversationᚐPriority(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["priority"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "snoozed",
+		func(ctx context.Context, v any) (*bool, error) {
+			return ec.unmarshalOBoolean2ᚖbool(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["snoozed"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "since",
 		func(ctx context.Context, v any) (*string, error) {
 			return ec.unmarshalOString2ᚖstring(ctx, v)
 		})
 	if err != nil {
 		return nil, err
 	}
-	args["since"] = arg2
+	args["since"] = arg5
 	return args, nil
 }
 
@@ -34802,7 +34842,7 @@ func (ec *executionContext) _Subscription_inboxChanged(ctx context.Context, fiel
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Subscription().InboxChanged(ctx, fc.Args["box"].(model.InboxBox), fc.Args["under"].(*relay.ID), fc.Args["since"].(*string))
+			return ec.Resolvers.Subscription().InboxChanged(ctx, fc.Args["box"].(model.InboxBox), fc.Args["under"].(*relay.ID), fc.Args["tagId"].(*relay.ID), fc.Args["priority"].(*conversation.Priority), fc.Args["snoozed"].(*bool), fc.Args["since"].(*string))
 		},
 		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
 			directive0 := next

@@ -193,7 +193,7 @@ type AuditChange struct {
 type BoxCount struct {
 	// How many; exact, whatever it is, unless there are more.
 	Count int `json:"count"`
-	// Whether there are more than these 1000: where Canopy keeps no number, counting ends there.
+	// Whether there are more, or may be: where Canopy keeps no number, counting ends at 1000.
 	More bool `json:"more"`
 }
 
@@ -708,7 +708,8 @@ type InboxChange struct {
 type InboxCounts struct {
 	// In YOU.
 	You *BoxCount `json:"you"`
-	// In YOU, with an open conversation in which something is unread.
+	// In YOU, with an open conversation in which something is unread. Canopy looks at the latest 1000 of YOU, or a few more:
+	// when YOU has more, `more` is true, and there may be more.
 	Unread *BoxCount `json:"unread"`
 	// In QUEUE.
 	Queue *BoxCount `json:"queue"`
@@ -1466,7 +1467,7 @@ const (
 	AccessObstacleWalled AccessObstacle = "WALLED"
 	// The Shared Inbox of the group of the grant is off.
 	AccessObstacleSharedInboxOff AccessObstacle = "SHARED_INBOX_OFF"
-	// Assignment in the group of the contact is not MANUAL.
+	// Assignment is not MANUAL where the contact waits: in its group, or in the one above in whose queue it is too.
 	AccessObstacleNotManual AccessObstacle = "NOT_MANUAL"
 	// It is given for contacts that are assigned to the holder; this one is not, or the target is their group.
 	AccessObstacleNotAssigned AccessObstacle = "NOT_ASSIGNED"
