@@ -104,7 +104,7 @@ var findings = []finding{
 		says("is put aside and no timer SNOOZE_ENDS wakes it; should have one")},
 	{NoTimer, relay.KindCover, untimed("covers", "'COVER_ENDS'", "s.ended_at IS NULL"), says("has not ended and no timer COVER_ENDS ends it; should have one")},
 	{WrongTimer, relay.KindAccount, `SELECT CAST($1 AS BIGINT), COUNT(*), NULL FROM timers WHERE account_id = $1 AND kind NOT IN
-		('OFFER_ENDS', 'DISTRIBUTE', 'REVIEW', 'ESCALATE', 'CLOSE_SILENT', 'HOURS_BEGIN', 'SNOOZE_ENDS', 'COVER_ENDS', 'NOTE_WORDS')
+		('OFFER_ENDS', 'DISTRIBUTE', 'REVIEW', 'ESCALATE', 'CLOSE_SILENT', 'HOURS_BEGIN', 'SNOOZE_ENDS', 'COVER_ENDS', 'GRANT_BEGINS', 'NOTE_WORDS')
 		HAVING COUNT(*) > 0 LIMIT $2`, unknown},
 	{WrongStay, relay.KindConversation, `SELECT v.id, COUNT(s.id), SUM(` + stands + `) FROM conversations AS v JOIN contacts AS k ON k.id = v.contact_id
 		LEFT JOIN stays AS s ON s.conversation_id = v.id AND s.ended_at = ` + forever + `

@@ -1000,7 +1000,7 @@ enum CloseReason {
   DUPLICATE
   """Something else."""
   OTHER
-  """Canopy closed it because nobody said anything for so long. Nobody can give this reason."""
+  """Canopy closed it because the contact said nothing for so long. Nobody can give this reason."""
   SILENT
   """Canopy closed it because its contact was passed on; the next conversation continues it. Nobody can give this reason."""
   TRANSFERRED
@@ -1252,7 +1252,8 @@ type GroupSettings {
   """
   reassignAfter: IntSetting! @authenticated
   """
-  Seconds of silence after which a conversation is closed; -1 is never.
+  Seconds after which a conversation is closed in which nobody has said anything since the agent had the last word; -1 is never.
+  While it waits for an agent, or the contact for an answer, it stays open.
   """
   closeAfter: IntSetting! @authenticated
 }
@@ -3304,7 +3305,8 @@ input UpdateGroupSettingsInput {
   """
   reassignAfter: Int
   """
-  Seconds of silence after which a conversation is closed, 60 to 31536000; -1 is never.
+  Seconds after which a conversation is closed in which nobody has said anything since the agent had the last word, 60 to
+  31536000; -1 is never. While it waits for an agent, or the contact for an answer, it stays open.
   """
   closeAfter: Int
 }

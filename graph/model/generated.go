@@ -1344,7 +1344,8 @@ type UpdateGroupSettingsInput struct {
 	EscalateAfter graphql.Omittable[*int] `json:"escalateAfter,omitempty"`
 	// Seconds within which a returning contact goes back to its last agent, 60 to 31536000; -1 is never.
 	ReassignAfter graphql.Omittable[*int] `json:"reassignAfter,omitempty"`
-	// Seconds of silence after which a conversation is closed, 60 to 31536000; -1 is never.
+	// Seconds after which a conversation is closed in which nobody has said anything since the agent had the last word, 60 to
+	// 31536000; -1 is never. While it waits for an agent, or the contact for an answer, it stays open.
 	CloseAfter graphql.Omittable[*int] `json:"closeAfter,omitempty"`
 }
 
