@@ -92,7 +92,7 @@ func (in ReceiveMessage) check() (person, error) {
 		return person{}, err
 	}
 	if n := length(in.ExternalID); n < 1 || n > maxExternalID || !writable(in.ExternalID) {
-		return person{}, refusal.BadInput("input.externalId", "An external id has 1 to %d characters.", maxExternalID)
+		return person{}, refusal.BadInput("input.externalId", "An external id has 1 to %d characters, none of them NUL.", maxExternalID)
 	}
 	return p, checkText("input.text", in.Text)
 }
@@ -102,10 +102,10 @@ func (in ReceiveMessage) check() (person, error) {
 func reachedAt(channel, address string) (person, error) {
 	channel, address = strings.ToLower(strings.TrimSpace(channel)), strings.TrimSpace(address)
 	if n := length(channel); n < 1 || n > maxChannel || !plain(channel) {
-		return person{}, refusal.BadInput("input.channel", "A channel has 1 to %d characters.", maxChannel)
+		return person{}, refusal.BadInput("input.channel", "A channel has 1 to %d characters on one line.", maxChannel)
 	}
 	if n := length(address); n < 1 || n > maxAddress || !plain(address) {
-		return person{}, refusal.BadInput("input.address", "An address has 1 to %d characters.", maxAddress)
+		return person{}, refusal.BadInput("input.address", "An address has 1 to %d characters on one line.", maxAddress)
 	}
 	p := person{channel: &channel, address: &address}
 	if slices.Contains(phoneChannels, channel) {
@@ -207,8 +207,8 @@ func (j *job) hear(ctx context.Context, h *held, p *prepared) (*ent.Conversation
 	return c, j.touch(ctx, h)
 }
 
-// sender returns the contact that wrote, locked: the one with that address on the channel, else the only one with
-// that phone number, else a new one. With it comes who takes it, when its writing opens a conversation.
+// sender returns the contact that wrote, locked: the one with that address on the channel, else the first one
+// that came with that phone number, else a new one. With it comes who takes it, when its writing opens a conversation.
 func (j *job) sender(ctx context.Context, from person, groupID int64) (*held, *prepared, error) {
 	c, err := j.known(ctx, from)
 	if err != nil {
@@ -253,7 +253,8 @@ func (j *job) holdSender(ctx context.Context, c *ent.Contact, from person, group
 	return h, err
 }
 
-// known finds the contact that wrote, nil for nobody or when a phone number is that of several.
+// known finds the contact that wrote, nil for nobody. Of several with the phone number it is the one that came first: who
+// makes a contact of a number that they do not see elsewhere diverts nobody's messages.
 func (j *job) known(ctx context.Context, from person) (*ent.Contact, error) {
 	account := contact.AccountID(j.viewer.AccountID)
 	c, err := j.tx.Contact.Query().Where(account, contact.Channel(*from.channel), contact.Address(*from.address)).Only(ctx)
@@ -263,9 +264,9 @@ func (j *job) known(ctx context.Context, from person) (*ent.Contact, error) {
 	if from.phone == nil {
 		return nil, nil
 	}
-	same, err := j.tx.Contact.Query().Where(account, contact.Phone(*from.phone)).Limit(2).All(ctx)
-	if err != nil || len(same) != 1 {
-		return nil, err
+	c, err = j.tx.Contact.Query().Where(account, contact.Phone(*from.phone)).Order(contact.ByID()).First(ctx)
+	if ent.IsNotFound(err) {
+		return nil, nil
 	}
-	return same[0], nil
+	return c, err
 }

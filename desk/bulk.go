@@ -128,7 +128,7 @@ func (j *job) holdToPass(ctx context.Context, in AssignContacts, to receiver) (l
 // what is not there.
 func checkMany(field string, ids []int64) error {
 	if len(ids) < 1 || len(ids) > MaxBulk {
-		return refusal.BadInput(field, "Name 1 to %d at once; this names %d. Send several requests.", MaxBulk, len(ids))
+		return refusal.BadInput(field, "Name 1 to %d at once; this names %d.", MaxBulk, len(ids))
 	}
 	seen := make(map[int64]bool, len(ids))
 	for _, id := range ids {

@@ -65,6 +65,9 @@ func (j *job) mayClaim(ctx context.Context, h *held) error {
 	if err != nil {
 		return err
 	}
+	if current.UserID == j.viewer.UserID {
+		return refusal.Conflict(refusal.AlreadyAssigned, "You serve this contact already.")
+	}
 	if current.TakenFromGroupID == nil {
 		return refusal.NotFound("contact")
 	}

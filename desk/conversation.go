@@ -225,6 +225,9 @@ func (j *job) close(ctx context.Context, h *held, c *ent.Conversation, why *conv
 	}
 	to := h.stand()
 	to.state, to.activity = tree.Closed, j.now
+	if to.agent == 0 {
+		to = to.waitingFrom(j.now)
+	}
 	if err := j.tell(ctx, h, told{kind: historyentry.KindCLOSED, how: how{explanation: "The conversation was closed. Its agent keeps the contact."},
 		agent: to.agent, group: to.group, talk: talk{open: c.ID}}); err != nil {
 		return nil, err
@@ -248,7 +251,7 @@ func (in CloseConversation) check() (string, error) {
 	}
 	note := strings.TrimSpace(in.Note)
 	if length(note) > maxCloseNote || !writable(note) {
-		return "", refusal.BadInput("input.closeNote", "A note on closing has at most %d characters.", maxCloseNote)
+		return "", refusal.BadInput("input.closeNote", "A note on closing has at most %d characters, none of them NUL.", maxCloseNote)
 	}
 	return note, nil
 }

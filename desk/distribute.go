@@ -306,7 +306,7 @@ func (p *prepared) nobody() how {
 // What was prepared for another group is of no use. It returns where the contact stands then,
 // and what the history is to be told of it, if anything.
 func (j *job) fallBack(ctx context.Context, h *held, to stand, p *prepared) (stand, told, error) {
-	to = to.waitingAnew(j.now, h.agent() != 0)
+	to = to.waitingAnew(j.now, h.agent() != 0 || h.state() == tree.Closed && to.state == tree.Open)
 	if c := p.gives(to.group); c != nil {
 		return j.giveByTurn(ctx, h, to, p.line, c, p.considered)
 	}
@@ -319,10 +319,10 @@ func (j *job) fallBack(ctx context.Context, h *held, to stand, p *prepared) (sta
 	return j.offer(ctx, h, to, p.line, p.agent, p.considered)
 }
 
-// waitingAnew is where a contact stands that begins to wait; one that waited before has waited since then.
-func (s stand) waitingAnew(now time.Time, wasServed bool) stand {
-	if wasServed || s.waiting.IsZero() {
-		s.waiting = now
+// waitingAnew is where a contact stands that waits from now on, or else goes on waiting as before.
+func (s stand) waitingAnew(now time.Time, anew bool) stand {
+	if anew || s.waiting.IsZero() {
+		s = s.waitingFrom(now)
 	}
 	s.agent, s.offeredTo, s.offerEnds, s.passedOnFrom, s.asked, s.escalatedTo = 0, 0, time.Time{}, 0, nil, 0
 	return s

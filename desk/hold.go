@@ -261,6 +261,16 @@ func (h *held) stand() stand {
 	return s
 }
 
+// waitingFrom is where a contact stands that waits since the moment. Without an open conversation it is the contact's last
+// activity, too: queue and box CLOSED sort such a contact by one key.
+func (s stand) waitingFrom(moment time.Time) stand {
+	s.waiting = moment
+	if s.state == tree.Closed {
+		s.activity = moment
+	}
+	return s
+}
+
 // placement is how package tree lists the contact: by since when it waits while that is what matters about it.
 func (s stand) placement() tree.Placement {
 	p := tree.Placement{GroupID: s.group, Box: tree.BoxOf(s.state, s.agent != 0), SortKey: s.activity.UnixMicro()}

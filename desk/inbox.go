@@ -169,7 +169,7 @@ func (s *Service) contactList(ctx context.Context, q ContactsQuery) (*list, erro
 		return nil, err
 	}
 	if length(q.Search) > maxSearch || !writable(q.Search) {
-		return nil, refusal.BadInput("search", "Search for at most %d characters.", maxSearch)
+		return nil, refusal.BadInput("search", "Search for at most %d characters, none of them NUL.", maxSearch)
 	}
 	l := newList(v, under)
 	for _, p := range []authz.Permission{authz.ConversationsView, authz.ContactsView, authz.QueueView} {

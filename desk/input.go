@@ -43,7 +43,7 @@ func checkName(field, s string) (string, error) {
 	name := fold.Name(s)
 	// What folds to nothing has no letter that is seen.
 	if fold.Key(name) == "" || length(name) > maxName || !plain(name) {
-		return "", refusal.BadInput(field, "A name has 1 to %d characters.", maxName)
+		return "", refusal.BadInput(field, "A name has 1 to %d characters on one line.", maxName)
 	}
 	return name, nil
 }
@@ -87,7 +87,7 @@ func checkEmail(field, s string) (string, error) {
 func checkSubject(field, s string) (string, error) {
 	subject := fold.Name(s)
 	if length(subject) > maxSubject || !plain(subject) {
-		return "", refusal.BadInput(field, "A subject has at most %d characters.", maxSubject)
+		return "", refusal.BadInput(field, "A subject has at most %d characters on one line.", maxSubject)
 	}
 	return subject, nil
 }
@@ -97,7 +97,7 @@ func checkText(field, s string) error { return checkSaid("message", field, s) }
 
 func checkSaid(what, field, s string) error {
 	if length(s) > maxText || strings.TrimSpace(s) == "" || !writable(s) {
-		return refusal.BadInput(field, "A %s has 1 to %d characters.", what, maxText)
+		return refusal.BadInput(field, "A %s has 1 to %d characters, none of them NUL.", what, maxText)
 	}
 	return nil
 }
@@ -106,7 +106,7 @@ func checkSaid(what, field, s string) error {
 func (j *job) checkReason(ctx context.Context, reason string) error {
 	const field = "input.reason"
 	if length(reason) > maxReason || !writable(reason) {
-		return refusal.BadInput(field, "A reason has at most %d characters.", maxReason)
+		return refusal.BadInput(field, "A reason has at most %d characters, none of them NUL.", maxReason)
 	}
 	if strings.TrimSpace(reason) != "" {
 		return nil

@@ -151,7 +151,7 @@ func (j *job) mayManageTags() error {
 func checkTagName(field, s string) (string, error) {
 	name := fold.Name(s)
 	if fold.Key(name) == "" || length(name) > maxTagName || !plain(name) {
-		return "", refusal.BadInput(field, "The name of a tag has 1 to %d characters.", maxTagName)
+		return "", refusal.BadInput(field, "The name of a tag has 1 to %d characters on one line.", maxTagName)
 	}
 	return name, nil
 }

@@ -70,6 +70,9 @@ func (d *doing) mayEditSettings(at authz.Place) error {
 	return d.may(authz.InboxSettingsEdit, authz.AtGroup(at), "at this group")
 }
 
+// settingsUpdated is the action of the audit event of changed settings.
+const settingsUpdated = "GROUP_SETTINGS_UPDATED"
+
 // changeSettings writes the settings of a group and returns the event to record.
 func (d *doing) changeSettings(ctx context.Context, g *ent.Group, in UpdateGroupSettings) (*ent.Group, audit.Event, error) {
 	update := d.tx.Group.UpdateOneID(g.ID)
@@ -78,7 +81,7 @@ func (d *doing) changeSettings(ctx context.Context, g *ent.Group, in UpdateGroup
 	if err != nil {
 		return nil, audit.Event{}, fmt.Errorf("directory: changing the settings of group %d: %w", g.ID, err)
 	}
-	return changed, audit.Event{Action: "GROUP_SETTINGS_UPDATED", TargetKind: relay.KindGroup, TargetID: g.ID,
+	return changed, audit.Event{Action: settingsUpdated, TargetKind: relay.KindGroup, TargetID: g.ID,
 		Before: in.fields(g), After: in.fields(changed)}, nil
 }
 

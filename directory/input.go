@@ -90,7 +90,7 @@ func inRange(field string, n, least, most int, orNone bool) error {
 	case n >= least && n <= most, orNone && n == -1:
 		return nil
 	case orNone:
-		return refusal.BadInput(field, "%d is out of range. Give %d to %d, or -1 for no limit.", n, least, most)
+		return refusal.BadInput(field, "%d is out of range. Give %d to %d, or -1 for none.", n, least, most)
 	}
 	return refusal.BadInput(field, "%d is out of range. Give %d to %d.", n, least, most)
 }

@@ -74,6 +74,9 @@ func (s *Service) LogIn(ctx context.Context, in LogIn) (*LoggedIn, error) {
 		if err != nil {
 			return fmt.Errorf("directory: beginning a session: %w", err)
 		}
+		if err := publishSessions(ctx, u.AccountID, u.ID, now); err != nil {
+			return err
+		}
 		return audit.Record(ctx, tx, audit.Event{AccountID: u.AccountID, UserID: u.ID, Action: "LOGGED_IN",
 			TargetKind: relay.KindSession, TargetID: begun.ID, After: audit.Fields{"kind": in.Kind}, At: now})
 	})

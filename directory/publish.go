@@ -32,8 +32,10 @@ func (d *doing) publish(ctx context.Context, changes []audit.Event) error {
 			e.Kind, e.GroupID = live.Group, c.TargetID
 		case relay.KindUser:
 			e.Kind, e.UserID = live.User, c.TargetID
-		case relay.KindRole, relay.KindRoleGrant, relay.KindAccount:
+		case relay.KindRole, relay.KindRoleGrant:
 			e.Kind = live.Access
+		case relay.KindAccount:
+			e.Kind = live.Account
 		default:
 			continue
 		}
@@ -44,6 +46,14 @@ func (d *doing) publish(ctx context.Context, changes []audit.Event) error {
 		}
 		if e.Kind == live.Group && e.Was != nil && e.Now != nil && *e.Was != *e.Now {
 			if err := d.publishMove(ctx, e.GroupID, *e.Was, *e.Now); err != nil {
+				return err
+			}
+		}
+		if c.Action == settingsUpdated {
+			if e.Kind = live.Settings; e.Now == nil {
+				continue
+			}
+			if err := live.Publish(ctx, e); err != nil {
 				return err
 			}
 		}
@@ -200,7 +210,7 @@ func (d *doing) publishHeir(ctx context.Context, g, heir *ent.Group, e estate) e
 	return live.Publish(ctx, live.Event{AccountID: d.account.ID, Kind: live.Group, GroupID: heir.ID, Was: now, Now: now, At: d.at})
 }
 
-// publishSessions tells that sessions of the user have ended.
+// publishSessions tells that sessions of the user have begun or ended.
 func publishSessions(ctx context.Context, accountID, userID int64, at time.Time) error {
 	return live.Publish(ctx, live.Event{AccountID: accountID, Kind: live.Access, UserID: userID, At: at})
 }

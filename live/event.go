@@ -38,8 +38,10 @@ const (
 	Mark         Kind = "MARK"         // a user set their own mark of what they have read, which is for that user alone [contact, conversation, user]
 	Tags         Kind = "TAGS"         // a tag of the account is another one or gone, on every conversation that has it
 	Group        Kind = "GROUP"        // a group came to be, changed, moved or is gone [group]
+	Settings     Kind = "SETTINGS"     // settings in force in a group and below it changed [group]
 	Branch       Kind = "BRANCH"       // many contacts at once came to or left a group and what is below it [group]
 	User         Kind = "USER"         // a user changed, or their card [user]
+	Account      Kind = "ACCOUNT"      // the account itself changed
 	Access       Kind = "ACCESS"       // what somebody may do, or a session [user; 0: of several users]
 )
 

@@ -92,8 +92,8 @@ func (i Inbox) judge(s *sight, e *Event) []found {
 		}
 	case Branch:
 		for _, like := range e.Now.contacts(s.viewer.UserID) {
-			was, now := i.had(s, e, e.Was, like), i.had(s, e, e.Now, like)
-			if was != now || was && e.Was.GroupID != e.Now.GroupID {
+			// What stays in the box may be another thing there: whose it is, and what of it is shown.
+			if i.had(s, e, e.Was, like) || i.had(s, e, e.Now, like) {
 				return []found{{change: Gap}}
 			}
 		}
@@ -124,8 +124,11 @@ func (i Inbox) had(s *sight, e *Event, at *Stand, like Stand) bool {
 		return false
 	}
 	target := authz.AtContact(at.place(), like.AgentID)
-	target.Escalated = at.Escalated
-	return i.Holds(s.viewer, like, target)
+	if i.Holds(s.viewer, like, target) {
+		return true
+	}
+	target.Escalated = at.Escalated // as some of them have
+	return at.Escalated != 0 && i.Holds(s.viewer, like, target)
 }
 
 func (i Inbox) has(s *sight, at *Stand) bool {
@@ -154,18 +157,21 @@ func (i OneConversation) judge(s *sight, e *Event) []found {
 	switch {
 	case e.Kind == Mark && e.UserID != s.viewer.UserID:
 		return nil
-	case e.Kind == Branch:
-		return []found{{change: Look}}
-	case !i.Messages && e.Kind == Tags:
-		return []found{{change: Updated}}
+	case e.Kind == Branch, e.Kind == Tags && !i.Messages:
+		return []found{{change: i.renewed()}}
 	case e.ContactID != i.ContactID:
 		return nil
 	case i.Messages && e.Kind == Message && e.ConversationID == i.ConversationID:
 		return []found{{change: Entered}}
-	case !i.Messages && (e.Kind == Conversation || e.Kind == Mark) && e.ConversationID == i.ConversationID, !i.Messages && e.passedOn():
+	case !i.Messages && (e.about(i.ConversationID) || e.passedOn()):
 		return []found{{change: Updated}}
 	}
 	return []found{{change: Look}}
+}
+
+// about says whether the conversation has changed, or what of it is unread.
+func (e *Event) about(conversation int64) bool {
+	return (e.Kind == Conversation || e.Kind == Message || e.Kind == Mark) && e.ConversationID == conversation
 }
 
 // passedOn says whether a contact has come to somebody else.
@@ -173,7 +179,13 @@ func (e *Event) passedOn() bool {
 	return e.Kind == Contact && e.Was != nil && e.Now != nil && (e.Was.AgentID != e.Now.AgentID || e.Was.GroupID != e.Now.GroupID)
 }
 
-func (OneConversation) renewed() Change { return Look }
+// renewed: other rights may show other parts of a conversation, and of a message nothing else.
+func (i OneConversation) renewed() Change {
+	if i.Messages {
+		return Look
+	}
+	return Updated
+}
 
 func (OneConversation) group() (int64, *refusal.Refusal) { return 0, nil }
 
@@ -183,10 +195,16 @@ type Groups struct {
 }
 
 func (i Groups) judge(s *sight, e *Event) []found {
-	if e.Kind != Group {
-		return nil
+	switch e.Kind {
+	case Group:
+		return change(i.has(s, e.Was), i.has(s, e.Now))
+	case Settings: // all that is below inherits them
+		at := e.Now.place()
+		if (s.within(at, i.Under) || strings.HasPrefix(s.places[i.Under].Path, at.Path)) && (s.seesGroup(at) || s.viewer.StandsUnder(at)) {
+			return []found{{change: Gap}}
+		}
 	}
-	return change(i.has(s, e.Was), i.has(s, e.Now))
+	return nil
 }
 
 func (i Groups) has(s *sight, at *Stand) bool {
@@ -211,8 +229,8 @@ func (i Panel) judge(s *sight, e *Event) []found {
 		if s.is.stays(s.was, e.UserID) {
 			return []found{{Updated, e.UserID}}
 		}
-	case Group: // from which the agents may have their capacity
-		if e.Now != nil && strings.HasPrefix(s.places[i.GroupID].Path, e.Now.Path) {
+	case Settings, Group: // from which the agents may have their capacity
+		if (e.Kind == Settings || e.moved()) && strings.HasPrefix(s.places[i.GroupID].Path, e.Now.Path) {
 			return []found{{change: Gap}}
 		}
 	case Contact:
@@ -254,11 +272,15 @@ func (Panel) renewed() Change { return Gap }
 
 func (i Panel) group() (int64, *refusal.Refusal) { return i.GroupID, refusal.NotFound("group") }
 
+// moved says whether a group is at another place than before.
+func (e *Event) moved() bool { return e.Was != nil && e.Now != nil && *e.Was != *e.Now }
+
 // Oneself is what the subscriber is and may do.
 type Oneself struct{}
 
 func (Oneself) judge(s *sight, e *Event) []found {
-	if (e.Kind == User || e.Kind == Access) && e.UserID == s.viewer.UserID {
+	mine := (e.Kind == User || e.Kind == Access) && e.UserID == s.viewer.UserID
+	if mine || e.Kind == Account || e.Kind == Group && e.GroupID == s.viewer.Home.GroupID {
 		return []found{{change: Updated}}
 	}
 	return nil

@@ -30,7 +30,7 @@ func (h *Hub) refresh(ctx context.Context, f *feed, groups []int64, events []Eve
 	known := !slices.ContainsFunc(groups, func(id int64) bool { return f.rosters.of[id] == nil })
 	due := !f.rosters.until.IsZero() && !h.Now().Before(f.rosters.until)
 	leapt := len(events) > 0 && events[0].sequence > f.read+1
-	touched := slices.ContainsFunc(events, func(e Event) bool { return e.Kind == User || e.Kind == Access || e.Kind == Group })
+	touched := slices.ContainsFunc(events, func(e Event) bool { return e.Kind == User || e.Kind == Access || e.Kind == Account || e.Kind == Group })
 	if known && !due && !leapt && !touched {
 		return nil
 	}

@@ -1914,7 +1914,7 @@ type Contact implements Node {
     """Continue after this cursor."""
     after: String
   ): HistoryEntryConnection! @authenticated
-  """Since when nobody serves it; null while somebody does."""
+  """Since when it waits: since nobody serves it, or since its conversation was closed or began anew meanwhile; null while somebody serves it."""
   waitingSince: Time @authenticated
   """
   The offer that is being made of it, for whoever is asked and for those who hold CONVERSATIONS_ASSIGN for it; null for
@@ -1923,7 +1923,7 @@ type Contact implements Node {
   offer: Offer @authenticated
   """The group above in whose queue it waits too, because nobody took it in time; null when the viewer may not see it."""
   escalatedTo: Group @authenticated
-  """When something was last said, opened or closed."""
+  """When something was last said, opened or closed; for a contact with nothing open that waits, when it came to wait, if that was later."""
   lastActivityAt: Time! @authenticated
   """What the viewer may do with it."""
   viewerPermissions: [Permission!]! @authenticated
@@ -3131,7 +3131,7 @@ type Mutation {
     """What and how."""
     input: SendMessageInput!
   ): SendMessagePayload @hasPermission(permission: CONVERSATIONS_REPLY, at: ["input.conversationId"])
-  """Hand in a message that arrived on a channel: finds the contact by its address or creates it, and opens or continues its conversation. The same externalId arrives once on its channel."""
+  """Hand in a message that arrived on a channel: finds the contact by its address, or the first that came with its phone number, or creates it, and opens or continues its conversation. The same externalId arrives once on its channel."""
   receiveMessage(
     """What and how."""
     input: ReceiveMessageInput!
@@ -3752,7 +3752,7 @@ input ReceiveMessageInput {
   text: String!
   """The integration's own id of the message, at most 200 characters; no two messages of a channel share one."""
   externalId: String!
-  """The arrival group of a new contact; left out: the root."""
+  """The arrival group of a new contact, one that the viewer sees; left out: the root."""
   groupId: ID
 }
 

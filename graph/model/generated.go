@@ -942,7 +942,7 @@ type ReceiveMessageInput struct {
 	Text string `json:"text"`
 	// The integration's own id of the message, at most 200 characters; no two messages of a channel share one.
 	ExternalID string `json:"externalId"`
-	// The arrival group of a new contact; left out: the root.
+	// The arrival group of a new contact, one that the viewer sees; left out: the root.
 	GroupID *relay.ID `json:"groupId,omitempty"`
 }
 

@@ -13,3 +13,6 @@ CREATE UNIQUE INDEX "message_external_id" ON "messages" ("account_id", "channel"
 -- A search looks at words that are noted when something is said; what was said before is noted a part at a time, the newest
 -- first, by what runs timers.
 INSERT INTO "timers" ("kind", "subject_id", "account_id", "due_at") SELECT 'NOTE_WORDS', MAX("id"), "account_id", 0 FROM "messages" GROUP BY "account_id";
+
+-- A contact with nothing open that waits is sorted by since when it does, in the queue and among those that are closed.
+UPDATE "contacts" SET "waiting_since" = "last_activity_at" WHERE "assigned_user_id" IS NULL AND "box" = 4;
