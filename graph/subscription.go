@@ -25,6 +25,11 @@ func (r *subscriptionResolver) InboxChanged(ctx context.Context, box model.Inbox
 	}
 	boxed := live.Inbox{Holds: desk.Box(box).Holds, Under: idOf(under)}
 	return subscribe(ctx, r.resolver, boxed, since, func(ctx context.Context, _ *live.Stream, d *live.Delivery) (*model.InboxChange, error) {
+		if d.Change == live.Gap { // the tag may be what is gone
+			if err := r.Desk.CheckFilter(ctx, filter); err != nil {
+				return nil, err
+			}
+		}
 		if filter != (desk.Filter{}) && d.Change != live.Left && d.Event.ContactID != 0 {
 			fits, err := r.Desk.Fits(ctx, filter, d.Event.ContactID)
 			if err != nil {
@@ -41,9 +46,9 @@ func (r *subscriptionResolver) InboxChanged(ctx context.Context, box model.Inbox
 }
 
 // narrowed is what a change within a box is to somebody with a filter, which the contact fits now or does not: nil for
-// nothing. Filters look at conversations, so it may have been otherwise before only when one has changed.
+// nothing. Filters look at conversations, so it may have been otherwise before only when one has changed. A mark changes none.
 func narrowed(d *live.Delivery, fits bool) *live.Delivery {
-	told, changed := *d, d.Event.ConversationID != 0
+	told, changed := *d, d.Event.ConversationID != 0 && d.Event.Kind != live.Mark
 	switch {
 	case fits && changed:
 		told.Change = live.Entered
