@@ -46,7 +46,7 @@ func (r *subscriptionResolver) InboxChanged(ctx context.Context, box model.Inbox
 }
 
 // narrowed is what a change within a box is to somebody with a filter, which the contact fits now or does not: nil for
-// nothing. Filters look at conversations, so it may have been otherwise before only when one has changed.
+// nothing. Filters look at conversations, so it may have been otherwise before only when one has changed. A mark changes none.
 func narrowed(d *live.Delivery, fits bool) *live.Delivery {
 	told, changed := *d, d.Event.Kind == live.Contact && d.Event.ConversationID != 0
 	switch {

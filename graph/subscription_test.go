@@ -167,10 +167,17 @@ func TestInboxChangedUnderAFilter(t *testing.T) {
 		hear("LEFT", "awake")
 		say()
 		hear("UPDATED", "tagged", "urgent", "aside")
+		w.ask("ana", `mutation { markRead(input: {conversationId: "%s"}) { conversation { id } } }`, conversation) // which no filter asks for
+		hear("UPDATED", "tagged", "urgent", "aside")
 		w.ask("olga", `mutation { deleteTag(input: {tagId: "%s"}) { deletedTagId } }`, tag)
 		if got := lists["tagged"].raw(); !strings.Contains(got, `"code":"NOT_FOUND"`) || !strings.Contains(got, `"field":"tagId"`) {
 			t.Errorf("a list by a tag that is gone hears %s", got)
 		}
+		for _, name := range []string{"urgent", "awake", "aside"} {
+			lists[name].hears(inbox("GAP", "null", "null"))
+		}
+		say()
+		hear("UPDATED", "urgent", "aside")
 		if got := w.refused(w.as("ana"), `subscription { inboxChanged(box: YOU, tagId: "`+tag+`") { change } }`, nil); got["code"] != "NOT_FOUND" || got["field"] != "tagId" {
 			t.Errorf("subscribing by a tag that is gone: %v", got)
 		}
