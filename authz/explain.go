@@ -120,9 +120,9 @@ func (v *Viewer) Held(p Permission) []Given {
 	}
 	for i := range v.Grants {
 		g := &v.Grants[i]
-		for _, way := range []Way{ByAccount, ByOwnRecord, ByAssignment, BySubtree, ByGroup, BySharedInbox, ByQueue} {
+		for _, way := range []Way{ByAccount, ByOwnRecord, ByAssignment, ByOffer, BySubtree, ByGroup, BySharedInbox, ByQueue} {
 			gives := slices.ContainsFunc(scopesOf[way], func(s Scope) bool { return g.Pairs[s].Has(p) })
-			if gives && (way != BySharedInbox || g.SharedInbox) {
+			if gives && (way != BySharedInbox || g.SharedInbox) && (way != ByOffer || offerable.Has(p)) {
 				held = append(held, Given{g, way})
 			}
 		}

@@ -115,3 +115,21 @@ func restore(groups []*naiveGroup) func() {
 		}
 	}
 }
+
+// TestHeldByOffer: an offer is a way to what it is offered for, at the scopes for which an offer counts.
+func TestHeldByOffer(t *testing.T) {
+	for _, c := range []struct {
+		p     authz.Permission
+		scope authz.Scope
+		held  bool
+	}{
+		{authz.ConversationsView, authz.ScopeTeam, true}, {authz.ConversationsReply, authz.ScopeAssigned, true}, {authz.QueueClaim, authz.ScopeQueue, true},
+		{authz.ConversationsTransfer, authz.ScopeAssigned, false}, {authz.ConversationsView, authz.ScopeSubtree, false},
+	} {
+		v := &authz.Viewer{Grants: []authz.Grant{{Pairs: authz.PairsOf([]authz.Pair{{c.p, c.scope}})}}}
+		held := slices.ContainsFunc(v.Held(c.p), func(g authz.Given) bool { return g.Way == authz.ByOffer })
+		if held != c.held {
+			t.Errorf("%s at %s is held by an offer: %t", c.p, c.scope, held)
+		}
+	}
+}

@@ -184,7 +184,8 @@ func scan(rows *stdsql.Rows) (*ent.Contact, error) {
 	c := &ent.Contact{}
 	return c, rows.Scan(&c.ID, &c.AccountID, &c.GroupID, &c.ArrivalGroupID, &c.AssignedUserID, &c.Name, &c.NameKey, &c.Phone, &c.Email,
 		&c.Channel, &c.Address, &c.Box, &c.SortKey, &c.LastActivityAt, &c.WaitingSince,
-		&c.OfferedToID, &c.OfferEndsAt, new(stdsql.RawBytes), &c.EscalatedToID, &c.CreatedAt) // who was asked is nobody's to see
+		// From whom it came and who was asked is nobody's to see.
+		&c.OfferedToID, &c.OfferEndsAt, new(stdsql.RawBytes), new(stdsql.RawBytes), &c.EscalatedToID, &c.CreatedAt)
 }
 
 // crossJoin is done by SQLite in the order in which it is written. PostgreSQL decides for itself.

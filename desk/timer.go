@@ -30,6 +30,8 @@ func handlers() map[timers.Kind]handler {
 		timers.HoursBegin:  hoursBegin,
 		timers.CoverEnds:   coverEnds,
 		timers.SnoozeEnds:  snoozeEnds,
+		timers.GrantBegins: grantBegins,
+		timers.NoteWords:   noteWords,
 	}
 }
 

@@ -146,6 +146,9 @@ func (s *Service) missed(ctx context.Context, x *explaining) ([]Missed, error) {
 		return nil, fmt.Errorf("directory: loading the grants of user %d: %w", x.user.ID, err)
 	}
 	stands := []int64{x.user.HomeGroupID, x.Target.Place.GroupID}
+	if x.Target.Escalated != 0 {
+		stands = append(stands, x.Target.Escalated)
+	}
 	for _, g := range grants {
 		if g.GroupID != nil {
 			stands = append(stands, *g.GroupID)
@@ -160,8 +163,11 @@ func (s *Service) missed(ctx context.Context, x *explaining) ([]Missed, error) {
 	var missed []Missed
 	for _, m := range x.subject.WhyNot(x.Permission, x.Target) {
 		one := Missed{GrantID: m.Grant.ID, Obstacle: m.Obstacle.String()}
-		if m.Obstacle == authz.Walled {
+		switch {
+		case m.Obstacle == authz.Walled:
 			one.WallID = x.edge(m.Grant.Place)
+		case m.Obstacle == authz.Elsewhere && x.notManualAbove(*m.Grant):
+			one.Obstacle = authz.NotManual.String()
 		}
 		missed = append(missed, one)
 	}
@@ -179,6 +185,17 @@ func (s *Service) missed(ctx context.Context, x *explaining) ([]Missed, error) {
 		}
 	}
 	return missed, nil
+}
+
+// notManualAbove says that the grant would reach the contact, which waits in the queue of the group above too, if
+// assignment were MANUAL there.
+func (x *explaining) notManualAbove(g authz.Grant) bool {
+	above := x.groups[x.Target.Escalated]
+	if above == nil || !tree.Under(g.Place.Path, above.Path) {
+		return false
+	}
+	g.Queues = append(slices.Clone(g.Queues), above.ID)
+	return (&authz.Viewer{UserID: x.user.ID, Grants: []authz.Grant{g}}).Can(x.Permission, x.Target)
 }
 
 // edge is the RESTRICTED group at which what reaches down to the target from above stops: of nested ones the outermost.

@@ -3,6 +3,7 @@ package directory
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"canopy/authz"
@@ -43,24 +44,42 @@ func (s *Service) MayHold(ctx context.Context, c *ent.Client, accountID int64, w
 	if t.Place.IsZero() {
 		return h.users, nil
 	}
-	g := &ent.Group{ID: t.Place.GroupID, AccountID: accountID, Path: t.Place.Path}
-	settings, err := tree.SettingsOf(ctx, c, []*ent.Group{g})
-	if err != nil {
-		return nil, fmt.Errorf("directory: resolving the settings of group %d: %w", g.ID, err)
-	}
 	h.accountID = accountID
-	h.shared = settings[g.ID].SharedInbox.Value
-	h.manual = settings[g.ID].AssignmentMode.Value == group.AssignmentModeMANUAL
-	return h.users, nil
+	h.locations, err = locationsOf(ctx, c, accountID, t)
+	return h.users, err
+}
+
+// location is a group in which the target is: its own, and the one above in whose queue a contact waits too.
+type location struct {
+	id             int64
+	path           string
+	shared, manual bool
+}
+
+func locationsOf(ctx context.Context, c *ent.Client, accountID int64, t authz.Target) ([]location, error) {
+	groups := []*ent.Group{{ID: t.Place.GroupID, AccountID: accountID, Path: t.Place.Path}}
+	if i := slices.Index(tree.IDs(t.Place.Path), t.Escalated); t.Escalated != 0 && i >= 0 {
+		groups = append(groups, &ent.Group{ID: t.Escalated, AccountID: accountID, Path: t.Place.Path[:(i+1)*tree.LabelSize]})
+	}
+	settings, err := tree.SettingsOf(ctx, c, groups)
+	if err != nil {
+		return nil, fmt.Errorf("directory: resolving the settings of group %d: %w", t.Place.GroupID, err)
+	}
+	locations := make([]location, len(groups))
+	for i, g := range groups {
+		s := settings[g.ID]
+		locations[i] = location{g.ID, g.Path, s.SharedInbox.Value, s.AssignmentMode.Value == group.AssignmentModeMANUAL}
+	}
+	return locations, nil
 }
 
 // holding is what decides who may hold a permission at a target.
 type holding struct {
-	accountID      int64
-	target         authz.Target
-	at             time.Time
-	roles          [authz.ScopeSelf + 1][]any // by the scope at which they hold it
-	shared, manual bool                       // at the group of the target
+	accountID int64
+	target    authz.Target
+	at        time.Time
+	roles     [authz.ScopeSelf + 1][]any // by the scope at which they hold it
+	locations []location                 // none for the account itself
 }
 
 func (h *holding) add(r *ent.Role, wanted authz.Set) {
@@ -77,13 +96,15 @@ func (h *holding) users(s *sql.Selector) {
 	ways := []*sql.Selector{h.granted(dialect, authz.ScopeAccount)}
 	if !t.Place.IsZero() {
 		ways = append(ways, h.standing(dialect, h.above(), authz.ScopeSubtree)...)
+	}
+	for _, at := range h.locations {
 		there := []authz.Scope{authz.ScopeGroup}
-		if h.shared {
+		if at.shared {
 			there = append(there, authz.ScopeTeam)
 		}
-		ways = append(ways, h.standing(dialect, only(t.Place.GroupID), there...)...)
-		if t.Contact && t.Assignee == 0 && h.manual {
-			ways = append(ways, h.standing(dialect, h.below(dialect), authz.ScopeQueue)...)
+		ways = append(ways, h.standing(dialect, only(at.id), there...)...)
+		if t.Contact && t.Assignee == 0 && at.manual {
+			ways = append(ways, h.standing(dialect, h.below(dialect, at), authz.ScopeQueue)...)
 		}
 	}
 	ways = append(ways, h.person(dialect, t.Assignee, authz.ScopeAssigned, authz.ScopeTeam),
@@ -127,9 +148,9 @@ func (h *holding) above() groups {
 	return only(chain...)
 }
 
-// below are the group of the target and those below it.
-func (h *holding) below(dialect string) groups {
-	from, to := tree.Range(h.target.Place.Path)
+// below are the group and those below it.
+func (h *holding) below(dialect string, at location) groups {
+	from, to := tree.Range(at.path)
 	return func(column string) *sql.Predicate {
 		ids := sql.Dialect(dialect).Select(group.FieldID).From(sql.Table(group.Table))
 		ids.Where(sql.And(sql.EQ(ids.C(group.FieldAccountID), h.accountID), sql.GTE(ids.C(group.FieldPath), from), sql.LT(ids.C(group.FieldPath), to)))

@@ -267,7 +267,7 @@ var obstaclesInWords = map[model.AccessObstacle]string{
 	model.AccessObstacleElsewhere:      "%s does not reach it",
 	model.AccessObstacleServed:         "%s is for contacts that nobody serves, and somebody serves this one",
 	model.AccessObstacleSharedInboxOff: "%s would give it if the Shared Inbox there were on",
-	model.AccessObstacleNotManual:      "%s would give it if assignment in the group of the contact were MANUAL",
+	model.AccessObstacleNotManual:      "%s would give it if assignment were MANUAL where the contact waits",
 	model.AccessObstacleNotAssigned:    "%s gives it for contacts that are assigned to its holder only; ask about one of them",
 	model.AccessObstacleToCome:         "%s has not begun",
 	model.AccessObstacleEnded:          "%s has ended",

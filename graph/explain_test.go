@@ -166,6 +166,17 @@ func TestExplainAccess(t *testing.T) {
 		if got := w.explain("olga", w.about("ana", authz.QueueClaim, relay.KindContact, "Lee")).String(); got != "false not NOT_MANUAL" {
 			t.Errorf("not MANUAL: %s", got)
 		}
+		w.waitingElsewhere()
+		for _, c := range []struct{ user, contact, want string }{
+			{"dora", "on offer", "true by OFFER/QUEUE by ACCOUNT/ACCOUNT"},
+			{"dora", "not on offer now", "true by ACCOUNT/ACCOUNT"},
+			{"carla", "escalated", "false not NOT_MANUAL"}, // at sales, in whose queue it waits too
+			{"vic", "escalated", "false not ELSEWHERE"},
+		} {
+			if got := w.explain("olga", w.about(c.user, authz.QueueClaim, relay.KindContact, c.contact)).String(); got != c.want {
+				t.Errorf("%s, about one %s: got %s, want %s", c.user, c.contact, got, c.want)
+			}
+		}
 	})
 }
 

@@ -140,6 +140,7 @@ func TestWhoCanIsWhoeverCan(t *testing.T) {
 		t.Logf("seed %d", seed)
 		w := company(t, db)
 		w.shuffle(r)
+		w.waitingElsewhere()
 		place := func(name string) authz.Place {
 			g, err := db.Read.Group.Get(authz.Trusted(context.Background()), w.ids[name])
 			if err != nil {
@@ -154,6 +155,10 @@ func TestWhoCanIsWhoeverCan(t *testing.T) {
 			w.id(relay.KindContact, "Kim"):                   authz.AtContact(place("north"), w.ids["ana"]),
 			w.id(relay.KindContact, "Lee"):                   authz.AtContact(place("north"), 0),
 			w.id(relay.KindConversation, "Nil conversation"): authz.AtContact(place("vault"), w.ids["vera"]),
+			w.id(relay.KindContact, "on offer"):              {Place: place("south"), Contact: true, Offered: w.ids["dora"]},
+			w.id(relay.KindContact, "not on offer now"):      authz.AtContact(place("south"), 0),
+			w.id(relay.KindContact, "escalated"):             {Place: place("north"), Contact: true, Escalated: w.ids["sales"]},
+			w.id(relay.KindContact, "escalated from within"): {Place: place("cellar"), Contact: true, Escalated: w.ids["vault"]},
 		}
 		for _, name := range []string{"root", "sales", "north", "vault", "cellar"} {
 			targets[w.id(relay.KindGroup, name)] = authz.AtGroup(place(name))
@@ -186,6 +191,91 @@ func TestWhoCanIsWhoeverCan(t *testing.T) {
 			}
 		}
 	})
+}
+
+// waitingElsewhere adds contacts that somebody is or was asked to take, and some that wait in the queue above too.
+func (w *world) waitingElsewhere() {
+	w.t.Helper()
+	for _, c := range []struct {
+		name, at, offered, above string
+		until                    time.Time
+	}{
+		{name: "on offer", at: "south", offered: "dora", until: now.Add(time.Microsecond)},
+		{name: "not on offer now", at: "south", offered: "dora", until: now},
+		{name: "escalated", at: "north", above: "sales"},
+		{name: "escalated from within", at: "cellar", above: "vault"},
+	} {
+		w.contact(c.name, c.at, "")
+		w.changeContact(c.name, func(u *ent.ContactUpdateOne) {
+			if c.offered != "" {
+				u.SetOfferedToID(w.ids[c.offered]).SetOfferEndsAt(c.until)
+			}
+			if c.above != "" {
+				u.SetEscalatedToID(w.ids[c.above])
+			}
+		})
+	}
+}
+
+// TestWhoCanIsWhoIsLetThrough asks for contacts that wait, claims and answers them as everybody: whom a request lets through
+// is in the list, is told so by explainAccess, and nobody else.
+func TestWhoCanIsWhoIsLetThrough(t *testing.T) {
+	var w *world
+	fresh := testdb.Copies(t, func(db *store.DB) {
+		w = heardCompany(t, db)
+		w.set("vault", func(u *ent.GroupUpdateOne) { u.SetAssignmentMode(group.AssignmentModeRADAR) })
+		w.set("north", func(u *ent.GroupUpdateOne) { u.SetAssignmentMode(group.AssignmentModeRADAR) })
+		w.set("sales", func(u *ent.GroupUpdateOne) { u.SetSharedInbox(true) })
+		w.waitingElsewhere()
+		for scope, at := range map[authz.Scope]string{authz.ScopeGroup: "sales", authz.ScopeTeam: "sales", authz.ScopeSubtree: "root", authz.ScopeQueue: "sales", authz.ScopeAssigned: "root"} {
+			name := "all at " + scope.String()
+			w.role(name, authz.Pair{Permission: authz.QueueView, Scope: scope}, authz.Pair{Permission: authz.QueueClaim, Scope: scope},
+				authz.Pair{Permission: authz.ConversationsView, Scope: scope}, authz.Pair{Permission: authz.ConversationsReply, Scope: scope})
+			w.user(scope.String(), "support")
+			w.grant(scope.String(), name, at)
+		}
+	})
+	w = w.over(t, fresh(t))
+	let := 0
+	for _, name := range []string{"on offer", "not on offer now", "escalated", "escalated from within"} {
+		contact, talk := w.id(relay.KindContact, name), w.id(relay.KindConversation, name+" conversation")
+		for _, request := range []struct {
+			by       string
+			document string
+		}{
+			{"QUEUE_CLAIM", `mutation { claimContact(input: {contactId: "` + contact + `"}) { contact { id } } }`},
+			{"CONVERSATIONS_REPLY", `mutation { sendMessage(input: {conversationId: "` + talk + `", text: "Hello"}) { message { id } } }`},
+			{"QUEUE_VIEW, CONVERSATIONS_VIEW", `{ conversation(id: "` + talk + `") { id } }`},
+		} {
+			listed := map[string]bool{}
+			for _, p := range strings.Split(request.by, ", ") {
+				for _, who := range w.who("olga", fmt.Sprintf("%s, targetId: %q", p, contact), 100) {
+					listed[who] = true
+				}
+			}
+			for _, who := range []string{"olga", "adam", "sue", "ana", "bruno", "carla", "dora", "vera", "vic", "GROUP", "TEAM", "SUBTREE", "QUEUE", "ASSIGNED"} {
+				at := w
+				if strings.HasPrefix(request.document, "mutation") {
+					at = w.over(t, fresh(t), served)
+				}
+				// What one sees of what one has just claimed or said may be nothing.
+				through := !strings.Contains(at.run(at.as(who), request.document, nil), `"errors"`)
+				explained := false
+				for _, p := range strings.Split(request.by, ", ") {
+					explained = explained || w.explain("olga", fmt.Sprintf("permission: %s, userId: %q, targetId: %q", p, w.id(relay.KindUser, who), contact)).Allowed
+				}
+				if through != listed[who] || through != explained {
+					t.Errorf("%s, %s: let through %t, listed by whoCan %t, allowed by explainAccess %t", who, request.document, through, listed[who], explained)
+				}
+				if through {
+					let++
+				}
+			}
+		}
+	}
+	if let < 20 {
+		t.Errorf("only %d requests were let through", let)
+	}
 }
 
 // TestWhoCanFollowsTimeAndState: grants to come and ended, people who are out, and custom roles that are off count for

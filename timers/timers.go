@@ -32,6 +32,8 @@ const (
 	HoursBegin  Kind = "HOURS_BEGIN"  // a user: their working hours begin
 	SnoozeEnds  Kind = "SNOOZE_ENDS"  // a conversation
 	CoverEnds   Kind = "COVER_ENDS"   // a cover
+	GrantBegins Kind = "GRANT_BEGINS" // a grant: its holder may serve now
+	NoteWords   Kind = "NOTE_WORDS"   // a message: the words of it and of those before it in the account were never noted
 )
 
 // Timer is one thing that is to happen. There is one for each kind and subject.

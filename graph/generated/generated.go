@@ -938,6 +938,8 @@ enum ConsideredOutcome {
   CHOSEN
   """Was asked whether they take it."""
   ASKED
+  """Served it until it was passed on, and does not get it back."""
+  SERVED_BEFORE
   """Was not available."""
   UNAVAILABLE
   """Their access was paused."""
@@ -998,7 +1000,7 @@ enum CloseReason {
   DUPLICATE
   """Something else."""
   OTHER
-  """Canopy closed it because nobody said anything for so long. Nobody can give this reason."""
+  """Canopy closed it because the contact said nothing for so long. Nobody can give this reason."""
   SILENT
   """Canopy closed it because its contact was passed on; the next conversation continues it. Nobody can give this reason."""
   TRANSFERRED
@@ -1250,7 +1252,8 @@ type GroupSettings {
   """
   reassignAfter: IntSetting! @authenticated
   """
-  Seconds of silence after which a conversation is closed; -1 is never.
+  Seconds after which a conversation is closed in which nobody has said anything since the agent had the last word; -1 is never.
+  While it waits for an agent, or the contact for an answer, it stays open.
   """
   closeAfter: IntSetting! @authenticated
 }
@@ -1784,7 +1787,7 @@ enum AccessObstacle {
   WALLED
   """The Shared Inbox of the group of the grant is off."""
   SHARED_INBOX_OFF
-  """Assignment in the group of the contact is not MANUAL."""
+  """Assignment is not MANUAL where the contact waits: in its group, or in the one above in whose queue it is too."""
   NOT_MANUAL
   """It is given for contacts that are assigned to the holder; this one is not, or the target is their group."""
   NOT_ASSIGNED
@@ -2114,7 +2117,8 @@ type Conversation implements Node {
   ): MessageConnection! @authenticated
   """
   Why it is where it is: what happened to its contact from when it began until it was closed, oldest first. The change of
-  agent by which one conversation ends and the next one begins is in the history of both.
+  agent by which one conversation ends and the next one begins is in the history of both. It begins with the version that keeps
+  histories: an earlier conversation has none.
   """
   history(
     """How many at most, 1 to 200."""
@@ -3127,7 +3131,7 @@ type Mutation {
     """What and how."""
     input: SendMessageInput!
   ): SendMessagePayload @hasPermission(permission: CONVERSATIONS_REPLY, at: ["input.conversationId"])
-  """Hand in a message that arrived on a channel: finds the contact by its address or creates it, and opens or continues its conversation. The same externalId arrives once."""
+  """Hand in a message that arrived on a channel: finds the contact by its address or creates it, and opens or continues its conversation. The same externalId arrives once on its channel."""
   receiveMessage(
     """What and how."""
     input: ReceiveMessageInput!
@@ -3301,7 +3305,8 @@ input UpdateGroupSettingsInput {
   """
   reassignAfter: Int
   """
-  Seconds of silence after which a conversation is closed, 60 to 31536000; -1 is never.
+  Seconds after which a conversation is closed in which nobody has said anything since the agent had the last word, 60 to
+  31536000; -1 is never. While it waits for an agent, or the contact for an answer, it stays open.
   """
   closeAfter: Int
 }
@@ -3745,7 +3750,7 @@ input ReceiveMessageInput {
   name: String
   """What was said, 1 to 4096 characters."""
   text: String!
-  """The integration's own id of the message, at most 200 characters."""
+  """The integration's own id of the message, at most 200 characters; no two messages of a channel share one."""
   externalId: String!
   """The arrival group of a new contact; left out: the root."""
   groupId: ID

@@ -939,7 +939,7 @@ type ReceiveMessageInput struct {
 	Name *string `json:"name,omitempty"`
 	// What was said, 1 to 4096 characters.
 	Text string `json:"text"`
-	// The integration's own id of the message, at most 200 characters.
+	// The integration's own id of the message, at most 200 characters; no two messages of a channel share one.
 	ExternalID string `json:"externalId"`
 	// The arrival group of a new contact; left out: the root.
 	GroupID *relay.ID `json:"groupId,omitempty"`
@@ -1344,7 +1344,8 @@ type UpdateGroupSettingsInput struct {
 	EscalateAfter graphql.Omittable[*int] `json:"escalateAfter,omitempty"`
 	// Seconds within which a returning contact goes back to its last agent, 60 to 31536000; -1 is never.
 	ReassignAfter graphql.Omittable[*int] `json:"reassignAfter,omitempty"`
-	// Seconds of silence after which a conversation is closed, 60 to 31536000; -1 is never.
+	// Seconds after which a conversation is closed in which nobody has said anything since the agent had the last word, 60 to
+	// 31536000; -1 is never. While it waits for an agent, or the contact for an answer, it stays open.
 	CloseAfter graphql.Omittable[*int] `json:"closeAfter,omitempty"`
 }
 
@@ -1466,7 +1467,7 @@ const (
 	AccessObstacleWalled AccessObstacle = "WALLED"
 	// The Shared Inbox of the group of the grant is off.
 	AccessObstacleSharedInboxOff AccessObstacle = "SHARED_INBOX_OFF"
-	// Assignment in the group of the contact is not MANUAL.
+	// Assignment is not MANUAL where the contact waits: in its group, or in the one above in whose queue it is too.
 	AccessObstacleNotManual AccessObstacle = "NOT_MANUAL"
 	// It is given for contacts that are assigned to the holder; this one is not, or the target is their group.
 	AccessObstacleNotAssigned AccessObstacle = "NOT_ASSIGNED"
