@@ -234,8 +234,11 @@ func (a *audience) open(ctx context.Context, token string) error {
 }
 
 func (a *audience) socket(ctx context.Context, token string) (next func() ([]byte, error), err error) {
-	conn, _, err := websocket.Dial(ctx, a.process.url, &websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}})
+	conn, answer, err := websocket.Dial(ctx, a.process.url, &websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}})
 	if err != nil {
+		if answer != nil {
+			err = errors.Join(err, answer.Body.Close())
+		}
 		return nil, err
 	}
 	context.AfterFunc(ctx, func() { _ = conn.CloseNow() })

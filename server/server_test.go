@@ -108,7 +108,7 @@ func serve(t *testing.T, db *store.DB, change func(*server.Config)) *site {
 		t.Fatal(err)
 	}
 	s.Server = httptest.NewUnstartedServer(s.server)
-	s.Server.Config.ConnContext = server.KeepConn
+	s.Config.ConnContext = server.KeepConn
 	s.Start()
 	t.Cleanup(s.Close)
 	return s
