@@ -234,7 +234,7 @@ func (a *audience) open(ctx context.Context, token string) error {
 }
 
 func (a *audience) socket(ctx context.Context, token string) (next func() ([]byte, error), err error) {
-	conn, _, err := websocket.Dial(ctx, a.process.url, &websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}})
+	conn, _, err := websocket.Dial(ctx, a.process.url, &websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}}) //nolint:bodyclose // goes with the socket
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -121,7 +122,7 @@ func (s measuring) start(ctx context.Context, d *dataset, environment []string, 
 // startProcess starts a server, which prints its address in the first line, after that of its metrics if it has some.
 func startProcess(ctx context.Context, name string, command, environment []string) (*process, error) {
 	p := &process{name: name, command: exec.CommandContext(ctx, command[0], command[1:]...), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections}}}
-	p.command.Stderr, p.command.Env = os.Stderr, append(environment, os.Environ()...)
+	p.command.Stderr, p.command.Env = os.Stderr, slices.Concat(environment, os.Environ())
 	out, err := p.command.StdoutPipe()
 	if err != nil {
 		return nil, err

@@ -389,5 +389,5 @@ func scanContact(rows *sql.Rows) (*ent.Contact, error) {
 	c := &ent.Contact{}
 	return c, rows.Scan(&c.ID, &c.AccountID, &c.GroupID, &c.ArrivalGroupID, &c.AssignedUserID, &c.Name, &c.NameKey, &c.Phone, &c.Email,
 		&c.Channel, &c.Address, &c.Box, &c.SortKey, &c.LastActivityAt, &c.WaitingSince,
-		&c.OfferedToID, &c.OfferEndsAt, new(sql.RawBytes), &c.EscalatedToID, &c.CreatedAt)
+		&c.OfferedToID, &c.OfferEndsAt, new(sql.RawBytes), new(sql.RawBytes), &c.EscalatedToID, &c.CreatedAt)
 }
