@@ -108,8 +108,8 @@ func escalate(ctx context.Context, j *job, contactID int64) error {
 		return err
 	}
 	after, set := period(s.EscalateAfter)
-	above := tree.IDs(h.place.Path)
-	if !set || len(above) < 2 {
+	above := tree.Parent(h.place.Path)
+	if !set || above == 0 {
 		return nil
 	}
 	due := h.WaitingSince.Add(after)
@@ -121,7 +121,7 @@ func escalate(ctx context.Context, j *job, contactID int64) error {
 		return nil
 	}
 	to := h.stand()
-	to.escalatedTo = above[len(above)-2]
+	to.escalatedTo = above
 	words := fmt.Sprintf("Nobody had taken it for %s.", inWords(after))
 	err = j.tell(ctx, h, told{kind: historyentry.KindESCALATED, group: to.group, how: how{explanation: words + " It shows in the queue of the group above, too."}})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"canopy/authz"
 	ent "canopy/ent/generated"
+	"canopy/ent/generated/contact"
 	"canopy/ent/generated/group"
 	"canopy/ent/rule"
 	"canopy/refusal"
@@ -89,7 +90,46 @@ func (s *Service) gained(ctx context.Context, d *doing, before *holdings, heirs 
 			gain |= after.Holding(places[id]).Beyond(before.viewer.Holding(places[id]))
 		}
 	}
-	return gainsAccess(gain)
+	escalated, err := d.gainedAbove(ctx, before, after, heirs, places)
+	if err != nil {
+		return err
+	}
+	return gainsAccess(gain | escalated)
+}
+
+// gainedAbove is what the viewer came to hold over contacts that wait in the queue of the group above too, because another
+// group is above them now.
+func (d *doing) gainedAbove(ctx context.Context, before *holdings, after *authz.Viewer, heirs map[int64]int64, places map[int64]authz.Place) (gain authz.Set, err error) {
+	var moved []int64
+	for id, was := range before.places {
+		if _, gone := heirs[id]; !gone && tree.Parent(was.Path) != tree.Parent(places[id].Path) {
+			moved = append(moved, id)
+		}
+	}
+	for part := range slices.Chunk(moved, valuesAtOnce) {
+		var groups []int64
+		err := d.tx.Contact.Query().Where(contact.AccountID(d.account.ID), contact.GroupIDIn(part...), contact.EscalatedToIDNotNil()).
+			Unique(true).Select(contact.FieldGroupID).Scan(authz.Trusted(ctx), &groups)
+		if err != nil {
+			return 0, fmt.Errorf("directory: looking what has escalated: %w", err)
+		}
+		for _, id := range groups {
+			was, is := waitingAbove(before.places[id]), waitingAbove(places[id])
+			for p := range after.Permissions().All() {
+				if after.Can(p, is) && !before.viewer.Can(p, was) {
+					gain |= authz.SetOf(p)
+				}
+			}
+		}
+	}
+	return gain, nil
+}
+
+// waitingAbove is a contact that waits in the group, and in the queue of the one above.
+func waitingAbove(at authz.Place) authz.Target {
+	t := authz.AtContact(at, 0)
+	t.Escalated = tree.Parent(at.Path)
+	return t
 }
 
 // placesNow returns where the groups stand that matter after the change.

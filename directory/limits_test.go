@@ -564,6 +564,22 @@ func TestLimit_MovingGroupsGainsNoAccess(t *testing.T) {
 		refuses(t, move(climber, w.station, w.south), refusal.ForbiddenCode, refusal.GainsAccess)
 		allows(t, move(climber, w.vault, w.south))
 		w.intact()
+
+		// What has escalated waits in the queue of whatever is above.
+		listener := w.user("Lea Listener", w.root)
+		w.grant(listener, w.custom("Mover 3", nil, at(authz.ScopeAccount, authz.GroupsView, authz.GroupsMove)...), nil)
+		w.grant(listener, w.custom("Listener", nil, at(authz.ScopeGroup, authz.QueueView)...), w.south)
+		leaf, branch := w.group("Leaf", w.root), w.group("Branch", w.root)
+		allows(t, move(listener, leaf, branch))
+		waiting := w.contact("Wanda", leaf)
+		allows(t, move(listener, leaf, w.south)) // one sees none of what waits in it
+		allows(t, move(listener, leaf, branch))
+		w.write(func(ctx context.Context, tx *ent.Tx) error {
+			return tx.Contact.UpdateOneID(waiting.ID).SetEscalatedToID(branch.ID).Exec(ctx)
+		})
+		refuses(t, move(listener, leaf, w.south), refusal.ForbiddenCode, refusal.GainsAccess)
+		allows(t, move(w.owner, leaf, w.south))
+		allows(t, move(listener, leaf, branch))
 	})
 }
 

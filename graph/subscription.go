@@ -7,6 +7,8 @@ import (
 	"canopy/desk"
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/conversation"
+	"canopy/ent/generated/predicate"
+	"canopy/ent/generated/user"
 	"canopy/ent/rule"
 	"canopy/graph/bind"
 	"canopy/graph/model"
@@ -25,6 +27,9 @@ func (r *subscriptionResolver) InboxChanged(ctx context.Context, box model.Inbox
 	}
 	boxed := live.Inbox{Holds: desk.Box(box).Holds, Under: idOf(under)}
 	return subscribe(ctx, r.resolver, boxed, since, func(ctx context.Context, _ *live.Stream, d *live.Delivery) (*model.InboxChange, error) {
+		if err := r.Desk.CheckFilter(ctx, filter); err != nil {
+			return nil, err
+		}
 		if filter != (desk.Filter{}) && d.Change != live.Left && d.Event.ContactID != 0 {
 			fits, err := r.Desk.Fits(ctx, filter, d.Event.ContactID)
 			if err != nil {
@@ -43,7 +48,7 @@ func (r *subscriptionResolver) InboxChanged(ctx context.Context, box model.Inbox
 // narrowed is what a change within a box is to somebody with a filter, which the contact fits now or does not: nil for
 // nothing. Filters look at conversations, so it may have been otherwise before only when one has changed.
 func narrowed(d *live.Delivery, fits bool) *live.Delivery {
-	told, changed := *d, d.Event.ConversationID != 0
+	told, changed := *d, d.Event.Kind == live.Contact && d.Event.ConversationID != 0
 	switch {
 	case fits && changed:
 		told.Change = live.Entered
@@ -123,8 +128,26 @@ func (r *subscriptionResolver) AgentPanelChanged(ctx context.Context, group rela
 		}
 		p := &model.AgentPanelChange{Change: model.LiveChange(d.Change), Position: d.Position, AgentID: idIf(relay.KindAgent, d.AgentID)}
 		p.Agent, err = present(ctx, r.DB.Read, agentRows, d, d.AgentID)
-		return p, err
+		if err != nil || d.AgentID == 0 || p.Agent != nil {
+			return p, err
+		}
+		return r.withoutCard(ctx, d, p)
 	})
+}
+
+// withoutCard tells of somebody whose card the viewer does not see. Of an agent who went elsewhere the panel knew; whoever
+// does not serve is hidden, their id too: the viewer hears no more than that the panel may be another one.
+func (r *resolver) withoutCard(ctx context.Context, d *live.Delivery, p *model.AgentPanelChange) (*model.AgentPanelChange, error) {
+	if d.Event.Kind == live.Contact {
+		return nil, nil // it is served by nobody in the panel
+	}
+	if d.Change == live.Left {
+		serves, err := r.DB.Read.User.Query().Where(user.ID(d.AgentID), predicate.User(rule.Serving(d.Viewer.At))).Exist(authz.Trusted(ctx))
+		if err != nil || serves {
+			return p, err
+		}
+	}
+	return &model.AgentPanelChange{Change: model.LiveChangeGap, Position: p.Position}, nil
 }
 
 func (r *subscriptionResolver) ViewerChanged(ctx context.Context, since *string) (<-chan *model.ViewerChange, error) {

@@ -62,6 +62,15 @@ func Range(path string) (from, to string) { return path, path + last }
 // Under says whether the group of a path is the other one or below it.
 func Under(path, above string) bool { return strings.HasPrefix(path, above) }
 
+// Parent returns the group above the one that a path ends with, 0 for the root.
+func Parent(path string) int64 {
+	above := IDs(path)
+	if len(above) < 2 {
+		return 0
+	}
+	return above[len(above)-2]
+}
+
 // below returns the bounds of what is strictly below a path.
 func below(path string) (from, to string) { return path + first, path + last }
 

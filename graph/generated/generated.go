@@ -4266,9 +4266,12 @@ type AgentPanelChange {
   change: LiveChange! @authenticated
   """Opaque; give the last one as ` + "`" + `since` + "`" + ` to go on from here."""
   position: String! @authenticated
-  """Id of the agent's card; null with STARTED and GAP, and when the queue of the group was updated."""
+  """
+  Id of the agent's card; null with STARTED and GAP, and when the queue of the group was updated. That somebody has a card
+  no longer, because they do not serve any more, is a GAP.
+  """
   agentId: ID @authenticated
-  """The card as it is now; null when it has left, when ` + "`" + `agentId` + "`" + ` is null, and when the viewer does not see it any more."""
+  """The card as it is now; null when it has left, and when ` + "`" + `agentId` + "`" + ` is null."""
   agent: Agent @authenticated
 }
 
@@ -4300,7 +4303,7 @@ type Subscription {
     box: InboxBox!
     """Only contacts of this group and those below it."""
     under: ID
-    """Only contacts whose last conversation has this tag. When the tag is gone the stream ends at the next change."""
+    """Only contacts whose last conversation has this tag. When the tag is gone the stream ends."""
     tagId: ID
     """Only contacts whose last conversation is of this priority."""
     priority: Priority

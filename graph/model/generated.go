@@ -115,9 +115,10 @@ type AgentPanelChange struct {
 	Change LiveChange `json:"change"`
 	// Opaque; give the last one as `since` to go on from here.
 	Position string `json:"position"`
-	// Id of the agent's card; null with STARTED and GAP, and when the queue of the group was updated.
+	// Id of the agent's card; null with STARTED and GAP, and when the queue of the group was updated. That somebody has a card
+	// no longer, because they do not serve any more, is a GAP.
 	AgentID *relay.ID `json:"agentId,omitempty"`
-	// The card as it is now; null when it has left, when `agentId` is null, and when the viewer does not see it any more.
+	// The card as it is now; null when it has left, and when `agentId` is null.
 	Agent *bind.Agent `json:"agent,omitempty"`
 }
 

@@ -32,10 +32,13 @@ func (w *world) compare(viewer int64) {
 		return
 	}
 	ctx := authz.NewContext(context.Background(), v)
-	for range 6 {
+	for range 5 {
 		w.comparePoints(v, authz.Permissions()[w.r.IntN(len(authz.Permissions()))])
 	}
+	w.comparePoints(v, inQueues[w.r.IntN(len(inQueues))])
 	w.compareOther()
+	w.compareHolders(authz.Permissions()[w.r.IntN(len(authz.Permissions()))])
+	w.compareHolders(inQueues[w.r.IntN(len(inQueues))])
 	for range 2 {
 		w.compareReach(ctx, v, authz.Permissions()[w.r.IntN(len(authz.Permissions()))])
 	}
@@ -66,6 +69,31 @@ func (w *world) comparePoints(v *authz.Viewer, p authz.Permission) {
 		}
 		if explained := len(v.Why(p, at)) > 0; explained != is {
 			w.fail("%s holds %s over %s: %v, and the explanation says %v", w.called(target{user: v.UserID}), p, w.called(t), is, explained)
+		}
+	}
+}
+
+// inQueues are the permissions that offers and escalation are about, which deserve to be looked at more often than others.
+var inQueues = []authz.Permission{authz.QueueView, authz.QueueClaim, authz.ConversationsView, authz.ConversationsReply}
+
+// compareHolders is who is proposed as a holder of the permission at something: everybody who holds it and is let in.
+func (w *world) compareHolders(p authz.Permission) {
+	w.t.Helper()
+	targets := w.targets()
+	for range 3 {
+		t := targets[w.r.IntN(len(targets))]
+		if w.chance(2) {
+			t = target{contact: w.pick(w.contactIDs())}
+		}
+		narrow, err := w.dir.MayHold(context.Background(), w.db.Read, w.id, authz.SetOf(p), w.target(t), w.now)
+		w.must(err)
+		proposed, err := w.db.Read.User.Query().Where(predicate.User(narrow)).IDs(trusted())
+		w.must(err)
+		for _, u := range w.userIDs() {
+			w.tally.decisions++
+			if w.facts.mayAsk(u) && w.facts.can(u, p.String(), t, w.now) && !slices.Contains(proposed, u) {
+				w.fail("%s holds %s over %s, and is not among those who come into question", w.called(target{user: u}), p, w.called(t))
+			}
 		}
 	}
 }

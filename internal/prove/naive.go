@@ -20,6 +20,7 @@ type account struct {
 	roles        map[int64]role
 	grants       []grant
 	contacts     map[int64]contact
+	covers       map[int64]cover
 	customRoles  bool
 	primaryOwner int64
 }
@@ -29,12 +30,17 @@ type group struct {
 	restricted  bool
 	sharedInbox string // ON, OFF, or empty for inherited
 	mode        string // MANUAL, ROUND_ROBIN, RADAR, or empty for inherited
+	escalate    int    // minutes; never is an explicit never, 0 inherited
 }
 
+// never is a period that does not end.
+const never = -1
+
 type user struct {
-	home   int64
-	active bool
-	paused bool
+	home      int64
+	active    bool
+	paused    bool
+	available bool
 }
 
 type role struct {
@@ -54,6 +60,20 @@ type grant struct {
 type contact struct {
 	group, agent int64 // nobody serves it: 0
 	open, had    bool  // whether it has an open conversation, and any
+
+	// Of a contact that waits: to whom it is offered, the first moment without that, who was asked, and the group above in
+	// whose queue it is too, 0 for none.
+	offered   int64
+	until     time.Time
+	asked     []int64
+	escalated int64
+}
+
+// cover says that somebody serves, for a time, what comes to somebody else.
+type cover struct {
+	user, by int64
+	until    time.Time
+	ended    bool
 }
 
 // target is what a permission is asked for: the one thing that is not 0, or the account itself.
@@ -171,7 +191,7 @@ func (a *account) can(userID int64, permission string, t target, now time.Time) 
 			at = a.users[userID].home
 		}
 		for _, scope := range a.scopesOf(g.role, permission) {
-			if a.reaches(permission, scope, at, userID, t) {
+			if a.reaches(permission, scope, at, userID, t, now) {
 				return true
 			}
 		}
@@ -186,12 +206,20 @@ func (a *account) holds(userID int64, permission string, now time.Time) bool {
 	})
 }
 
-func (a *account) reaches(permission, scope string, at, viewer int64, t target) bool {
+// offerable is what an offer reaches for: seeing the contact, claiming it, and answering it, which claims it.
+var offerable = []string{"CONVERSATIONS_VIEW", "QUEUE_VIEW", "QUEUE_CLAIM", "CONVERSATIONS_REPLY"}
+
+func (a *account) reaches(permission, scope string, at, viewer int64, t target, now time.Time) bool {
 	c := a.contacts[t.contact]
 	waiting := t.contact != 0 && c.agent == 0
 	mine := t.contact != 0 && c.agent == viewer
-	if t.contact != 0 && !waiting && (permission == "QUEUE_VIEW" || permission == "QUEUE_CLAIM") {
+	queue := permission == "QUEUE_VIEW" || permission == "QUEUE_CLAIM"
+	if t.contact != 0 && !waiting && queue {
 		return false
+	}
+	if waiting && c.isOfferedTo(viewer, now) && slices.Contains(offerable, permission) &&
+		(scope == "ASSIGNED" || scope == "TEAM" || scope == "QUEUE") {
+		return true
 	}
 	in := a.groupOf(t)
 	switch scope {
@@ -199,18 +227,72 @@ func (a *account) reaches(permission, scope string, at, viewer int64, t target) 
 		return true
 	case "SUBTREE":
 		return in != 0 && a.isOpenBelow(at, in)
-	case "GROUP":
-		return in != 0 && in == at
-	case "TEAM":
-		return mine || in != 0 && in == at && a.sharedInbox(at) == "ON"
-	case "QUEUE":
-		return waiting && a.isAtOrAbove(in, at) && a.mode(in) == "MANUAL"
 	case "ASSIGNED":
 		return mine
 	case "SELF":
 		return t.user != 0 && t.user == viewer
 	}
+	return scope == "TEAM" && mine || a.reachesIn(scope, at, in, waiting) ||
+		queue && waiting && a.reachesIn(scope, at, c.escalated, waiting)
+}
+
+// reachesIn is for the scopes that mean one group, and for the queue, which may be that of a group above.
+func (a *account) reachesIn(scope string, at, in int64, waiting bool) bool {
+	switch {
+	case in == 0:
+		return false
+	case scope == "GROUP":
+		return in == at
+	case scope == "TEAM":
+		return in == at && a.sharedInbox(at) == "ON"
+	case scope == "QUEUE":
+		return waiting && a.isAtOrAbove(in, at) && a.mode(in) == "MANUAL"
+	}
 	panic("unknown scope " + scope)
+}
+
+// isOfferedTo says whether the user is asked at the moment whether they take the contact.
+func (c contact) isOfferedTo(user int64, now time.Time) bool {
+	return c.offered != 0 && c.offered == user && now.Before(c.until)
+}
+
+// waits says whether the contact is looked after by methods: one whose conversation is closed is not.
+func (c contact) waits() bool { return c.agent == 0 && (c.open || !c.had) }
+
+// nobody is the contact as it begins to wait.
+func (c contact) nobody() contact { return contact{group: c.group, open: c.open, had: c.had} }
+
+// served is the contact with its agent, in the agent's group.
+func (a *account) served(c contact, agent int64) contact {
+	c = c.nobody()
+	c.agent, c.group = agent, a.users[agent].home
+	return c
+}
+
+// coverOf is who covers the user at the moment, 0 for nobody.
+func (a *account) coverOf(userID int64, now time.Time) int64 {
+	for _, c := range a.covers {
+		if c.user == userID && !c.ended && now.Before(c.until) {
+			return c.by
+		}
+	}
+	return 0
+}
+
+// mayTake says whether a method of the group may give something to the user.
+func (a *account) mayTake(userID, group int64, now time.Time) bool {
+	u := a.users[userID]
+	return u.home == group && u.available && !u.paused && a.serves(userID, now) && a.coverOf(userID, now) == 0
+}
+
+// escalates is after how many minutes contacts of the group show in the queue above; never if they do not.
+func (a *account) escalates(id int64) int {
+	for ; id != 0; id = a.groups[id].parent {
+		if set := a.groups[id].escalate; set != 0 {
+			return set
+		}
+	}
+	return never
 }
 
 // groupOf is the group in which the target is, 0 for the account.

@@ -78,6 +78,9 @@ func (w *world) live() {
 		w.now = w.now.Add(time.Duration(minutes) * time.Minute)
 		w.taken = 0
 		w.note("%d minutes pass: it is %s", minutes, w.at(w.now))
+		if w.chance(2) { // else they are late, and nobody may take what is over for what lasts
+			w.runTimers()
+		}
 	}
 	viewer := w.owner
 	if !w.chance(4) {
@@ -86,6 +89,15 @@ func (w *world) live() {
 		})
 	}
 	s := w.next(viewer)
+	if asked, about := w.askedFor(); about != nil && w.chance(3) {
+		viewer, s = asked, about
+	}
+	if covered := w.near(w.userIDs(), func(id int64) bool { return w.facts.coverOf(id, w.now) != 0 }); w.facts.coverOf(covered, w.now) != 0 && w.chance(4) {
+		if w.chance(2) {
+			viewer = covered
+		}
+		s = w.endCover(viewer, covered)
+	}
 	if w.facts.mayAsk(viewer) {
 		s.run(w, w.as(viewer))
 	}
@@ -123,8 +135,13 @@ func (s *tally) String() string {
 // nothing about it.
 func (s *tally) checkEverythingHappened(t *testing.T) {
 	for name, n := range s.done {
-		if s.refused[name] == 0 && !strings.HasPrefix(name, "law: ") {
+		if s.refused[name] == 0 && !strings.HasPrefix(name, "law: ") && !strings.HasPrefix(name, "seen: ") {
 			t.Errorf("%q was done %d times and never refused", name, n)
+		}
+	}
+	for _, name := range []string{seenOffer, seenEscalation, seenAcceptance, seenLate} {
+		if s.done[name] == 0 {
+			t.Errorf("never %s", name)
 		}
 	}
 	for name, n := range s.refused {

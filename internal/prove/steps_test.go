@@ -42,6 +42,7 @@ const (
 	limited = "LIMITED" // nothing but a limit on giving access may stand in its way
 	allowed = "ALLOWED" // permission and sight do not stand in its way; a limit or the state of things may
 	refused = "REFUSED" // it is refused, by whatever code
+	either  = "EITHER"  // it is done or refused, and nothing is said about that
 )
 
 // judge builds a verdict: the first refusal in the order of their kinds wins.
@@ -50,6 +51,7 @@ type judge struct {
 	viewer    int64
 	hidden    bool
 	missing   string
+	limit     bool // a limit on giving access stands in the way
 	forbidden refusal.Reason
 	conflict  refusal.Reason
 }
@@ -84,8 +86,8 @@ func (j *judge) needs(permission string, at ...target) *judge {
 
 // forbids is a limit on giving access.
 func (j *judge) forbids(applies bool, reason refusal.Reason) *judge {
-	if applies && j.forbidden == "" {
-		j.forbidden = reason
+	if applies && !j.limit {
+		j.limit, j.forbidden = true, reason
 	}
 	return j
 }
@@ -105,7 +107,7 @@ func (j *judge) otherwise(code string) verdict {
 		return verdict{code: string(refusal.NotFoundCode)}
 	case j.missing != "":
 		return verdict{code: string(refusal.ForbiddenCode), lacks: j.missing}
-	case j.forbidden != "":
+	case j.limit:
 		return verdict{code: string(refusal.ForbiddenCode), reason: j.forbidden}
 	case j.conflict != "" && (code == done || code == limited && j.w.facts.owns(j.viewer, j.w.now)):
 		return verdict{code: string(refusal.ConflictCode), reason: j.conflict}
@@ -122,6 +124,8 @@ func (v verdict) meets(err error) bool {
 	switch {
 	case err != nil && !isRefusal:
 		return false
+	case v.code == either:
+		return true
 	case v.code == done, v.code == limited && v.owner:
 		return err == nil
 	case v.code == limited:
@@ -228,7 +232,7 @@ func (w *world) nothingGained(viewer int64, before *account, what string) {
 func (a *account) clone() *account {
 	c := *a
 	c.groups, c.users, c.roles, c.contacts = maps.Clone(a.groups), maps.Clone(a.users), maps.Clone(a.roles), maps.Clone(a.contacts)
-	c.grants = slices.Clone(a.grants)
+	c.grants, c.covers = slices.Clone(a.grants), maps.Clone(a.covers)
 	return &c
 }
 
@@ -245,6 +249,8 @@ func (a *account) differs(is *account) string {
 		return fmt.Sprintf("grants\n%+v\n%+v", a.grants, is.grants)
 	case !reflect.DeepEqual(a.contacts, is.contacts):
 		return fmt.Sprintf("contacts\n%+v\n%+v", a.contacts, is.contacts)
+	case !reflect.DeepEqual(a.covers, is.covers):
+		return fmt.Sprintf("covers\n%+v\n%+v", a.covers, is.covers)
 	case a.customRoles != is.customRoles || a.primaryOwner != is.primaryOwner:
 		return "the account"
 	}
@@ -271,7 +277,21 @@ func (w *world) next(viewer int64) *step {
 		return w.claim(viewer, w.taken)
 	}
 	waiting := w.near(w.contactIDs(), func(id int64) bool { return a.inBox("QUEUE", viewer, id, w.now) })
-	switch w.r.IntN(34) {
+	switch w.r.IntN(40) {
+	case 34:
+		return w.availability(viewer, viewer)
+	case 35:
+		return w.availability(viewer, card)
+	case 36:
+		return w.decline(viewer, c)
+	case 37:
+		return w.answer(viewer, w.near(w.contactIDs(), func(id int64) bool { return a.contacts[id].open && a.contacts[id].agent == viewer }))
+	case 38, 39:
+		who := card
+		if w.chance(2) {
+			who = viewer
+		}
+		return w.startCover(viewer, who, w.near(w.userIDs(), func(id int64) bool { return a.seesCard(viewer, id, w.now) && a.coverOf(id, w.now) == 0 }))
 	case 0, 1:
 		return w.createGroup(viewer, g)
 	case 2:
@@ -302,11 +322,13 @@ func (w *world) next(viewer int64) *step {
 	case 21, 22, 23:
 		return w.claim(viewer, waiting)
 	case 24:
-		return w.pass(viewer, c, "transfers", nil, &g)
+		to := w.asking(g)
+		return w.pass(viewer, c, "transfers", nil, &to)
 	case 25:
 		return w.pass(viewer, c, "transfers", &card, nil)
 	case 26:
-		return w.pass(viewer, c, "assigns", nil, &g)
+		to := w.asking(g)
+		return w.pass(viewer, c, "assigns", nil, &to)
 	case 27:
 		return w.pass(viewer, c, "assigns", &card, nil)
 	case 28, 29:
@@ -363,7 +385,7 @@ func (w *world) contactStep(viewer, c, g int64) *step {
 	full := len(w.facts.contacts) > 34
 	switch i := w.r.IntN(4); {
 	case i == 0 && !full:
-		return w.createContact(viewer, g)
+		return w.createContact(viewer, w.asking(g))
 	case i == 1 && !full:
 		return w.startConversation(viewer)
 	case i == 2:
@@ -404,7 +426,16 @@ func (w *world) moveGroup(viewer, id, parent int64) *step {
 			_, err := w.dir.MoveGroup(ctx, directory.MoveGroup{GroupID: id, ParentID: parent})
 			return err
 		},
-		effect: func(a *account) { change(a.groups, id, func(g *group) { g.parent = parent }) }}
+		effect: func(a *account) {
+			change(a.groups, id, func(g *group) { g.parent = parent })
+			for c := range a.contacts { // they wait in the queue of what is above now
+				change(a.contacts, c, func(c *contact) {
+					if c.group == id && c.escalated != 0 {
+						c.escalated = parent
+					}
+				})
+			}
+		}}
 }
 
 func (w *world) deleteGroup(viewer, id, successor int64) *step {
@@ -431,9 +462,14 @@ func (w *world) deleteGroup(viewer, id, successor int64) *step {
 				}
 			}
 			for c := range a.contacts {
-				if a.contacts[c].group == id {
-					change(a.contacts, c, func(c *contact) { c.group = successor })
-				}
+				change(a.contacts, c, func(c *contact) {
+					switch {
+					case c.group == id:
+						c.group, c.escalated = successor, 0 // it has not waited there for long
+					case c.escalated == id:
+						c.escalated = successor
+					}
+				})
 			}
 			a.grants = slices.DeleteFunc(a.grants, func(g grant) bool { return g.group == id })
 		}}
@@ -464,6 +500,12 @@ func (w *world) settings(viewer, id int64) *step {
 			_, err := w.dir.UpdateGroupSettings(ctx, in)
 			return err
 		}}
+	if w.chance(3) {
+		minutes := w.escalation(&in)
+		s.what = fmt.Sprintf("lets contacts of %s escalate after %d minutes", w.called(g), minutes)
+		s.effect = func(a *account) { change(a.groups, id, func(g *group) { g.escalate = minutes }) }
+		return s
+	}
 	if w.chance(2) {
 		in.SharedInbox.Set = true
 		if !w.chance(3) {
@@ -475,7 +517,7 @@ func (w *world) settings(viewer, id int64) *step {
 		return s
 	}
 	in.AssignmentMode = optional.Value[entgroup.AssignmentMode]{Set: true}
-	modes := []entgroup.AssignmentMode{entgroup.AssignmentModeMANUAL, entgroup.AssignmentModeMANUAL, entgroup.AssignmentModeROUND_ROBIN, entgroup.AssignmentModeRADAR}
+	modes := []entgroup.AssignmentMode{entgroup.AssignmentModeMANUAL, entgroup.AssignmentModeMANUAL, entgroup.AssignmentModeROUND_ROBIN, entgroup.AssignmentModeRADAR, entgroup.AssignmentModeRADAR}
 	if i := w.r.IntN(len(modes) + 1); i < len(modes) {
 		in.AssignmentMode.To, mode = &modes[i], string(modes[i])
 	}
@@ -709,9 +751,14 @@ func (w *world) leave(viewer, id int64) *step {
 		},
 		effect: func(a *account) {
 			change(a.users, id, func(u *user) { u.active = false })
+			for cover, c := range a.covers {
+				if !c.ended && (c.user == id || c.by == id) {
+					w.endsCover(a, cover, false)
+				}
+			}
 			for c := range a.contacts {
 				if a.contacts[c].agent == id && a.contacts[c].open {
-					change(a.contacts, c, func(c *contact) { c.agent, c.group = 0, a.users[id].home })
+					w.releases(a, c, a.users[id].home, false)
 				}
 			}
 		}}
@@ -720,11 +767,7 @@ func (w *world) leave(viewer, id int64) *step {
 // pause pauses the access of an agent, or lets it go on.
 func (w *world) pause(viewer, id int64) *step {
 	paused, u := !w.facts.users[id].paused, target{user: id}
-	more := slices.ContainsFunc(w.facts.grants, func(g grant) bool {
-		return g.user == id && g.live(w.now) && w.facts.roles[g.role].key != "AGENT"
-	})
-	j := w.judge(viewer).sees(w.facts.seesCard(viewer, id, w.now)).needs("AGENT_SETTINGS_EDIT", u).forbids(more, refusal.Rank)
-	return &step{name: "pause or resume", what: fmt.Sprintf("sets the pause of %s to %v", w.called(u), paused), expect: j.otherwise(done),
+	return &step{name: "pause or resume", what: fmt.Sprintf("sets the pause of %s to %v", w.called(u), paused), expect: w.mayRun(viewer, id).otherwise(done),
 		do: func(ctx context.Context) error {
 			_, err := w.dir.UpdateAgentSettings(ctx, directory.UpdateAgentSettings{AgentID: id, AccessPaused: &paused})
 			return err
@@ -751,9 +794,7 @@ func (w *world) claim(viewer, id int64) *step {
 			_, err := w.desk.ClaimContact(ctx, desk.ClaimContact{ContactID: id})
 			return err
 		},
-		effect: func(a *account) {
-			change(a.contacts, id, func(c *contact) { c.agent, c.group = viewer, a.users[viewer].home })
-		}}
+		effect: func(a *account) { w.gives(a, id, viewer) }}
 }
 
 // pass assigns or transfers a contact to an agent or to a group.
@@ -761,15 +802,13 @@ func (w *world) pass(viewer, id int64, verb string, agent, to *int64) *step {
 	permission := map[string]string{"assigns": "CONVERSATIONS_ASSIGN", "transfers": "CONVERSATIONS_TRANSFER"}[verb]
 	j, a := w.judge(viewer).seesContact(id).needs(permission, target{contact: id}), w.facts
 	var whom target
-	effect := func(a *account) { change(a.contacts, id, func(c *contact) { c.agent, c.group = 0, *to }) }
+	effect := func(a *account) { w.releases(a, id, *to, true) }
 	if agent != nil {
 		whom = target{user: *agent}
 		card := a.seesCard(viewer, *agent, w.now)
 		j.sees(card || a.seesUser(viewer, *agent, w.now)).conflicts(!card || a.users[*agent].paused, refusal.NotServing)
 		j.conflicts(a.contacts[id].agent == *agent, refusal.AlreadyAssigned)
-		effect = func(a *account) {
-			change(a.contacts, id, func(c *contact) { c.agent, c.group = *agent, a.users[*agent].home })
-		}
+		effect = func(a *account) { w.gives(a, id, *agent) }
 	} else {
 		whom = target{group: *to}
 		j.sees(a.seesGroup(viewer, *to, w.now) || a.isAtOrAbove(*to, a.users[viewer].home))
@@ -796,16 +835,19 @@ func (w *world) openConversation(viewer, id int64) *step {
 			return err
 		},
 		effect: func(a *account) {
-			change(a.contacts, id, func(c *contact) {
-				c.open, c.had = true, true
-				switch {
-				case c.agent != 0 && a.serves(c.agent, w.now):
-				case a.holds(viewer, "CONVERSATIONS_REPLY", w.now):
-					c.agent, c.group = viewer, a.users[viewer].home
-				default:
-					c.agent = 0
-				}
-			})
+			change(a.contacts, id, func(c *contact) { c.open, c.had = true, true })
+			agent := a.contacts[id].agent
+			by, cover := w.standIn(a, agent)
+			stays := agent != 0 && a.serves(agent, w.now)
+			switch {
+			case stays && (cover == 0 || agent == viewer):
+			case stays && by != 0:
+				w.laysCover(a, id, by, cover)
+			case a.holds(viewer, "CONVERSATIONS_REPLY", w.now):
+				w.gives(a, id, viewer)
+			default:
+				w.comes(a, id)
+			}
 		}}
 }
 
@@ -816,7 +858,13 @@ func (w *world) closeConversation(viewer, id int64) *step {
 			_, err := w.desk.CloseConversation(ctx, desk.CloseConversation{ConversationID: w.open[id]})
 			return err
 		},
-		effect: func(a *account) { change(a.contacts, id, func(c *contact) { c.open = false }) }}
+		effect: func(a *account) {
+			change(a.contacts, id, func(c *contact) {
+				if c.open = false; c.agent == 0 {
+					*c = c.nobody() // nobody is asked, and it is in no queue above
+				}
+			})
+		}}
 }
 
 func (w *world) createContact(viewer, at int64) *step {
@@ -833,7 +881,10 @@ func (w *world) createContact(viewer, at int64) *step {
 			}
 			return err
 		},
-		effect: func(a *account) { a.contacts[id] = contact{group: at} }}
+		effect: func(a *account) {
+			a.contacts[id] = contact{group: at}
+			w.comes(a, id)
+		}}
 }
 
 func (w *world) startConversation(viewer int64) *step {
@@ -847,11 +898,12 @@ func (w *world) startConversation(viewer int64) *step {
 			return err
 		},
 		effect: func(a *account) {
-			made := contact{group: home, open: true, had: true}
-			if a.holds(viewer, "CONVERSATIONS_REPLY", w.now) {
-				made.agent = viewer
+			id := w.newContact()
+			if a.contacts[id] = (contact{group: home, open: true, had: true}); a.holds(viewer, "CONVERSATIONS_REPLY", w.now) {
+				w.gives(a, id, viewer)
+			} else {
+				w.comes(a, id)
 			}
-			a.contacts[w.newContact()] = made
 		}}
 }
 

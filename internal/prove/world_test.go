@@ -19,6 +19,7 @@ import (
 	ent "canopy/ent/generated"
 	entcontact "canopy/ent/generated/contact"
 	"canopy/ent/generated/conversation"
+	entcover "canopy/ent/generated/cover"
 	entgroup "canopy/ent/generated/group"
 	entrole "canopy/ent/generated/role"
 	"canopy/ent/generated/rolegrant"
@@ -42,6 +43,8 @@ type world struct {
 	rows    map[int64]*ent.Group // of the groups, for making targets
 	talks   map[int64]int64      // contacts by their conversations
 	open    map[int64]int64      // the latest conversation of each contact
+	since   map[int64]time.Time  // since when contacts wait
+	laid    map[int64][]int64    // the covers by which contacts are where they are, one over the other
 	taken   int64                // the contact that somebody came to serve just now, nothing having changed since
 	late    map[int64]bool       // who had that one in their queue until then
 	phones  map[int64]string     // of contacts
@@ -64,7 +67,7 @@ const maxDepth = 6
 var start = time.Date(2027, 3, 1, 9, 0, 0, 0, time.UTC)
 
 func newWorld(t *testing.T, db *store.DB, seed uint64, sum *tally) *world {
-	w := &world{t: t, db: db, r: mathrand.New(mathrand.NewPCG(seed, 1)), now: start, names: map[target]string{}, phones: map[int64]string{}, tally: sum}
+	w := &world{t: t, db: db, r: mathrand.New(mathrand.NewPCG(seed, 1)), now: start, names: map[target]string{}, phones: map[int64]string{}, laid: map[int64][]int64{}, tally: sum}
 	clock := func() time.Time { return w.now }
 	w.desk = &desk.Service{DB: db, Now: clock}
 	w.dir = &directory.Service{DB: db, Now: clock, Rand: rand.Reader, MaxDepth: maxDepth, Handover: w.desk}
@@ -170,9 +173,15 @@ func (w *world) build() {
 			w.grantRole(w.owner, made.User.ID, w.roleFor(made.User.ID)).run(w, owner)
 			w.read()
 		}
+		if w.chance(2) {
+			w.availability(made.User.ID, made.User.ID).run(w, w.as(made.User.ID))
+		}
+	}
+	for range 3 {
+		w.hireToAsk(w.pick(slices.DeleteFunc(w.userIDs(), func(id int64) bool { return id == w.owner })))
 	}
 	for range 30 {
-		s := w.createContact(w.owner, w.anyGroup())
+		s := w.createContact(w.owner, w.asking(w.anyGroup()))
 		s.run(w, owner)
 		w.read()
 		id := slices.Max(slices.Collect(maps.Keys(w.facts.contacts)))
@@ -181,11 +190,14 @@ func (w *world) build() {
 			w.openConversation(opener, id).run(w, w.as(opener))
 			w.read()
 		}
-		if w.chance(2) {
-			agent := w.pick(w.userIDs())
+		agent, to := w.pick(w.userIDs()), w.asking(w.anyGroup())
+		switch w.r.IntN(4) {
+		case 0:
+			w.pass(w.owner, id, "assigns", nil, &to).run(w, owner)
+		case 1, 2:
 			w.pass(w.owner, id, "assigns", &agent, nil).run(w, owner)
-			w.read()
 		}
+		w.read()
 	}
 }
 
@@ -193,7 +205,7 @@ func (w *world) build() {
 func (w *world) read() {
 	w.t.Helper()
 	ctx, c := trusted(), w.db.Read
-	a := &account{groups: map[int64]group{}, users: map[int64]user{}, roles: map[int64]role{}, contacts: map[int64]contact{}}
+	a := &account{groups: map[int64]group{}, users: map[int64]user{}, roles: map[int64]role{}, contacts: map[int64]contact{}, covers: map[int64]cover{}}
 	row, err := c.Account.Get(ctx, w.id)
 	w.must(err)
 	a.customRoles, a.primaryOwner = row.CustomRolesEnabled, *row.PrimaryOwnerID
@@ -201,7 +213,8 @@ func (w *world) read() {
 	users, err := c.User.Query().Where(entuser.AccountID(w.id)).All(ctx)
 	w.must(err)
 	for _, u := range users {
-		a.users[u.ID] = user{home: u.HomeGroupID, active: u.Status == entuser.StatusACTIVE, paused: u.AccessPausedAt != nil}
+		a.users[u.ID] = user{home: u.HomeGroupID, active: u.Status == entuser.StatusACTIVE, paused: u.AccessPausedAt != nil,
+			available: u.Availability == entuser.AvailabilityAVAILABLE}
 	}
 	roles, err := c.Role.Query().Where(entrole.AccountID(w.id)).WithMayGive().All(ctx)
 	w.must(err)
@@ -214,6 +227,11 @@ func (w *world) read() {
 		a.grants = append(a.grants, grantOf(g))
 	}
 	w.readContacts(ctx, a)
+	covers, err := c.Cover.Query().Where(entcover.AccountID(w.id)).All(ctx)
+	w.must(err)
+	for _, k := range covers {
+		a.covers[k.ID] = cover{user: k.UserID, by: k.ToID, until: k.EndsAt.UTC(), ended: k.EndedAt != nil}
+	}
 	w.facts = a
 }
 
@@ -232,6 +250,11 @@ func (w *world) readGroups(ctx context.Context, a *account) {
 		if g.AssignmentMode != nil {
 			fact.mode = string(*g.AssignmentMode)
 		}
+		if g.EscalateAfter != nil {
+			if fact.escalate = *g.EscalateAfter; fact.escalate != never {
+				fact.escalate /= 60
+			}
+		}
 		a.groups[g.ID], w.rows[g.ID] = fact, g
 	}
 }
@@ -241,12 +264,12 @@ func (w *world) readContacts(ctx context.Context, a *account) {
 	w.must(err)
 	conversations, err := w.db.Read.Conversation.Query().Where(conversation.AccountID(w.id)).Order(conversation.ByID()).All(ctx)
 	w.must(err)
+	w.since = map[int64]time.Time{}
 	for _, c := range contacts {
-		fact := contact{group: c.GroupID}
-		if c.AssignedUserID != nil {
-			fact.agent = *c.AssignedUserID
+		a.contacts[c.ID] = contactOf(c)
+		if c.WaitingSince != nil {
+			w.since[c.ID] = c.WaitingSince.UTC()
 		}
-		a.contacts[c.ID] = fact
 	}
 	w.talks, w.open = map[int64]int64{}, map[int64]int64{}
 	for _, c := range conversations {
@@ -255,6 +278,20 @@ func (w *world) readContacts(ctx context.Context, a *account) {
 		a.contacts[c.ContactID] = fact
 		w.talks[c.ID], w.open[c.ContactID] = c.ContactID, c.ID
 	}
+}
+
+func contactOf(c *ent.Contact) contact {
+	fact := contact{group: c.GroupID, asked: c.Asked}
+	if c.AssignedUserID != nil {
+		fact.agent = *c.AssignedUserID
+	}
+	if c.OfferedToID != nil {
+		fact.offered, fact.until = *c.OfferedToID, c.OfferEndsAt.UTC()
+	}
+	if c.EscalatedToID != nil {
+		fact.escalated = *c.EscalatedToID
+	}
+	return fact
 }
 
 func onOff(on bool) string {
@@ -299,7 +336,12 @@ func (w *world) target(t target) authz.Target {
 	}
 	switch {
 	case t.contact != 0:
-		return authz.AtContact(at, w.facts.contacts[t.contact].agent)
+		c := w.facts.contacts[t.contact]
+		to := authz.AtContact(at, c.agent)
+		if to.Escalated = c.escalated; w.now.Before(c.until) {
+			to.Offered = c.offered
+		}
+		return to
 	case t.user != 0:
 		return authz.AtUser(at, t.user)
 	}
@@ -433,11 +475,11 @@ func (w *world) describe() string {
 	fmt.Fprintf(&b, "  custom roles: %v\n", a.customRoles)
 	for _, id := range w.groupIDs() {
 		g := a.groups[id]
-		fmt.Fprintf(&b, "  %s under %s, restricted %v, sharedInbox %q, mode %q\n", w.called(target{group: id}), w.called(target{group: g.parent}), g.restricted, g.sharedInbox, g.mode)
+		fmt.Fprintf(&b, "  %s under %s, restricted %v, sharedInbox %q, mode %q, escalates after %d\n", w.called(target{group: id}), w.called(target{group: g.parent}), g.restricted, g.sharedInbox, g.mode, g.escalate)
 	}
 	for _, id := range w.userIDs() {
 		u := a.users[id]
-		fmt.Fprintf(&b, "  %s at %s, active %v, paused %v\n", w.called(target{user: id}), w.called(target{group: u.home}), u.active, u.paused)
+		fmt.Fprintf(&b, "  %s at %s, active %v, paused %v, available %v\n", w.called(target{user: id}), w.called(target{group: u.home}), u.active, u.paused, u.available)
 		for _, g := range a.grants {
 			if g.user == id {
 				r := a.roles[g.role]
@@ -447,7 +489,8 @@ func (w *world) describe() string {
 	}
 	for _, id := range w.contactIDs() {
 		c := a.contacts[id]
-		fmt.Fprintf(&b, "  contact %d in %s, served by %s, open %v, had %v\n", id, w.called(target{group: c.group}), w.called(target{user: c.agent}), c.open, c.had)
+		fmt.Fprintf(&b, "  contact %d in %s, served by %s, open %v, had %v, offered to %s until %s, escalated to %s\n", id, w.called(target{group: c.group}),
+			w.called(target{user: c.agent}), c.open, c.had, w.called(target{user: c.offered}), w.at(c.until), w.called(target{group: c.escalated}))
 	}
 	return b.String()
 }
