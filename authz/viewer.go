@@ -184,6 +184,13 @@ func (v *Viewer) Can(p Permission, t Target) bool {
 // CanAccount says whether the viewer holds the permission on the account itself.
 func (v *Viewer) CanAccount(p Permission) bool { return v.Can(p, Target{}) }
 
+// SeesTags says whether the account's tags are there for the viewer: whoever sees conversations anywhere has them, and
+// whoever manages tags.
+func (v *Viewer) SeesTags() bool {
+	held := v.Permissions()
+	return held.Has(ConversationsView) || held.Has(QueueView) || v.CanAccount(InboxSettingsEdit)
+}
+
 // Permissions is the set of all that the viewer holds anywhere.
 func (v *Viewer) Permissions() Set {
 	var all Set

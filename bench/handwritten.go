@@ -43,7 +43,7 @@ func serveHandwritten(ctx context.Context, file string) error {
 		return err
 	}
 	fmt.Fprintf(os.Stdout, "http://%s/graphql\n", listener.Addr())
-	return (&http.Server{Handler: h, ReadHeaderTimeout: time.Second}).Serve(listener)
+	return (&http.Server{Handler: &crowd{answers: h}, ReadHeaderTimeout: time.Second}).Serve(listener)
 }
 
 func (h handwritten) ServeHTTP(w http.ResponseWriter, r *http.Request) {

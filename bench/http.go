@@ -41,7 +41,13 @@ func (s measuring) overHTTP(ctx context.Context, d *dataset) (rows []row, err er
 	if err != nil {
 		return nil, err
 	}
-	servers, err := s.start(ctx, d)
+	names := []string{"Canopy", "a server by hand"}
+	if _, err := os.Stat("bench/yoga/node_modules"); err != nil {
+		fmt.Fprintln(s.progress, "graphql-yoga is left out: run npm ci in bench/yoga to have it measured")
+	} else {
+		names = append(names, "graphql-yoga on Node")
+	}
+	servers, err := s.start(ctx, d, nil, names...)
 	defer func() {
 		for _, p := range servers {
 			err = errors.Join(err, p.stop())
@@ -77,12 +83,13 @@ type process struct {
 	name    string
 	command *exec.Cmd
 	url     string
+	metrics string // address of Canopy's
 	answer  []byte
 	client  *http.Client
 }
 
-// start starts the servers: Canopy, the one by hand, and graphql-yoga if it is installed.
-func (s measuring) start(ctx context.Context, d *dataset) (started []*process, err error) {
+// start starts the servers, with what is added to their environment.
+func (s measuring) start(ctx context.Context, d *dataset, environment []string, names ...string) (started []*process, err error) {
 	folder, err := os.MkdirTemp("", "canopy-bench")
 	if err != nil {
 		return nil, err
@@ -97,17 +104,12 @@ func (s measuring) start(ctx context.Context, d *dataset) (started []*process, e
 		return nil, err
 	}
 	commands := map[string][]string{
-		"Canopy":               {binary, "serve", "--database", d.address, "--listen", "127.0.0.1:0", "--log-level", "error"},
+		"Canopy":               {binary, "serve", "--database", d.address, "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--log-level", "error"},
 		"a server by hand":     {self, "--handwritten", d.address},
 		"graphql-yoga on Node": {"node", "bench/yoga/server.mjs", d.address},
 	}
-	names := []string{"Canopy", "a server by hand", "graphql-yoga on Node"}
-	if _, err := os.Stat("bench/yoga/node_modules"); err != nil {
-		fmt.Fprintln(s.progress, "graphql-yoga is left out: run npm ci in bench/yoga to have it measured")
-		names = names[:2]
-	}
 	for _, name := range names {
-		p, err := startProcess(ctx, name, commands[name])
+		p, err := startProcess(ctx, name, commands[name], environment)
 		if err != nil {
 			return started, fmt.Errorf("starting %s: %w", name, err)
 		}
@@ -116,10 +118,10 @@ func (s measuring) start(ctx context.Context, d *dataset) (started []*process, e
 	return started, nil
 }
 
-// startProcess starts a server, which prints its address in the first line.
-func startProcess(ctx context.Context, name string, command []string) (*process, error) {
+// startProcess starts a server, which prints its address in the first line, after that of its metrics if it has some.
+func startProcess(ctx context.Context, name string, command, environment []string) (*process, error) {
 	p := &process{name: name, command: exec.CommandContext(ctx, command[0], command[1:]...), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections}}}
-	p.command.Stderr = os.Stderr
+	p.command.Stderr, p.command.Env = os.Stderr, append(environment, os.Environ()...)
 	out, err := p.command.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -127,12 +129,19 @@ func startProcess(ctx context.Context, name string, command []string) (*process,
 	if err := p.command.Start(); err != nil {
 		return nil, err
 	}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("it does not say its address: %w", err), p.stop())
+	lines := bufio.NewReader(out)
+	for p.url == "" {
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("it does not say its address: %w", err), p.stop())
+		}
+		words := strings.Fields(line)
+		if address := words[len(words)-1]; strings.HasSuffix(address, "/metrics") {
+			p.metrics = address
+		} else {
+			p.url = strings.TrimSuffix(strings.TrimSuffix(address, "/"), "/graphql") + "/graphql"
+		}
 	}
-	words := strings.Fields(line)
-	p.url = strings.TrimSuffix(strings.TrimSuffix(words[len(words)-1], "/"), "/graphql") + "/graphql"
 	return p, nil
 }
 

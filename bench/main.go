@@ -114,6 +114,15 @@ func (s measuring) measure(ctx context.Context, c cellar) (rows []row, err error
 		return rows, err
 	}
 	defer func() { err = errors.Join(err, wide.close()) }()
+	var heard []*dataset
+	if s.dialect == sqlite && s.only.MatchString("hearing") { // in a data set of its own, which gets more users
+		d, err := c.open(ctx, s.dialect, size{name: "heard", groups: 120, contacts: 800})
+		if err != nil {
+			return rows, err
+		}
+		defer func() { err = errors.Join(err, d.close()) }()
+		heard = append(heard, d)
+	}
 	for _, f := range slices.Concat(reads(), writes()) {
 		if !s.only.MatchString(f.name) {
 			continue
@@ -135,6 +144,7 @@ func (s measuring) measure(ctx context.Context, c cellar) (rows []row, err error
 		{"big move", s.bigMove, sets},
 		{"nested", s.nestedPages, []*dataset{wide}},
 		{"http", s.overHTTP, sets},
+		{"hearing", s.hearing, heard},
 	} {
 		if !s.only.MatchString(m.name) {
 			continue

@@ -33,6 +33,10 @@ func reads() []figure {
 		{name: "inbox page of 50 under a large branch", layer: "desk", growth: 1.2, begin: page(owner, underLargest, 0)},
 		{name: "contacts page of 50 at the root", layer: "desk", sqlite: 1.3, postgres: 1.3, growth: 1.2, begin: page(atRoot, contacts, 0)},
 		{name: "contacts page of 50, 20 scattered grants", layer: "desk", sqlite: 2.6, postgres: 1.7, growth: 1.2, begin: page(scattered, contacts, 0)},
+		{name: "search without hits, owner", layer: "desk", begin: search(owner)},
+		{name: "search without hits at the root", layer: "desk", begin: search(atRoot)},
+		{name: "counts of the boxes at the root", layer: "desk", sqlite: 1, postgres: 1, growth: 1.2, begin: counts(atRoot)},
+		{name: "counts of the boxes, 20 scattered grants", layer: "desk", sqlite: 1, postgres: 1, growth: 1.2, begin: counts(scattered)},
 		{name: "dashboard of 100 children", layer: "tree", sqlite: 1.2, postgres: 1.2, growth: 1.2, begin: dashboard},
 	}
 }
@@ -273,6 +277,63 @@ func underLargest(ctx context.Context, d *dataset, after *desk.Position) (*desk.
 
 func contacts(ctx context.Context, d *dataset, after *desk.Position) (*desk.Page, error) {
 	return d.desk.Contacts(ctx, desk.ContactsQuery{After: after, First: pageSize})
+}
+
+// search looks for what no contact has, against reading the name, phone number and e-mail address of all contacts by their
+// numbers, in the order of the list of the account.
+func search(email string) func(ctx context.Context, d *dataset) (*bench, error) {
+	return func(ctx context.Context, d *dataset) (*bench, error) {
+		ctx, err := d.as(ctx, email)
+		if err != nil {
+			return nil, err
+		}
+		join := "JOIN"
+		if !d.postgres() {
+			join = "CROSS JOIN"
+		}
+		floor, err := d.plain.PrepareContext(ctx, `SELECT COUNT(*) FROM (SELECT c.name_key, c.phone, c.email FROM scopes AS s `+join+` contacts AS c
+			ON c.id = s.contact_id WHERE s.scope_id = $1 AND s.box BETWEEN 0 AND 5 ORDER BY s.scope_id, s.box, s.sort_key LIMIT 1000000000) AS found
+			WHERE found.name_key > '' AND COALESCE(found.phone, '') || COALESCE(found.email, '') <> '?'`)
+		if err != nil {
+			return nil, err
+		}
+		return &bench{
+			real: func() error {
+				page, err := d.desk.Contacts(ctx, desk.ContactsQuery{Search: "zzqqy", First: pageSize})
+				return expect(len(page.Entries), 0, err)
+			},
+			floor: func() error {
+				n := 0
+				err := each(ctx, floor, func(rows *sql.Rows) error { return rows.Scan(&n) }, tree.AccountScope(d.account.ID))
+				return expect(n, d.contacts, err)
+			},
+			end: floor.Close,
+		}, nil
+	}
+}
+
+// counts asks how many contacts the boxes have, all at once, against asking for the boxes' totals one by one.
+func counts(email string) func(ctx context.Context, d *dataset) (*bench, error) {
+	return func(ctx context.Context, d *dataset) (*bench, error) {
+		ctx, err := d.as(ctx, email)
+		if err != nil {
+			return nil, err
+		}
+		return &bench{
+			real: func() error {
+				_, err := d.desk.InboxCounts(ctx, nil)
+				return err
+			},
+			floor: func() error {
+				for _, box := range []desk.Box{desk.BoxYou, desk.BoxQueue, desk.BoxTeammates, desk.BoxClosed} {
+					if _, err := d.desk.InboxCount(ctx, desk.Query{Box: box}); err != nil {
+						return err
+					}
+				}
+				return nil
+			},
+		}, nil
+	}
 }
 
 // dashboard reads the counters of 100 children, against the same rows by number.

@@ -38,7 +38,7 @@ type Received struct {
 }
 
 // ReceiveMessage takes in a message of a contact: it finds the contact by its address, or by its phone number, or
-// creates it, and continues or opens its conversation. The same ExternalID arrives once. It needs
+// creates it, and continues or opens its conversation. The same ExternalID arrives once on its channel. It needs
 // INTEGRATIONS_MANAGE on the account, and no sight of the contact.
 func (s *Service) ReceiveMessage(ctx context.Context, in ReceiveMessage) (*Received, error) {
 	var received *Received
@@ -54,7 +54,7 @@ func (s *Service) ReceiveMessage(ctx context.Context, in ReceiveMessage) (*Recei
 		if err != nil {
 			return err
 		}
-		if received, err = j.arrivedBefore(ctx, in.ExternalID); err != nil || received != nil {
+		if received, err = j.arrivedBefore(ctx, *from.channel, in.ExternalID); err != nil || received != nil {
 			return err
 		}
 		received, err = j.receive(ctx, in, from, at)
@@ -138,10 +138,10 @@ func (p *person) nameAs(name *string) (err error) {
 	return err
 }
 
-// arrivedBefore returns what became of the message with that external id, nil if there is none.
-func (j *job) arrivedBefore(ctx context.Context, externalID string) (*Received, error) {
-	m, err := j.tx.Message.Query().
-		Where(message.AccountID(j.viewer.AccountID), message.ExternalID(externalID)).Only(authz.Trusted(ctx))
+// arrivedBefore returns what became of the message with that external id on the channel, nil if there is none.
+func (j *job) arrivedBefore(ctx context.Context, channel, externalID string) (*Received, error) {
+	m, err := j.tx.Message.Query().Where(message.AccountID(j.viewer.AccountID), message.Channel(channel), message.ExternalID(externalID)).
+		Only(authz.Trusted(ctx))
 	if ent.IsNotFound(err) {
 		return nil, nil
 	}
@@ -177,7 +177,7 @@ func (j *job) receive(ctx context.Context, in ReceiveMessage, from person, group
 		return nil, err
 	}
 	m, err := j.say(trusted, h, j.tx.Message.Create().SetAccountID(h.AccountID).SetConversationID(c.ID).SetDirection(message.DirectionINBOUND).
-		SetText(in.Text).SetExternalID(in.ExternalID).SetSentAt(j.now))
+		SetText(in.Text).SetChannel(*from.channel).SetExternalID(in.ExternalID).SetSentAt(j.now))
 	if err != nil {
 		return nil, err
 	}
@@ -217,9 +217,9 @@ func (j *job) sender(ctx context.Context, from person, groupID int64) (*held, *p
 	var p *prepared
 	switch {
 	case c == nil:
-		p, err = j.prepare(ctx, groupID, nil)
+		p, err = j.prepare(ctx, groupID, nil, 0)
 	case tree.Box(c.Box).State() != tree.Open:
-		p, err = j.prepare(ctx, c.GroupID, c)
+		p, err = j.prepare(ctx, c.GroupID, c, 0)
 	}
 	if err != nil {
 		return nil, nil, err

@@ -75,6 +75,13 @@ func TestAMessageWithTheSameExternalIDArrivesOnce(t *testing.T) {
 		if w.lastEvent().ID != events || w.only().String() != row {
 			t.Error("a duplicate changed something")
 		}
+		for _, duplicate := range []bool{false, true} { // the same id on another channel
+			got, err := w.receives("olga", func(in *desk.ReceiveMessage) { in.Channel, in.Address = "telegram", "lee" })
+			ok(t, err)
+			if got.Duplicate != duplicate || got.ConversationNumber != 2 {
+				t.Errorf("the answer is %+v", got)
+			}
+		}
 	})
 }
 

@@ -156,10 +156,7 @@ func (j *job) prepareRelease(ctx context.Context, contactID, groupID int64) (*pr
 	if err != nil {
 		return nil, err
 	}
-	if c.AssignedUserID == nil {
-		return j.prepare(ctx, groupID, nil)
-	}
-	return j.prepare(ctx, groupID, nil, *c.AssignedUserID)
+	return j.prepare(ctx, groupID, nil, orNone(c.AssignedUserID))
 }
 
 func (j *job) recordPass(ctx context.Context, action string, h *held, to receiver, reason string) error {

@@ -36,9 +36,9 @@ func zoneOf(name string) (*time.Location, error) {
 // cut returns the ends of the buckets into which intervals of the zone's calendar cut the time between two moments; the
 // first and the last one may be shorter than the interval.
 func cut(from, to time.Time, every Interval, zone *time.Location) ([]time.Time, error) {
-	for field, t := range map[string]time.Time{"from": from, "to": to} {
+	for i, t := range []time.Time{from, to} {
 		if year := t.UTC().Year(); year < firstYear || year > lastYear {
-			return nil, refusal.BadInput(field, "A report lies between the years %d and %d.", firstYear, lastYear)
+			return nil, refusal.BadInput([]string{"from", "to"}[i], "A report lies between the years %d and %d.", firstYear, lastYear)
 		}
 	}
 	if !from.Before(to) {

@@ -75,7 +75,7 @@ func (s *Service) CreateContact(ctx context.Context, in CreateContact) (*ent.Con
 		if err != nil {
 			return err
 		}
-		taker, err := j.prepare(ctx, at.GroupID, nil)
+		taker, err := j.prepare(ctx, at.GroupID, nil, 0)
 		if err != nil {
 			return err
 		}

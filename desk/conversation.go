@@ -92,7 +92,7 @@ func (j *job) prepareOpening(ctx context.Context, contactID int64) (*prepared, e
 	if err != nil || j.viewer.Permissions().Has(authz.ConversationsReply) {
 		return nil, err
 	}
-	return j.prepare(ctx, c.GroupID, nil)
+	return j.prepare(ctx, c.GroupID, nil, 0)
 }
 
 // openAs opens a conversation for a user, records it, and returns it if the viewer sees it.
@@ -101,12 +101,8 @@ func (j *job) openAs(ctx context.Context, h *held, opener *ent.User, subject str
 	if err != nil {
 		return nil, err
 	}
-	agent := int64(0)
-	if c.AgentID != nil {
-		agent = *c.AgentID
-	}
 	err = j.record(ctx, "CONVERSATION_OPENED", relay.KindConversation, c.ID, nil, audit.Fields{
-		"number": c.Number, "subject": c.Subject, "contact": ref(relay.KindContact, h.ID), "agent": ref(relay.KindAgent, agent)}, "")
+		"number": c.Number, "subject": c.Subject, "contact": ref(relay.KindContact, h.ID), "agent": ref(relay.KindAgent, orNone(c.AgentID))}, "")
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +163,7 @@ func (j *job) prepareStart(ctx context.Context) (*prepared, error) {
 	if j.viewer.Permissions().Has(authz.ConversationsReply) {
 		return nil, nil
 	}
-	return j.prepare(ctx, j.viewer.Home.GroupID, nil)
+	return j.prepare(ctx, j.viewer.Home.GroupID, nil, 0)
 }
 
 func (j *job) start(ctx context.Context, home authz.Place, p person, opener *ent.User, subject string, taker *prepared) (*Started, error) {

@@ -15,7 +15,8 @@ import (
 	"entgo.io/ent/dialect/sql"
 )
 
-// Counts are how many contacts the boxes have for the viewer.
+// Counts are how many contacts the boxes have for the viewer. Of YOU, the latest are looked at for what is unread, at
+// least 1000: when there are more, so may Unread be.
 type Counts struct {
 	You, Unread, Queue, Teammates, Closed Count
 }
@@ -23,7 +24,7 @@ type Counts struct {
 // Count is exact, unless there are more.
 type Count struct {
 	Contacts int
-	More     bool // there are more than 1000; Contacts is 1000
+	More     bool // there are more, or may be; Contacts is at most 1000
 }
 
 // InboxCounts returns how many contacts each box has for the viewer, and how many of YOU have something unread, all of
@@ -35,14 +36,13 @@ func (s *Service) InboxCounts(ctx context.Context, under *int64) (*Counts, error
 		return nil, err
 	}
 	b := builder(s.DB.Dialect())
-	b.WriteString("SELECT ")
-	upTo(b, s.ownStatement(ctx, v, place, false))
-	b.WriteString(", ")
-	upTo(b, s.ownStatement(ctx, v, place, true))
+	b.WriteString("SELECT own.contacts, own.new")
 	for _, box := range []Box{BoxQueue, BoxTeammates, BoxClosed} {
 		b.WriteString(", ")
 		s.boxList(v, place, Query{Box: box}).total(b, box)
 	}
+	b.WriteString(" FROM (SELECT COUNT(*) AS contacts, COUNT(CASE WHEN new THEN 1 END) AS new FROM (")
+	b.Join(s.ownStatement(ctx, v, place)).WriteString(") AS latest) AS own")
 	query, args := b.Query()
 	var n [5]int
 	err = store.EachRow(ctx, s.DB.Keyed, query, args, func(rows *stdsql.Rows) error {
@@ -51,10 +51,12 @@ func (s *Service) InboxCounts(ctx context.Context, under *int64) (*Counts, error
 	if err != nil {
 		return nil, fmt.Errorf("desk: counting the boxes: %w", err)
 	}
-	return &Counts{You: countOf(n[0]), Unread: countOf(n[1]), Queue: countOf(n[2]), Teammates: countOf(n[3]), Closed: countOf(n[4])}, nil
+	you := Count{min(n[0], MaxCount-1), n[0] == MaxCount}
+	unread := Count{min(n[1], MaxCount-1), you.More}
+	return &Counts{You: you, Unread: unread, Queue: countOf(n[2]), Teammates: countOf(n[3]), Closed: countOf(n[4])}, nil
 }
 
-// countOf reads what upTo and total write: a number below 0 stands for more than so many.
+// countOf reads what total writes: a number below 0 stands for more than so many.
 func countOf(n int) Count {
 	if n < 0 {
 		return Count{-n, true}
@@ -62,19 +64,17 @@ func countOf(n int) Count {
 	return Count{n, false}
 }
 
-// upTo writes how many rows a statement has that is limited to MaxCount; below 0 when the limit was reached. A nil
-// statement has none.
+// upTo writes how many rows a statement has that is limited to MaxCount; below 0 when the limit was reached.
 func upTo(b *sql.Builder, statement sql.Querier) {
 	write(b, "(SELECT CASE WHEN COUNT(*) >= ? THEN ? ELSE COUNT(*) END FROM (", MaxCount, 1-MaxCount)
 	b.Join(statement)
 	b.WriteString(") AS counted)")
 }
 
-// ownStatement selects what the viewer serves in an open conversation, as far as they see it; or of that what has
-// something unread.
-func (s *Service) ownStatement(ctx context.Context, v *authz.Viewer, under *authz.Place, new bool) *sql.Selector {
+// ownStatement selects of the latest that the viewer serves in an open conversation, as far as they see it, whether
+// something in it is unread: at most MaxCount, because each of them has to be looked at.
+func (s *Service) ownStatement(ctx context.Context, v *authz.Viewer, under *authz.Place) *sql.Selector {
 	q := sql.Dialect(s.DB.Dialect()).Select().From(sql.Table(contact.Table).As("c"))
-	q.Select(q.C(contact.FieldID)).Limit(MaxCount)
 	rule.Contacts(ctx)(q)
 	q.Where(sql.P(func(b *sql.Builder) {
 		write(b, "c.assigned_user_id = ? AND c.box = ?", v.UserID, int(tree.BoxOf(tree.Open, true)))
@@ -82,15 +82,14 @@ func (s *Service) ownStatement(ctx context.Context, v *authz.Viewer, under *auth
 			from, to := tree.Range(under.Path)
 			write(b, " AND EXISTS (SELECT 1 FROM groups AS g WHERE g.id = c.group_id AND g.path >= ? AND g.path < ?)", from, to)
 		}
-		if new {
-			b.WriteString(" AND EXISTS (SELECT 1 FROM conversations AS v")
-			joinMark(b, v.UserID)
-			b.WriteString(" WHERE v.contact_id = c.id AND v.closed_at IS NULL AND ")
-			unread(v.UserID)(b)
-			b.WriteString(")")
-		}
 	}))
-	return q
+	return q.AppendSelectExprAs(sql.ExprFunc(func(b *sql.Builder) {
+		b.WriteString("EXISTS (SELECT 1 FROM conversations AS v")
+		joinMark(b, v.UserID)
+		b.WriteString(" WHERE v.contact_id = c.id AND v.closed_at IS NULL AND ")
+		unread(v.UserID)(b)
+		b.WriteString(")")
+	}), "new").OrderBy(sql.Desc(q.C(contact.FieldSortKey))).Limit(MaxCount)
 }
 
 // total writes the length of a box's list: from the counters of groups, if they say it, or else counted up to MaxCount.

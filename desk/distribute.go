@@ -156,14 +156,17 @@ func (j *job) holdCandidate(ctx context.Context, c *candidate) error {
 	return nil
 }
 
-// next returns whose turn it is, of those who are not left out, nil for nobody, and what became of whom.
-func (j *job) next(ctx context.Context, l *line, not []int64) (*candidate, []considered, error) {
+// next returns whose turn it is for a contact, nil for nobody, and what became of whom. It does not go back to the user from
+// whom it came, 0 for none, or to those who were asked.
+func (j *job) next(ctx context.Context, l *line, from int64, before []int64) (*candidate, []considered, error) {
 	var found *candidate
 	var list []considered
 	for _, c := range l.agents {
 		outcome := l.judge(c, j.now)
 		switch {
-		case slices.Contains(not, c.ID):
+		case c.ID == from:
+			outcome = servedBefore
+		case slices.Contains(before, c.ID):
 			outcome = asked
 		case outcome != "":
 		case found != nil:
@@ -221,9 +224,9 @@ type prepared struct {
 	back       int64 // the agent to whom a contact goes back that they served before; 0: none
 }
 
-// prepare decides who takes a contact that comes to the group. The contact is nil for a new one. not are users who
-// shall not get it. The answer is nil where the contact is going to wait.
-func (j *job) prepare(ctx context.Context, groupID int64, returning *ent.Contact, not ...int64) (*prepared, error) {
+// prepare decides who takes a contact that comes to the group, other than the user from whom it comes, 0 for none. The contact
+// is nil for one that does not return. The answer is nil where it is going to wait.
+func (j *job) prepare(ctx context.Context, groupID int64, returning *ent.Contact, from int64) (*prepared, error) {
 	s, err := j.settings(ctx, groupID)
 	if err != nil {
 		return nil, err
@@ -256,7 +259,7 @@ func (j *job) prepare(ctx context.Context, groupID int64, returning *ent.Contact
 		}
 	}
 	if s.AssignmentMode.Value != group.AssignmentModeMANUAL {
-		p.agent, p.considered, err = j.next(ctx, p.line, not)
+		p.agent, p.considered, err = j.next(ctx, p.line, from, nil)
 	}
 	return p, err
 }
@@ -321,7 +324,7 @@ func (s stand) waitingAnew(now time.Time, wasServed bool) stand {
 	if wasServed || s.waiting.IsZero() {
 		s.waiting = now
 	}
-	s.agent, s.offeredTo, s.offerEnds, s.asked, s.escalatedTo = 0, 0, time.Time{}, nil, 0
+	s.agent, s.offeredTo, s.offerEnds, s.passedOnFrom, s.asked, s.escalatedTo = 0, 0, time.Time{}, 0, nil, 0
 	return s
 }
 
@@ -354,7 +357,7 @@ func passedOver(list []considered) string {
 	var reasons []string
 	for _, r := range []struct{ outcome, words string }{
 		{unavailable, "away"}, {paused, "paused"}, {full, "full"}, {outsideHours, "outside working hours"},
-		{covered, "covered"}, {notServing, "not serving"}, {asked, "asked before"},
+		{covered, "covered"}, {notServing, "not serving"}, {servedBefore, "serving it before"}, {asked, "asked before"},
 	} {
 		if slices.ContainsFunc(list, func(c considered) bool { return c.outcome == r.outcome }) {
 			reasons = append(reasons, r.words)
@@ -469,7 +472,7 @@ func (j *job) giveOut(ctx context.Context, l *line, waiting []*ent.Contact) erro
 }
 
 func (j *job) giveOutOne(ctx context.Context, l *line, h *held) error {
-	c, list, err := j.next(ctx, l, h.Asked)
+	c, list, err := j.next(ctx, l, h.stand().passedOnFrom, h.Asked)
 	if err != nil || c == nil {
 		return err
 	}

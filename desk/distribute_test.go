@@ -2,6 +2,7 @@ package desk_test
 
 import (
 	"context"
+	crand "crypto/rand"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -11,11 +12,13 @@ import (
 
 	"canopy/authz"
 	"canopy/desk"
+	"canopy/directory"
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/contact"
 	"canopy/ent/generated/contactassignment"
 	"canopy/ent/generated/group"
 	"canopy/ent/generated/user"
+	"canopy/ent/rule"
 	"canopy/internal/hours"
 	"canopy/internal/testdb"
 	"canopy/refusal"
@@ -222,6 +225,101 @@ func TestWhatWaitsIsGivenOutWhenAnAgentGetsRoom(t *testing.T) {
 		w.after(0)
 		w.waitsIn(second, "support")
 		w.isServedBy(third, "dora")
+	})
+}
+
+// TestWhatWaitsGoesToWhoComesToServe lets somebody who is available come to serve, in each way that there is.
+func TestWhatWaitsGoesToWhoComesToServe(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		people := w.directory()
+		people.Rand = crand.Reader
+		sees := authz.Pair{Permission: authz.ConversationsView, Scope: authz.ScopeAssigned}
+		serves := []authz.Pair{sees, {Permission: authz.ConversationsReply, Scope: authz.ScopeAssigned}}
+		w.role("becomes", sees)
+		w.role("goes", sees)
+		w.role("is off", serves...)
+		custom := func(on bool) error {
+			_, err := people.UpdateAccount(w.as("olga"), directory.UpdateAccount{CustomRolesEnabled: &on})
+			return err
+		}
+		grant := func(who string, from *time.Time) error {
+			_, err := people.GrantRole(w.as("olga"), directory.GrantRole{UserID: w.users[who], RoleID: w.roles[authz.RoleAgent], ValidFrom: from})
+			return err
+		}
+		token := ""
+		for _, c := range []struct {
+			name, role string
+			before, by func() error // what makes them serve
+			after      time.Duration
+		}{
+			{name: "granted", by: func() error { return grant("granted", nil) }},
+			{name: "later", before: func() error { return grant("later", ptr(w.clock.Now().Add(time.Hour))) }, after: time.Hour},
+			{name: "role", role: "becomes", by: func() error {
+				_, err := people.UpdateRole(w.as("olga"), directory.UpdateRole{RoleID: w.roles["becomes"], Pairs: serves})
+				return err
+			}},
+			{name: "successor", role: "goes", by: func() error {
+				return people.DeleteRole(w.as("olga"), directory.DeleteRole{RoleID: w.roles["goes"], SuccessorID: ptr(w.roles[authz.RoleAgent])})
+			}},
+			{name: "switched", role: "is off", before: func() error { return custom(false) }, by: func() error { return custom(true) }},
+			{name: "invited", role: authz.RoleAgent, before: func() error {
+				w.changeUser("invited", func(u *ent.UserUpdateOne) { u.SetStatus(user.StatusINVITED) })
+				reset, err := people.ResetPassword(w.as("olga"), directory.ResetPassword{UserID: w.users["invited"]})
+				if err == nil {
+					token = reset.SetupToken
+				}
+				return err
+			}, by: func() error {
+				return people.SetPassword(context.Background(), directory.SetPassword{Token: token, Password: "a long one, of many words"})
+			}},
+		} {
+			w.user(c.name, "support")
+			w.available(c.name)
+			if c.role != "" {
+				w.grant(c.name, c.role, "")
+			}
+			if c.before != nil {
+				ok(t, c.before())
+			}
+			kim := w.writes("kim "+c.name, "support")
+			w.after(0)
+			w.waitsIn(kim, "support")
+			if c.by != nil {
+				ok(t, c.by())
+			}
+			w.after(c.after)
+			w.isServedBy(kim, c.name)
+			w.away(c.name)
+		}
+	})
+}
+
+func TestWhatIsImportedArrives(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.set("north", func(u *ent.GroupUpdateOne) { u.SetEscalateAfter(600) })
+		w.available("dora")
+		olga := w.as("olga")
+		var made []desk.Imported
+		ok(t, w.db.Write(olga, func(ctx context.Context, tx *ent.Tx) (err error) {
+			var rows []desk.ImportContact
+			for _, at := range []string{"support", "support", "north"} {
+				g, err := tx.Group.Get(ctx, w.groups[at])
+				if err != nil {
+					return err
+				}
+				rows = append(rows, desk.ImportContact{Name: "Kim", At: rule.PlaceOf(g)})
+			}
+			made, err = w.desk.ImportContacts(ctx, tx, rows, "", nil)
+			return err
+		}))
+		w.after(0)
+		w.isServedBy(made[0].ID, "dora")
+		w.isServedBy(made[1].ID, "dora")
+		w.after(10 * time.Minute)
+		w.waitsIn(made[2].ID, "north")
+		if w.row(made[2].ID).EscalatedToID == nil {
+			t.Error("it does not escalate")
+		}
 	})
 }
 
@@ -466,6 +564,13 @@ func TestSettingsThatChangeAreAppliedToWhatWaits(t *testing.T) {
 		if w.row(c).EscalatedToID != nil {
 			t.Error("it is escalated still")
 		}
+		tells(t, w.during(c), "OPENED (dora UNAVAILABLE) (emil UNAVAILABLE)", "ESCALATED", "TAKEN_BACK")
+		if e := w.lastEvent(); e.Action != "CONTACT_TAKEN_BACK" || e.UserID != nil || e.TargetID != c {
+			t.Errorf("the event is %v", e)
+		}
+		w.assigned(c, "emil")
+		_, err := w.answers("emil", w.openOf(c).ID)
+		ok(t, err)
 		w.after(2 * time.Hour)
 		if w.openOf(c) != nil {
 			t.Error("it is open still")

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	ent "canopy/ent/generated"
+	"canopy/ent/generated/contact"
 	"canopy/ent/generated/conversation"
 	"canopy/ent/generated/tag"
 	"canopy/refusal"
@@ -45,9 +46,24 @@ func (f Filter) on(contact string, now time.Time) func(*sql.Builder) {
 	}
 }
 
-// seeTag wants the tag of a filter to be there for the viewer.
-func (s *Service) seeTag(ctx context.Context, id int64) error {
-	_, err := s.DB.Read.Tag.Query().Where(tag.ID(id)).OnlyID(ctx)
+// Fits says whether a contact that the viewer sees is one by the filter now. The refusal is that of CheckFilter.
+func (s *Service) Fits(ctx context.Context, f Filter, contactID int64) (bool, error) {
+	if err := s.CheckFilter(ctx, f); err != nil {
+		return false, err
+	}
+	q := s.DB.Read.Contact.Query().Where(contact.ID(contactID))
+	if on := f.on(contact.Table+".id", s.now()); on != nil {
+		q.Where(func(s *sql.Selector) { s.Where(sql.P(on)) })
+	}
+	return q.Exist(ctx)
+}
+
+// CheckFilter refuses a filter whose tag is not there for the viewer.
+func (s *Service) CheckFilter(ctx context.Context, f Filter) error {
+	if f.TagID == nil {
+		return nil
+	}
+	_, err := s.DB.Read.Tag.Query().Where(tag.ID(*f.TagID)).OnlyID(ctx)
 	if ent.IsNotFound(err) {
 		return refusal.NotFound("tag").At("tagId")
 	}

@@ -65,7 +65,7 @@ func (s *Service) HandOver(ctx context.Context, tx *ent.Tx, leaver *ent.User, me
 	}
 	for _, c := range contacts {
 		if method == HandOverByMethod {
-			if to.taker, err = j.taker(trusted, line); err != nil {
+			if to.taker, err = j.taker(trusted, line, leaver.ID); err != nil {
 				return err
 			}
 		}
@@ -89,14 +89,14 @@ func (j *job) lineFor(ctx context.Context, groupID int64) (*line, error) {
 	return l, j.holdLine(ctx, l)
 }
 
-// taker is who of the line takes the next contact, other than those.
-func (j *job) taker(ctx context.Context, l *line, not ...int64) (*prepared, error) {
+// taker is who of the line takes the next contact, other than the user from whom it comes.
+func (j *job) taker(ctx context.Context, l *line, from int64) (*prepared, error) {
 	if l == nil {
 		return nil, nil
 	}
 	p := &prepared{line: l}
 	var err error
-	p.agent, p.considered, err = j.next(ctx, l, not)
+	p.agent, p.considered, err = j.next(ctx, l, from, nil)
 	return p, err
 }
 

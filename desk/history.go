@@ -83,7 +83,8 @@ func (j *job) entry(contactID int64, t told) *ent.HistoryEntryCreate {
 // doneBy is whose doing it is, 0 for that of Canopy itself or of the contact.
 func (j *job) doneBy(kind historyentry.Kind) int64 {
 	switch kind {
-	case historyentry.KindDISTRIBUTED, historyentry.KindOFFERED, historyentry.KindOFFER_ENDED, historyentry.KindESCALATED, historyentry.KindQUEUED:
+	case historyentry.KindDISTRIBUTED, historyentry.KindOFFERED, historyentry.KindOFFER_ENDED, historyentry.KindESCALATED,
+		historyentry.KindTAKEN_BACK, historyentry.KindQUEUED:
 		return 0
 	}
 	if j.hears {

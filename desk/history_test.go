@@ -11,6 +11,7 @@ import (
 	"canopy/ent/generated/contact"
 	"canopy/ent/generated/group"
 	"canopy/ent/generated/historyentry"
+	"canopy/timers"
 )
 
 // entries are those of the contact, the oldest first.
@@ -226,5 +227,14 @@ func TestAHistorySaysWhyNobodyGotWhatWaits(t *testing.T) {
 		_, err := w.desk.AssignContact(w.as("olga"), desk.AssignContact{ContactID: c, GroupID: w.at("support")})
 		ok(t, err)
 		tells(t, w.during(c), "ASSIGNED", "QUEUED (dora UNAVAILABLE) (emil UNAVAILABLE)")
+
+		w.assigned(c, "dora")
+		w.available("dora")
+		_, err = w.desk.TransferContact(w.as("dora"), desk.TransferContact{ContactID: c, GroupID: w.at("support")})
+		ok(t, err)
+		w.available("emil")
+		w.due(timers.Distribute, w.groups["support"])
+		w.after(0)
+		tells(t, w.during(c), "TRANSFERRED", "QUEUED (emil UNAVAILABLE) (dora SERVED_BEFORE)", "DISTRIBUTED to emil (emil CHOSEN) (dora SERVED_BEFORE)")
 	})
 }

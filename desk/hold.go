@@ -34,11 +34,14 @@ type held struct {
 }
 
 // agent is the user who serves the contact, 0 while it waits.
-func (h *held) agent() int64 {
-	if h.AssignedUserID == nil {
+func (h *held) agent() int64 { return orNone(h.AssignedUserID) }
+
+// orNone is the id, 0 for none.
+func orNone(id *int64) int64 {
+	if id == nil {
 		return 0
 	}
-	return *h.AssignedUserID
+	return *id
 }
 
 func (h *held) state() tree.State { return tree.Box(h.Box).State() }
@@ -237,11 +240,13 @@ type stand struct {
 	activity time.Time
 	waiting  time.Time // since when; zero while somebody serves it
 
-	// Of a contact that waits: on offer to whom, until when, who was asked, and the group above in whose queue it is too.
-	offeredTo   int64
-	offerEnds   time.Time
-	asked       []int64
-	escalatedTo int64
+	// Of a contact that waits: on offer to whom, until when, from whom it came, who was asked, and the group above in whose
+	// queue it is too.
+	offeredTo    int64
+	offerEnds    time.Time
+	passedOnFrom int64
+	asked        []int64
+	escalatedTo  int64
 }
 
 func (h *held) stand() stand {
@@ -252,10 +257,7 @@ func (h *held) stand() stand {
 	if h.OfferedToID != nil && h.OfferEndsAt != nil {
 		s.offeredTo, s.offerEnds = *h.OfferedToID, *h.OfferEndsAt
 	}
-	if h.EscalatedToID != nil {
-		s.escalatedTo = *h.EscalatedToID
-	}
-	s.asked = h.Asked
+	s.escalatedTo, s.passedOnFrom, s.asked = orNone(h.EscalatedToID), orNone(h.PassedOnFromID), h.Asked
 	return s
 }
 
@@ -271,7 +273,7 @@ func (s stand) placement() tree.Placement {
 // writeWaiting writes what is known of a contact only while it waits.
 func (s stand) writeWaiting(m *ent.ContactMutation) {
 	if s.agent != 0 || s.state == tree.Closed {
-		s.offeredTo, s.asked, s.escalatedTo = 0, nil, 0
+		s.offeredTo, s.passedOnFrom, s.asked, s.escalatedTo = 0, 0, nil, 0
 	}
 	if s.offeredTo != 0 {
 		m.SetOfferedToID(s.offeredTo)
@@ -284,6 +286,11 @@ func (s stand) writeWaiting(m *ent.ContactMutation) {
 		m.SetEscalatedToID(s.escalatedTo)
 	} else {
 		m.ClearEscalatedToID()
+	}
+	if s.passedOnFrom != 0 {
+		m.SetPassedOnFromID(s.passedOnFrom)
+	} else {
+		m.ClearPassedOnFromID()
 	}
 	if len(s.asked) > 0 {
 		m.SetAsked(s.asked)

@@ -238,6 +238,10 @@ func (j *job) takeIn(ctx context.Context, arrivals []arrival, reason string) ([]
 	for i, c := range contacts {
 		ids[i] = c.ID
 		a := arrivals[i]
+		h := &held{Contact: c, place: a.at, arriving: true}
+		if err := j.watch(ctx, h, h.stand()); err != nil {
+			return nil, err
+		}
 		if a.agent == nil {
 			continue
 		}

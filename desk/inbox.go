@@ -95,8 +95,8 @@ func (s *Service) InboxCount(ctx context.Context, q Query) (int, error) {
 // beginBox is begin for a box, whose filter may name a tag.
 func (s *Service) beginBox(ctx context.Context, q Query) (*authz.Viewer, *authz.Place, error) {
 	v, under, err := s.begin(ctx, q.Under)
-	if err == nil && q.TagID != nil {
-		err = s.seeTag(ctx, *q.TagID)
+	if err == nil {
+		err = s.CheckFilter(ctx, q.Filter)
 	}
 	return v, under, err
 }

@@ -27,6 +27,7 @@ type ledger struct {
 
 	total   count
 	buckets []*count
+	stands  []change // of what stands at the end of a bucket, beside the one before; the last one is for what lasts
 	rows    []*count // by group: own, hidden, then the groups directly below in the order of their names
 	rowOf   map[int64]int
 	below   []int64 // the groups directly below, in the order of their rows
@@ -49,6 +50,9 @@ type count struct {
 	response, resolution meter
 }
 
+// change is by how much a number of conversations grows.
+type change struct{ open, waiting int }
+
 // meter is what becomes Durations.
 type meter struct {
 	n    int
@@ -70,6 +74,7 @@ func newLedger(from time.Time, ends []time.Time, at authz.Place, groups []*ent.G
 		l.ends = append(l.ends, end.UnixMicro())
 		l.buckets = append(l.buckets, &count{})
 	}
+	l.stands = make([]change, len(ends)+1)
 	var children []*ent.Group
 	for _, g := range groups {
 		if len(g.Path) == len(at.Path)+tree.LabelSize {
@@ -154,11 +159,19 @@ func (l *ledger) enter(r record) {
 			c.stand(&r)
 		}
 	}
-	for _, c := range l.buckets[first:last] { // at the end of each of them it stood there
-		c.stand(&r)
-	}
+	l.stand(first, last, r.agent == 0)
 	if at, answered := l.bucket(r.answered); answered {
 		l.responses = append(l.responses, l.measure(r.answered-r.begun, at, row, agent))
+	}
+}
+
+// stand notes that a conversation stood there at the ends of the buckets from the first one to before the last one.
+func (l *ledger) stand(first, last int, waiting bool) {
+	l.stands[first].open++
+	l.stands[last].open--
+	if waiting {
+		l.stands[first].waiting++
+		l.stands[last].waiting--
 	}
 }
 
@@ -209,8 +222,11 @@ func (l *ledger) report(named map[int64]bool) *Report {
 	l.weigh(l.resolutions, func(c *count) (*meter, *Durations) { return &c.resolution, &c.Resolution })
 
 	r := &Report{Total: l.total.Numbers, Own: l.rows[ownRow].Numbers}
-	from := l.from
+	from, at := l.from, change{}
 	for i, end := range l.ends {
+		at.open += l.stands[i].open
+		at.waiting += l.stands[i].waiting
+		l.buckets[i].Open, l.buckets[i].Waiting = at.open, at.waiting
 		r.Buckets = append(r.Buckets, Bucket{moment(from), moment(end), l.buckets[i].Numbers})
 		from = end
 	}

@@ -184,7 +184,8 @@ func scan(rows *stdsql.Rows) (*ent.Contact, error) {
 	c := &ent.Contact{}
 	return c, rows.Scan(&c.ID, &c.AccountID, &c.GroupID, &c.ArrivalGroupID, &c.AssignedUserID, &c.Name, &c.NameKey, &c.Phone, &c.Email,
 		&c.Channel, &c.Address, &c.Box, &c.SortKey, &c.LastActivityAt, &c.WaitingSince,
-		&c.OfferedToID, &c.OfferEndsAt, new(stdsql.RawBytes), &c.EscalatedToID, &c.CreatedAt) // who was asked is nobody's to see
+		// From whom it came and who was asked is nobody's to see.
+		&c.OfferedToID, &c.OfferEndsAt, new(stdsql.RawBytes), new(stdsql.RawBytes), &c.EscalatedToID, &c.CreatedAt)
 }
 
 // crossJoin is done by SQLite in the order in which it is written. PostgreSQL decides for itself.
@@ -429,8 +430,9 @@ func (s source) rows(b *sql.Builder, k streamKey, after func(*sql.Builder)) {
 			" WHERE d.scope_id = "+k.place+" AND NOT d.entering))", 0, 0)
 	}
 	if s.list.others {
-		// Few are one's own: they are looked up once, and not each row for whose it is.
-		write(b, " AND "+s.contact+" NOT IN (SELECT own.id FROM contacts AS own WHERE own.assigned_user_id = ?)", s.list.viewer.UserID)
+		// Few are one's own: they are looked up once, and not each row for whose it is. What was closed is no teammate's.
+		write(b, " AND "+s.contact+" NOT IN (SELECT own.id FROM contacts AS own WHERE own.assigned_user_id = ? AND own.box = ?)",
+			s.list.viewer.UserID, int(tree.BoxOf(tree.Open, true)))
 	}
 	switch {
 	case s.filter == nil:

@@ -116,7 +116,7 @@ func (j *job) nextAfter(ctx context.Context, c *ent.Contact) (*prepared, error) 
 	if p.line, err = j.line(ctx, c.GroupID, s); err != nil {
 		return nil, err
 	}
-	p.agent, p.considered, err = j.next(ctx, p.line, c.Asked)
+	p.agent, p.considered, err = j.next(ctx, p.line, orNone(c.PassedOnFromID), c.Asked)
 	return p, err
 }
 
@@ -128,7 +128,7 @@ func (j *job) askNext(ctx context.Context, h *held, p *prepared) error {
 	if p.looked(h.GroupID) {
 		news.how = p.nobody()
 	}
-	if p != nil && p.agent != nil && p.line.group == h.GroupID && !slices.Contains(h.Asked, p.agent.ID) {
+	if p != nil && p.agent != nil && p.line.group == h.GroupID && p.agent.ID != to.passedOnFrom && !slices.Contains(h.Asked, p.agent.ID) {
 		var err error
 		if to, news, err = j.offer(ctx, h, to, p.line, p.agent, p.considered); err != nil {
 			return err
@@ -154,11 +154,14 @@ func (j *job) taking(h *held) how {
 		return how{method: contactassignment.MethodCLAIM, explanation: "The agent took the contact from the queue."}
 	}
 	by := how{method: contactassignment.MethodRADAR, explanation: "The agent accepted the offer of the contact."}
+	if from := h.stand().passedOnFrom; from != 0 {
+		by.considered = append(by.considered, considered{from, servedBefore})
+	}
 	for _, id := range h.Asked {
 		by.considered = append(by.considered, considered{id, asked})
 	}
-	if n := len(by.considered); n > 0 {
-		by.considered[n-1].outcome = chosen
+	if len(h.Asked) > 0 { // the last of them accepts
+		by.considered[len(by.considered)-1].outcome = chosen
 		by.explanation += passedOver(by.considered)
 	}
 	return by

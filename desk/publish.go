@@ -36,6 +36,18 @@ func (j *job) publishWork(ctx context.Context, h *held, c *ent.Conversation) err
 	return j.publish(ctx, h.ID, h.stand().shown(), h.stand().shown())
 }
 
+// publishMark tells the viewer's own subscriptions that something is read or unread.
+func (j *job) publishMark(ctx context.Context, h *held, c *ent.Conversation) error {
+	at := h.stand().shown()
+	return live.Publish(ctx, live.Event{AccountID: c.AccountID, Kind: live.Mark, ContactID: c.ContactID, ConversationID: c.ID,
+		UserID: j.viewer.UserID, Was: at, Now: at, At: j.now})
+}
+
+// publishTags tells subscribers, by one event, that a tag is another one on however many conversations.
+func (j *job) publishTags(ctx context.Context) error {
+	return live.Publish(ctx, live.Event{AccountID: j.viewer.AccountID, Kind: live.Tags, At: j.now})
+}
+
 // publishMessage tells subscribers that something was said.
 func (j *job) publishMessage(ctx context.Context, c *ent.Conversation, m *ent.Message) error {
 	return live.Publish(ctx, live.Event{AccountID: c.AccountID, Kind: live.Message, ContactID: c.ContactID, ConversationID: c.ID, MessageID: m.ID, At: j.now})

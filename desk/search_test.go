@@ -2,6 +2,8 @@ package desk_test
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -17,6 +19,7 @@ import (
 	"canopy/internal/fold"
 	"canopy/internal/testdb"
 	"canopy/store"
+	"canopy/timers"
 )
 
 func (w *world) finds(who, text string) string {
@@ -176,4 +179,40 @@ func (w *world) naiveMatch(v *authz.Viewer, c *ent.Contact, text string) bool {
 		}
 	}
 	return true
+}
+
+func TestWhatWasSaidBeforeWordsWereNotedIsFoundOnceTheyAre(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		kim := w.openOf(w.served("kim", "ana"))
+		w.served("lee", "ana")
+		w.saysText("lee", "Where is my parcel?")
+		const many = 1100 // more than are noted at once
+		w.write(func(ctx context.Context, tx *ent.Tx) error {
+			said := make([]*ent.MessageCreate, many)
+			for i := range said {
+				said[i] = tx.Message.Create().SetAccountID(w.account).SetConversationID(kim.ID).SetDirection(message.DirectionINBOUND).
+					SetText(fmt.Sprint("The kettle leaks ", i)).SetSentAt(w.clock.Now())
+			}
+			err := tx.Message.CreateBulk(said...).Exec(ctx)
+			_, failed := tx.ExecContext(ctx, "DELETE FROM contact_words")
+			return errors.Join(err, failed)
+		})
+		if got := w.finds("olga", "parcel"); got != "" {
+			t.Fatalf("without words %q is found", got)
+		}
+		last, err := w.db.Read.Message.Query().Order(ent.Desc("id")).FirstID(all())
+		ok(t, err)
+		w.due(timers.NoteWords, last)
+		w.after(0)
+		for text, want := range map[string]string{"parcel": "lee", "leaks kettle": "kim", "1099": "kim", "100": "kim", "99": "kim"} {
+			if got := w.finds("olga", text); got != want {
+				t.Errorf("%q finds %q, not %q", text, got, want)
+			}
+		}
+		words := 0
+		ok(t, store.EachRow(t.Context(), w.db.Read, "SELECT COUNT(*) FROM contact_words", nil, func(rows *sql.Rows) error { return rows.Scan(&words) }))
+		if want := many + len(strings.Fields("the kettle leaks hello where is my parcel hello")); words != want {
+			t.Errorf("%d words are noted, not %d", words, want)
+		}
+	})
 }

@@ -37,6 +37,7 @@ type considered struct {
 const (
 	chosen       = "CHOSEN"
 	asked        = "ASKED" // an offer was made
+	servedBefore = "SERVED_BEFORE"
 	unavailable  = "UNAVAILABLE"
 	paused       = "PAUSED"
 	full         = "FULL"
@@ -87,7 +88,7 @@ func (j *job) release(ctx context.Context, h *held, groupID int64, p *prepared, 
 		return err
 	}
 	if from := h.agent(); from != 0 && to.agent == 0 {
-		to.asked = append([]int64{from}, to.asked...) // who has given it away does not get it back
+		to.passedOnFrom = from
 	}
 	if err := j.tell(ctx, h, told{kind: kinds[by.method], how: by, group: groupID, talk: talk}); err != nil {
 		return err

@@ -79,7 +79,7 @@ func (s *Service) write(ctx context.Context, fn func(ctx context.Context, j *job
 }
 
 func lostRace(err error) bool {
-	for _, index := range []string{"contact_address", "message_external_id", "conversation_one_open", "assignment_one_current", "cover_one_current", "read_mark"} {
+	for _, index := range []string{"contact_address", "message_external_id", "conversation_one_open", "assignment_one_current", "cover_one_current"} {
 		if store.UniqueViolation(err, index) {
 			return true
 		}

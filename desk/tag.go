@@ -109,6 +109,9 @@ func (s *Service) UpdateTag(ctx context.Context, in UpdateTag) (*ent.Tag, error)
 		if updated, err = change.Save(ctx); err != nil {
 			return tagTaken(err)
 		}
+		if err := j.publishTags(ctx); err != nil {
+			return err
+		}
 		return j.record(ctx, "TAG_UPDATED", relay.KindTag, t.ID, before, after, "")
 	})
 	return updated, err
@@ -130,6 +133,9 @@ func (s *Service) DeleteTag(ctx context.Context, tagID int64) error {
 		}
 		if n != 1 {
 			return refusal.NotFound("tag")
+		}
+		if err := j.publishTags(ctx); err != nil {
+			return err
 		}
 		return j.record(ctx, "TAG_DELETED", relay.KindTag, t.ID, audit.Fields{"name": t.Name, "colour": t.Colour}, nil, "")
 	})

@@ -1,9 +1,12 @@
 package desk
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"canopy/authz"
@@ -27,6 +30,8 @@ func handlers() map[timers.Kind]handler {
 		timers.HoursBegin:  hoursBegin,
 		timers.CoverEnds:   coverEnds,
 		timers.SnoozeEnds:  snoozeEnds,
+		timers.GrantBegins: grantBegins,
+		timers.NoteWords:   noteWords,
 	}
 }
 
@@ -49,28 +54,48 @@ type timerKey struct {
 // errCleared rolls back what a timer did that was cleared while it ran.
 var errCleared = errors.New("desk: the timer was cleared")
 
-// finish writes what was scheduled. It comes last in every transaction (see package timers).
+// finish writes what was scheduled. It comes last in every transaction, and goes through timers in the order in which
+// everybody locks them (see package timers).
 func (j *job) finish(ctx context.Context) error {
+	keys, running := slices.Collect(maps.Keys(j.scheduled)), timerKey{}
 	if p := j.running; p != nil {
-		there, err := timers.Finish(ctx, j.tx, *p)
-		if err != nil {
-			return err
-		}
-		if !there {
-			return errCleared
-		}
+		running = timerKey{p.Kind, p.SubjectID}
+		keys = append(keys, running)
 	}
+	slices.SortFunc(keys, func(a, b timerKey) int { return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.subject, b.subject)) })
 	var set []timers.Timer
-	for key, due := range j.scheduled {
-		if due != nil {
-			set = append(set, timers.Timer{Kind: key.kind, SubjectID: key.subject, AccountID: j.viewer.AccountID, Due: *due})
-			continue
+	for _, key := range slices.Compact(keys) {
+		due, scheduled := j.scheduled[key]
+		if key == running || due == nil { // each by a statement of its own
+			if err := timers.Set(ctx, j.tx, set...); err != nil {
+				return err
+			}
+			set = nil
 		}
-		if err := timers.Clear(ctx, j.tx, key.kind, key.subject); err != nil {
-			return err
+		if key == running {
+			if err := j.finishRunning(ctx); err != nil {
+				return err
+			}
+		}
+		switch {
+		case due != nil:
+			set = append(set, timers.Timer{Kind: key.kind, SubjectID: key.subject, AccountID: j.viewer.AccountID, Due: *due})
+		case scheduled:
+			if err := timers.Clear(ctx, j.tx, key.kind, key.subject); err != nil {
+				return err
+			}
 		}
 	}
 	return timers.Set(ctx, j.tx, set...)
+}
+
+// finishRunning takes the timer away that this is.
+func (j *job) finishRunning(ctx context.Context) error {
+	there, err := timers.Finish(ctx, j.tx, *j.running)
+	if err == nil && !there {
+		return errCleared
+	}
+	return err
 }
 
 // dueAtOnce is how many timers are looked up at once.

@@ -2,16 +2,21 @@ package desk_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"canopy/authz"
 	"canopy/desk"
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/auditevent"
+	"canopy/store"
 	"canopy/timers"
+
+	"entgo.io/ent/dialect"
 )
 
 // passes lets time go by.
@@ -49,13 +54,60 @@ func (w *world) events(action string) int {
 	return n
 }
 
+// answered makes a contact whom the agent serves and has answered.
+func (w *world) answered(name, agent string) int64 {
+	w.t.Helper()
+	c := w.served(name, agent)
+	_, err := w.answers(agent, w.openOf(c).ID)
+	ok(w.t, err)
+	return c
+}
+
+func TestWhatWaitsForAnAnswerIsNotSilent(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.set("root", func(u *ent.GroupUpdateOne) { u.SetCloseAfter(3600) })
+		queued, asks, asksAgain, passedOn := w.writes("queued", "north"), w.served("asks", "ana"), w.answered("again", "ana"), w.served("passed", "ana")
+		silent, said := w.answered("silent", "ana"), w.answered("said", "ana")
+		w.assigned(passedOn, "carla")
+		w.assigned(said, "carla")
+		w.says("again", nil)
+		nothing := w.arrives("nothing", "north")
+		w.assigned(nothing, "ana")
+		_, err := w.desk.OpenConversation(w.as("ana"), desk.OpenConversation{ContactID: nothing})
+		ok(t, err)
+		w.after(3 * time.Hour)
+		w.after(3 * time.Hour)
+		for name, c := range map[string]int64{"in the queue": queued, "asks": asks, "asks again": asksAgain, "passed on": passedOn} {
+			if w.openOf(c) == nil {
+				t.Errorf("%s: it was closed", name)
+			}
+		}
+		for name, c := range map[string]int64{"silent": silent, "passed on after an answer": said, "nothing said": nothing} {
+			if w.openOf(c) != nil {
+				t.Errorf("%s: it is open", name)
+			}
+		}
+		_, err = w.answers("ana", w.openOf(asks).ID)
+		ok(t, err)
+		w.after(50 * time.Minute)
+		if w.openOf(asks) == nil {
+			t.Error("it was closed before the contact had the whole time to answer")
+		}
+		w.after(11 * time.Minute)
+		if w.openOf(asks) != nil {
+			t.Error("it is open although the contact has not answered")
+		}
+	})
+}
+
 func TestASilentConversationIsClosedByNobodyAndOneThatIsNotSilentIsNot(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.set("root", func(u *ent.GroupUpdateOne) { u.SetCloseAfter(3600) })
 		w.set("vault", func(u *ent.GroupUpdateOne) { u.SetCloseAfter(-1) })
-		silent, lively, never := w.served("kim", "ana"), w.served("lee", "ana"), w.writes("max", "vault")
+		silent, lively, never := w.answered("kim", "ana"), w.answered("lee", "ana"), w.answered("max", "vera")
 		w.after(50 * time.Minute)
-		w.says("lee", nil)
+		_, err := w.answers("ana", w.openOf(lively).ID)
+		ok(t, err)
 		w.after(15 * time.Minute)
 		if w.openOf(silent) != nil || w.openOf(lively) == nil || w.openOf(never) == nil {
 			t.Fatalf("open are %v, %v, %v", w.openOf(silent), w.openOf(lively), w.openOf(never))
@@ -79,7 +131,7 @@ func TestASilentConversationIsClosedByNobodyAndOneThatIsNotSilentIsNot(t *testin
 func TestATimerSurvivesItsProcess(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.set("root", func(u *ent.GroupUpdateOne) { u.SetCloseAfter(3600) })
-		c := w.served("kim", "ana")
+		c := w.answered("kim", "ana")
 		w.desk = &desk.Service{DB: w.db, Now: w.clock.Now}
 		w.after(2 * time.Hour)
 		if w.openOf(c) != nil {
@@ -93,7 +145,7 @@ func TestATimerHappensOnceWhateverTheNumberOfProcesses(t *testing.T) {
 		w.set("root", func(u *ent.GroupUpdateOne) { u.SetCloseAfter(3600) })
 		const contacts = 30
 		for i := range contacts {
-			w.served(fmt.Sprint("contact", i), "ana")
+			w.answered(fmt.Sprint("contact", i), "ana")
 		}
 		w.clock.passes(2 * time.Hour)
 		ran := make([]int, 6)
@@ -121,7 +173,7 @@ func TestATimerHappensOnceWhateverTheNumberOfProcesses(t *testing.T) {
 func TestATimerThatFailsIsPutOffAndKeepsNoOtherFromRunning(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.set("root", func(u *ent.GroupUpdateOne) { u.SetCloseAfter(3600) })
-		c := w.served("kim", "ana")
+		c := w.answered("kim", "ana")
 		w.write(func(ctx context.Context, tx *ent.Tx) error {
 			return timers.Set(ctx, tx, timers.Timer{Kind: "OF_A_NEWER_VERSION", SubjectID: 1, AccountID: w.account, Due: w.clock.Now()})
 		})
@@ -196,4 +248,53 @@ func TestWhatHappensToATimerWhileItRuns(t *testing.T) {
 			t.Error("what was set after it was cleared went with what was found before")
 		}
 	})
+}
+
+// TestTimersAreTakenInOneOrder: of two that take some of the same timers in different orders one would be given up.
+func TestTimersAreTakenInOneOrder(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		if w.db.Dialect() != dialect.Postgres {
+			return // one transaction writes at a time
+		}
+		const covered = 12
+		for i := range covered {
+			name := fmt.Sprint("agent", i)
+			w.user(name, "north", authz.RoleAgent)
+			w.covers(name, "ana", name)
+		}
+		lock := func(tx *ent.Tx, which string) (locked int) {
+			ok(t, store.EachRow(t.Context(), tx, "SELECT 1 FROM timers WHERE kind = 'COVER_ENDS' "+which, nil,
+				func(*sql.Rows) error { locked++; return nil }))
+			return locked
+		}
+		var left chan error
+		w.write(func(_ context.Context, tx *ent.Tx) error {
+			lock(tx, "ORDER BY subject_id LIMIT 1 FOR UPDATE")
+			left = make(chan error, 1)
+			go func() {
+				_, err := w.leaves("ana", "adam", desk.HandOverToQueue, 0)
+				left <- err
+			}()
+			w.untilSomebodyWaits()
+			if free := lock(tx, "FOR UPDATE SKIP LOCKED"); free != covered {
+				t.Errorf("%d of %d timers are held by somebody who waits for the first of them", covered-free, covered)
+			}
+			return nil
+		})
+		ok(t, <-left)
+	})
+}
+
+// untilSomebodyWaits returns when a transaction waits for another one.
+func (w *world) untilSomebodyWaits() {
+	w.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+		waiting := 0
+		ok(w.t, store.EachRow(context.Background(), w.db.Read, `SELECT COUNT(*) FROM pg_stat_activity
+			WHERE datname = current_database() AND wait_event_type = 'Lock'`, nil, func(rows *sql.Rows) error { return rows.Scan(&waiting) }))
+		if waiting > 0 {
+			return
+		}
+	}
+	w.t.Error("nobody waits")
 }

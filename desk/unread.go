@@ -19,7 +19,7 @@ import (
 
 // Unread is a matter of one viewer and an open conversation: what others said after the viewer's mark, and the whole
 // conversation while the viewer has none, unless they opened it. Marks are nobody else's business, so they are not
-// recorded; whoever never sets one has none, and those of a conversation go when it is closed.
+// recorded and told to nobody else; whoever never sets one has none, and those of a conversation go when it is closed.
 
 // MarkRead names the conversation of which everything said so far has been read.
 type MarkRead struct{ ConversationID int64 }
@@ -36,10 +36,10 @@ type Unread struct {
 // MarkRead sets the viewer's mark behind the last message. It needs sight of the conversation and nothing else. With a
 // conversation that is closed it does nothing.
 func (s *Service) MarkRead(ctx context.Context, in MarkRead) (*ent.Conversation, error) {
-	return s.setMark(ctx, in.ConversationID, func(ctx context.Context, j *job, c *ent.Conversation) error {
+	return s.setMark(ctx, in.ConversationID, func(ctx context.Context, j *job, c *ent.Conversation) (bool, error) {
 		last, err := j.lastMessage(ctx, c)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if last == nil {
 			return j.mark(ctx, c, c.OpenedAt, 0)
@@ -52,26 +52,36 @@ func (s *Service) MarkRead(ctx context.Context, in MarkRead) (*ent.Conversation,
 // mark afterwards. It needs sight of the conversation and nothing else. With a conversation that is closed it does
 // nothing.
 func (s *Service) MarkUnread(ctx context.Context, in MarkUnread) (*ent.Conversation, error) {
-	return s.setMark(ctx, in.ConversationID, func(ctx context.Context, j *job, c *ent.Conversation) error {
+	return s.setMark(ctx, in.ConversationID, func(ctx context.Context, j *job, c *ent.Conversation) (bool, error) {
 		last, err := j.lastMessage(ctx, c, message.Or(message.AuthorIDIsNil(), message.AuthorIDNEQ(j.viewer.UserID)))
 		if err != nil {
-			return err
+			return false, err
 		}
 		if last == nil {
-			_, err := j.tx.ReadMark.Delete().Where(readmark.ConversationID(c.ID), readmark.UserID(j.viewer.UserID)).Exec(ctx)
-			return err
+			n, err := j.tx.ReadMark.Delete().Where(readmark.ConversationID(c.ID), readmark.UserID(j.viewer.UserID)).Exec(ctx)
+			return n > 0, err
 		}
 		return j.mark(ctx, c, last.SentAt, last.ID-1)
 	})
 }
 
-func (s *Service) setMark(ctx context.Context, id int64, set func(context.Context, *job, *ent.Conversation) error) (*ent.Conversation, error) {
+// setMark sets a mark by a function that says whether it is another one afterwards. The contact is held, so that what is
+// told of the mark is true of where the contact stands.
+func (s *Service) setMark(ctx context.Context, id int64, set func(context.Context, *job, *ent.Conversation) (bool, error)) (*ent.Conversation, error) {
 	var marked *ent.Conversation
-	err := s.write(ctx, func(ctx context.Context, j *job) (err error) {
-		if marked, err = j.conversation(ctx, id); err != nil || marked.ClosedAt != nil {
+	err := s.write(ctx, func(ctx context.Context, j *job) error {
+		h, c, err := j.holdConversation(ctx, id)
+		if err != nil {
 			return err
 		}
-		return set(ctx, j, marked)
+		marked = c
+		if c.ClosedAt != nil {
+			return nil
+		}
+		if changed, err := set(ctx, j, c); err != nil || !changed {
+			return err
+		}
+		return j.publishMark(ctx, h, c)
 	})
 	return marked, err
 }
@@ -89,18 +99,17 @@ func (j *job) lastMessage(ctx context.Context, c *ent.Conversation, of ...func(*
 	return last, err
 }
 
-// mark sets the viewer's mark, and writes nothing when it stands there already.
-func (j *job) mark(ctx context.Context, c *ent.Conversation, sentAt time.Time, messageID int64) error {
+// mark sets the viewer's mark, and says whether it stood elsewhere; else nothing is written.
+func (j *job) mark(ctx context.Context, c *ent.Conversation, sentAt time.Time, messageID int64) (changed bool, err error) {
 	present, err := j.tx.ReadMark.Query().Where(readmark.ConversationID(c.ID), readmark.UserID(j.viewer.UserID)).Only(ctx)
 	switch {
 	case ent.IsNotFound(err):
-		return j.tx.ReadMark.Create().SetAccountID(c.AccountID).SetConversationID(c.ID).SetUserID(j.viewer.UserID).
+		return true, j.tx.ReadMark.Create().SetAccountID(c.AccountID).SetConversationID(c.ID).SetUserID(j.viewer.UserID).
 			SetSentAt(sentAt).SetMessageID(messageID).Exec(ctx)
 	case err != nil || present.MessageID == messageID && present.SentAt.Equal(sentAt):
-		return err
+		return false, err
 	}
-	// Whoever closes the conversation meanwhile deletes the mark: then there is nothing to set.
-	return j.tx.ReadMark.Update().Where(readmark.ID(present.ID)).SetSentAt(sentAt).SetMessageID(messageID).Exec(ctx)
+	return true, j.tx.ReadMark.Update().Where(readmark.ID(present.ID)).SetSentAt(sentAt).SetMessageID(messageID).Exec(ctx)
 }
 
 // unmark deletes everybody's marks of a conversation that is closed.

@@ -1,6 +1,7 @@
 package desk_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
@@ -256,6 +257,37 @@ func TestCountsAreExactWhereCountersKnow(t *testing.T) {
 		w.arrives("hidden", "secret")
 		if rows, err := w.db.Read.Contact.Query().Where(contact.Box(int(tree.BoxOf(tree.None, false)))).Count(w.as("sue")); err != nil || rows != 1010 {
 			t.Errorf("sue sees %d, %v", rows, err)
+		}
+	})
+}
+
+// TestOfTheLatestOnlyIsAskedWhatIsUnread wants the price of counting to have an end for who serves thousands.
+func TestOfTheLatestOnlyIsAskedWhatIsUnread(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		if testing.Short() {
+			t.Skip()
+		}
+		ana := w.users["ana"]
+		w.write(func(ctx context.Context, tx *ent.Tx) error {
+			for i := range desk.MaxCount + 1 {
+				if err := w.place(ctx, tx, fmt.Sprint("c", i), w.groups["north"], tree.Open, ana, int64(i)); err != nil {
+					return err
+				}
+			}
+			// Unread are the one to which nothing has happened for the longest time, and the two latest.
+			_, err := tx.ExecContext(ctx, fmt.Sprintf(`INSERT INTO conversations (account_id, contact_id, number, subject, opened_at, agent_id, opened_by_id)
+				SELECT account_id, id, 1000 + sort_key, '', created_at, %d, CASE WHEN sort_key BETWEEN 1 AND 999 THEN %d END
+				FROM contacts WHERE assigned_user_id = %d`, ana, ana, ana))
+			if err == nil {
+				_, err = tx.ExecContext(ctx, fmt.Sprintf(`INSERT INTO stays (account_id, contact_id, conversation_id, group_id, agent_id, started_at, entered, begun_at, unanswered)
+					SELECT account_id, contact_id, id, %d, %d, 0, 2, 0, FALSE FROM conversations`, w.groups["north"], ana))
+			}
+			return err
+		})
+		n, err := w.desk.InboxCounts(w.as("ana"), nil)
+		ok(t, err)
+		if more := (desk.Count{Contacts: 1000, More: true}); n.You != more || n.Unread != (desk.Count{Contacts: 2, More: true}) {
+			t.Errorf("ana counts %+v of hers, %+v unread", n.You, n.Unread)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package desk
 
 import (
 	"context"
+	stdsql "database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -13,11 +14,16 @@ import (
 	"canopy/ent/generated/conversation"
 	"canopy/ent/generated/group"
 	"canopy/ent/generated/historyentry"
+	"canopy/ent/generated/message"
+	"canopy/ent/generated/rolegrant"
 	"canopy/ent/generated/user"
 	"canopy/refusal"
 	"canopy/relay"
+	"canopy/store"
 	"canopy/timers"
 	"canopy/tree"
+
+	"entgo.io/ent/dialect/sql"
 )
 
 // What Canopy does with contacts when time passes.
@@ -179,16 +185,29 @@ func (j *job) takeBack(ctx context.Context, groupID int64, s tree.Settings) (mor
 	}
 	for _, id := range ids {
 		h := contacts[id]
-		if h == nil || h.GroupID != groupID {
+		if h == nil || h.GroupID != groupID || h.EscalatedToID == nil {
 			continue
 		}
-		to := h.stand()
-		to.escalatedTo = 0
-		if err := j.settle(ctx, h, to); err != nil {
+		if err := j.takeBackOne(ctx, h); err != nil {
 			return false, err
 		}
 	}
 	return len(ids) == maxGiven, nil
+}
+
+func (j *job) takeBackOne(ctx context.Context, h *held) error {
+	const words = "By the settings of its group, which are others now, the queue above does not show it."
+	to := h.stand()
+	above := to.escalatedTo
+	to.escalatedTo = 0
+	err := j.tell(ctx, h, told{kind: historyentry.KindTAKEN_BACK, group: to.group, how: how{explanation: words}})
+	if err != nil {
+		return err
+	}
+	if err := j.settle(ctx, h, to); err != nil {
+		return err
+	}
+	return j.record(ctx, "CONTACT_TAKEN_BACK", relay.KindContact, h.ID, audit.Fields{"group": ref(relay.KindGroup, above)}, nil, words)
 }
 
 // hoursBegin gives out what waits when the working hours of an agent begin, and waits for the next time.
@@ -207,7 +226,20 @@ func hoursBegin(ctx context.Context, j *job, userID int64) error {
 	return nil
 }
 
-// closeSilent closes the conversation of a contact in which nobody has written for as long as its group says.
+// grantBegins gives out what waits where somebody is at home who may serve from now on.
+func grantBegins(ctx context.Context, j *job, grantID int64) error {
+	u, err := j.tx.RoleGrant.Query().Where(rolegrant.ID(grantID), rolegrant.AccountID(j.viewer.AccountID)).QueryUser().Only(ctx)
+	if ent.IsNotFound(err) {
+		return nil
+	}
+	if err == nil && u.Status == user.StatusACTIVE {
+		j.schedule(timers.Distribute, u.HomeGroupID, j.now)
+	}
+	return err
+}
+
+// closeSilent closes the conversation of a contact in which nobody has written for as long as its group says. One that waits
+// for an agent, or for an agent's answer, stays open: it is not the contact who is silent.
 func closeSilent(ctx context.Context, j *job, contactID int64) error {
 	h, err := j.lockIfThere(ctx, contactID)
 	if err != nil || h == nil || h.state() != tree.Open {
@@ -233,6 +265,14 @@ func closeSilent(ctx context.Context, j *job, contactID int64) error {
 		j.schedule(timers.CloseSilent, h.ID, c.SnoozedUntil.Add(after))
 		return nil
 	}
+	waits, err := j.waitsForUs(ctx, h)
+	if err != nil {
+		return err
+	}
+	if waits { // whoever answers in the meantime gives the contact the whole time from then on
+		j.schedule(timers.CloseSilent, h.ID, j.now.Add(after))
+		return nil
+	}
 	silent := conversation.CloseReasonSILENT
 	if err := j.end(ctx, c, &silent, ""); err != nil {
 		return err
@@ -249,6 +289,26 @@ func closeSilent(ctx context.Context, j *job, contactID int64) error {
 	}
 	return j.record(ctx, "CONVERSATION_CLOSED", relay.KindConversation, c.ID, audit.Fields{"open": true}, audit.Fields{"open": false, "closeReason": silent},
 		fmt.Sprintf("Nobody had written for %s.", inWords(after)))
+}
+
+// waitsForUs says whether nobody serves the contact, or it had the last word since its conversation, or the first of those
+// that were passed on to it, was opened.
+func (j *job) waitsForUs(ctx context.Context, h *held) (bool, error) {
+	if h.agent() == 0 {
+		return true, nil
+	}
+	var begun int64
+	err := store.EachRow(ctx, j.tx, "SELECT begun_at FROM stays WHERE contact_id = $1 AND ended_at = "+forever, []any{h.ID},
+		func(rows *stdsql.Rows) error { return rows.Scan(&begun) })
+	if err != nil {
+		return false, fmt.Errorf("desk: finding since when contact %d is served: %w", h.ID, err)
+	}
+	last, err := j.tx.Message.Query().Where(message.HasConversationWith(conversation.ContactID(h.ID)), message.SentAtGTE(moment(begun))).
+		Order(message.BySentAt(sql.OrderDesc()), message.ByID(sql.OrderDesc())).First(ctx)
+	if ent.IsNotFound(err) {
+		return false, nil
+	}
+	return err == nil && last.Direction == message.DirectionINBOUND, err
 }
 
 // lockIfThere is lock for a contact that may have been deleted: nil then.

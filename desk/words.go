@@ -4,12 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"unicode"
 
 	ent "canopy/ent/generated"
+	"canopy/ent/generated/message"
 	"canopy/internal/fold"
+	"canopy/timers"
 
 	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql"
@@ -42,19 +45,53 @@ func (j *job) say(ctx context.Context, h *held, create *ent.MessageCreate) (*ent
 	if err != nil {
 		return nil, fmt.Errorf("desk: storing a message: %w", err)
 	}
-	list, err := json.Marshal(words(m.Text))
+	return m, j.storeWords(ctx, map[int64]string{h.ID: m.Text})
+}
+
+// storeWords keeps the words of what was said with contacts, in the order of their ids, in which contacts are locked.
+func (j *job) storeWords(ctx context.Context, texts map[int64]string) error {
+	type said struct {
+		Contact int64  `json:"c"`
+		Word    string `json:"w"`
+	}
+	list := []said{}
+	for _, id := range slices.Sorted(maps.Keys(texts)) {
+		for _, word := range words(texts[id]) {
+			list = append(list, said{id, word})
+		}
+	}
+	raw, err := json.Marshal(list)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	query := "INSERT INTO contact_words (contact_id, word) SELECT $1, value FROM json_each($2) WHERE TRUE ON CONFLICT DO NOTHING"
+	from := "SELECT value->>'c', value->>'w' FROM json_each($1) WHERE TRUE"
 	if j.tx.Dialect() == dialect.Postgres {
-		query = `INSERT INTO contact_words (contact_id, word) SELECT CAST($1 AS BIGINT), v
-			FROM jsonb_array_elements_text(CAST($2 AS TEXT)::jsonb) AS v ON CONFLICT DO NOTHING`
+		from = "SELECT c, w FROM jsonb_to_recordset(CAST($1 AS TEXT)::jsonb) AS said(c BIGINT, w TEXT)"
 	}
-	if _, err := j.tx.ExecContext(ctx, query, h.ID, string(list)); err != nil {
-		return nil, fmt.Errorf("desk: storing the words of a message: %w", err)
+	if _, err := j.tx.ExecContext(ctx, "INSERT INTO contact_words (contact_id, word) "+from+" ON CONFLICT DO NOTHING", string(raw)); err != nil {
+		return fmt.Errorf("desk: storing the words of messages: %w", err)
 	}
-	return m, nil
+	return nil
+}
+
+// notedAtOnce is how many messages one transaction notes that were sent before words were.
+const notedAtOnce = 1000
+
+// noteWords notes the words of a message and of those before it in the account, the newest first, a part at a time.
+func noteWords(ctx context.Context, j *job, last int64) error {
+	list, err := j.tx.Message.Query().Where(message.AccountID(j.viewer.AccountID), message.IDLTE(last)).
+		Order(message.ByID(sql.OrderDesc())).Limit(notedAtOnce).WithConversation().All(ctx)
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	texts := map[int64]string{}
+	for _, m := range list {
+		texts[m.Edges.Conversation.ContactID] += " " + m.Text
+	}
+	if next := list[len(list)-1].ID - 1; len(list) == notedAtOnce {
+		j.schedule(timers.NoteWords, next, j.now)
+	}
+	return j.storeWords(ctx, texts)
 }
 
 // said is the condition that words that begin like all of those of the text were said with a contact; nil for a text

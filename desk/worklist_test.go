@@ -388,7 +388,7 @@ func TestASnoozedConversationComesBackToTheTop(t *testing.T) {
 func TestASnoozedConversationIsSilentOnPurpose(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.set("north", func(u *ent.GroupUpdateOne) { u.SetCloseAfter(600) })
-		c := w.served("kim", "ana")
+		c := w.answered("kim", "ana")
 		w.snoozes("ana", w.openOf(c).ID, time.Hour)
 		for _, step := range []struct {
 			minutes int64

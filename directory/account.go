@@ -10,6 +10,7 @@ import (
 	"canopy/authz"
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/account"
+	"canopy/ent/generated/role"
 	"canopy/ent/generated/rolegrant"
 	"canopy/internal/fold"
 	"canopy/refusal"
@@ -145,7 +146,14 @@ func (d *doing) saveAccount(ctx context.Context, update *ent.AccountUpdateOne, e
 	}
 	event.TargetKind, event.TargetID = relay.KindAccount, d.account.ID
 	event.Before, event.After = accountFields(d.account), accountFields(changed)
-	return changed, d.record(ctx, event)
+	if err := d.record(ctx, event); err != nil || d.account.CustomRolesEnabled || !changed.CustomRolesEnabled {
+		return changed, err
+	}
+	custom, err := d.grants(ctx, rolegrant.HasRoleWith(role.KeyIsNil()))
+	if err != nil {
+		return nil, err
+	}
+	return changed, d.begin(ctx, custom)
 }
 
 func accountFields(a *ent.Account) audit.Fields {

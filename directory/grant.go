@@ -11,6 +11,7 @@ import (
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/predicate"
 	"canopy/ent/generated/rolegrant"
+	"canopy/ent/generated/user"
 	"canopy/ent/rule"
 	"canopy/refusal"
 	"canopy/relay"
@@ -209,12 +210,18 @@ func (d *doing) createGrants(ctx context.Context, grants []newGrant, reason stri
 		}
 		given = append(given, some...)
 	}
-	events := make([]audit.Event, len(given))
+	events, begins := make([]audit.Event, len(given)), []*ent.RoleGrant{}
 	for i, g := range given {
+		if grants[i].user.Status == user.StatusACTIVE || g.ValidFrom.After(d.at) { // whoever is invited serves nobody yet
+			begins = append(begins, g)
+		}
 		events[i] = audit.Event{Action: "ROLE_GRANTED", TargetKind: relay.KindRoleGrant, TargetID: g.ID,
 			Reason: reason, After: grantFields(g)}
 	}
-	return given, d.record(ctx, events...)
+	if err := d.record(ctx, events...); err != nil {
+		return nil, err
+	}
+	return given, d.begin(ctx, begins)
 }
 
 func grantFields(g *ent.RoleGrant) audit.Fields {

@@ -239,6 +239,10 @@ func (s *Service) DeleteGroup(ctx context.Context, in DeleteGroup) (*ent.Group, 
 		if err != nil {
 			return err
 		}
+		left, err := d.estateOf(ctx, g)
+		if err != nil {
+			return err
+		}
 		reason, bad := d.reason(in.Reason)
 		if err := foremost(s.dissolve(ctx, d, g, heir), bad); err != nil {
 			return err
@@ -254,7 +258,7 @@ func (s *Service) DeleteGroup(ctx context.Context, in DeleteGroup) (*ent.Group, 
 			if successor, err = d.anyGroup(ctx, heir.ID); err != nil {
 				return err
 			}
-			if err := d.publishHeir(ctx, g, successor); err != nil {
+			if err := d.publishHeir(ctx, g, successor, left); err != nil {
 				return err
 			}
 		}

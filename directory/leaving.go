@@ -230,7 +230,7 @@ func (s *Service) ReactivateUser(ctx context.Context, in ReactivateUser) (*ent.U
 		if err != nil {
 			return err
 		}
-		return d.givesOut(ctx, back.HomeGroupID)
+		return givesOut(ctx, d.tx, back, d.at)
 	})
 	if err != nil {
 		return nil, err

@@ -225,7 +225,11 @@ func (s *Service) SetPassword(ctx context.Context, in SetPassword) error {
 		if err != nil {
 			return err
 		}
-		return s.storePassword(ctx, tx, u, hash, audit.Event{AccountID: u.AccountID, UserID: u.ID, Action: "PASSWORD_SET"}, 0)
+		err = s.storePassword(ctx, tx, u, hash, audit.Event{AccountID: u.AccountID, UserID: u.ID, Action: "PASSWORD_SET"}, 0)
+		if err != nil || u.Status == user.StatusACTIVE {
+			return err
+		}
+		return givesOut(ctx, tx, u, s.now()) // they may serve from now on
 	})
 }
 

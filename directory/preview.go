@@ -21,6 +21,8 @@ import (
 //
 // Nothing of it is kept. Its token is a digest of who asked for what, and of what they were shown; a change that
 // carries the token is compared in the same way, inside its own transaction, and refused when it comes out otherwise.
+// Whom a change may concern is loaded in previewload.go, before and after compared in previewcompare.go, and what is told
+// of it gathered in previewresult.go.
 
 // proposal is what a preview is asked about.
 type proposal struct {

@@ -8,6 +8,7 @@ import (
 	"canopy/audit"
 	"canopy/authz"
 	ent "canopy/ent/generated"
+	"canopy/ent/generated/contact"
 	"canopy/ent/generated/group"
 	"canopy/ent/generated/user"
 	"canopy/ent/rule"
@@ -41,7 +42,7 @@ func (d *doing) publish(ctx context.Context, changes []audit.Event) error {
 			return err
 		}
 		if e.Kind == live.Group && e.Was != nil && e.Now != nil && *e.Was != *e.Now {
-			if err := d.publishBranch(ctx, e.GroupID, e.Was, e.Now); err != nil {
+			if err := d.publishMove(ctx, e.GroupID, *e.Was, *e.Now); err != nil {
 				return err
 			}
 		}
@@ -118,11 +119,84 @@ func (d *doing) publishBranch(ctx context.Context, groupID int64, was, now *live
 	return live.Publish(ctx, live.Event{AccountID: d.account.ID, Kind: live.Branch, GroupID: groupID, Was: was, Now: &to, At: d.at})
 }
 
-// publishHeir tells that a group has taken over what was in another one.
-func (d *doing) publishHeir(ctx context.Context, g, heir *ent.Group) error {
+// above is the group above a place, 0 for none.
+func above(path string) int64 {
+	ids := tree.IDs(path)
+	if len(ids) < 2 {
+		return 0
+	}
+	return ids[len(ids)-2]
+}
+
+// publishMove tells that what is in a group and below it has come along with it, and into the queue of the group above.
+func (d *doing) publishMove(ctx context.Context, groupID int64, was, now live.Stand) error {
+	escalates, err := d.escalatedFrom(ctx, groupID)
+	if err != nil {
+		return err
+	}
+	if escalates {
+		was.Escalated, now.Escalated = above(was.Path), above(now.Path)
+	}
+	return d.publishBranch(ctx, groupID, &was, &now)
+}
+
+// escalatedFrom says whether contacts that wait in the group show in the queue above, too.
+func (d *doing) escalatedFrom(ctx context.Context, groupID int64) (bool, error) {
+	some, err := d.tx.Contact.Query().Where(contact.AccountID(d.account.ID), contact.GroupID(groupID), contact.EscalatedToIDNotNil()).Exist(authz.Trusted(ctx))
+	if err != nil {
+		return false, fmt.Errorf("directory: looking for what escalated from group %d: %w", groupID, err)
+	}
+	return some, nil
+}
+
+// estate is what only the queue of a group tells that is about to be dissolved.
+type estate struct {
+	escalates bool                 // contacts of the group show in the queue above
+	below     map[int64]live.Stand // groups whose contacts show in its own, as they stand before
+}
+
+func (d *doing) estateOf(ctx context.Context, g *ent.Group) (e estate, err error) {
+	if e.escalates, err = d.escalatedFrom(ctx, g.ID); err != nil {
+		return e, err
+	}
+	var ids []int64
+	err = d.tx.Contact.Query().Where(contact.AccountID(d.account.ID), contact.EscalatedToID(g.ID)).
+		Unique(true).Select(contact.FieldGroupID).Scan(authz.Trusted(ctx), &ids)
+	if err != nil {
+		return e, fmt.Errorf("directory: looking for what escalated to group %d: %w", g.ID, err)
+	}
+	groups, err := inParts(ids, func(part []int64) ([]*ent.Group, error) {
+		return d.tx.Group.Query().Where(group.AccountID(d.account.ID), group.IDIn(part...)).All(authz.Trusted(ctx))
+	})
+	if err != nil {
+		return e, fmt.Errorf("directory: looking for what escalated to group %d: %w", g.ID, err)
+	}
+	e.below = map[int64]live.Stand{}
+	for _, g := range groups {
+		e.below[g.ID] = *live.At(rule.PlaceOf(g))
+	}
+	return e, nil
+}
+
+// publishHeir tells that a group has taken over what was in another one, and its queue.
+func (d *doing) publishHeir(ctx context.Context, g, heir *ent.Group, e estate) error {
 	was, now := live.At(rule.PlaceOf(g)), live.At(rule.PlaceOf(heir))
+	if e.escalates {
+		was.Escalated = above(g.Path)
+	}
 	if err := d.publishBranch(ctx, g.ID, was, now); err != nil {
 		return err
+	}
+	for id, was := range e.below {
+		child, err := d.anyGroup(ctx, id)
+		if err != nil {
+			return err
+		}
+		now := live.At(rule.PlaceOf(child))
+		was.Escalated, now.Escalated = g.ID, heir.ID
+		if err := d.publishBranch(ctx, id, &was, now); err != nil {
+			return err
+		}
 	}
 	return live.Publish(ctx, live.Event{AccountID: d.account.ID, Kind: live.Group, GroupID: heir.ID, Was: now, Now: now, At: d.at})
 }

@@ -300,9 +300,20 @@ func (d *doing) updateRole(ctx context.Context, in UpdateRole) (*ent.Role, error
 	if err != nil {
 		return nil, roleNameTaken(err)
 	}
-	return changed, d.record(ctx, audit.Event{Action: "ROLE_UPDATED", TargetKind: relay.KindRole, TargetID: was.ID, Reason: reason,
+	err = d.record(ctx, audit.Event{Action: "ROLE_UPDATED", TargetKind: relay.KindRole, TargetID: was.ID, Reason: reason,
 		Before: roleFields(was, idsOf(was.Edges.MayGive)), After: roleFields(changed, listed)})
+	if err != nil || serving(was) || !serving(changed) {
+		return changed, err
+	}
+	holders, err := d.grants(ctx, rolegrant.RoleID(was.ID))
+	if err != nil {
+		return nil, err
+	}
+	return changed, d.begin(ctx, holders)
 }
+
+// serving says whether who holds the role serves contacts.
+func serving(r *ent.Role) bool { return pairsOf(r).Permissions().Has(authz.ConversationsReply) }
 
 // mayNarrow refuses to take anything from a role that somebody holds whom the viewer does not outrank.
 func (d *doing) mayNarrow(ctx context.Context, g *giving, was *ent.Role, pairs authz.Pairs, listed []int64) error {
@@ -462,5 +473,5 @@ func (d *doing) handGrantsOn(ctx context.Context, grants []*ent.RoleGrant, succe
 			return err
 		}
 	}
-	return nil
+	return d.begin(ctx, grants)
 }

@@ -17,9 +17,22 @@ import (
 
 // What changes here and lets contacts that wait be given out by desk: it is told by timers that are due at once.
 
-// givesOut lets what waits in the group be given out: an agent there may have got room.
-func (d *doing) givesOut(ctx context.Context, groupID int64) error {
-	return timers.Set(ctx, d.tx, timers.Timer{Kind: timers.Distribute, SubjectID: groupID, AccountID: d.account.ID, Due: d.at})
+// givesOut lets what waits where the user is at home be given out: they may have got room.
+func givesOut(ctx context.Context, tx *ent.Tx, u *ent.User, at time.Time) error {
+	return timers.Set(ctx, tx, timers.Timer{Kind: timers.Distribute, SubjectID: u.HomeGroupID, AccountID: u.AccountID, Due: at})
+}
+
+// begin lets what waits be given out where those are at home who hold the grants, once these are in force: they may serve then.
+func (d *doing) begin(ctx context.Context, grants []*ent.RoleGrant) error {
+	due := make([]timers.Timer, len(grants))
+	for i, g := range grants {
+		at := d.at
+		if g.ValidFrom.After(at) {
+			at = g.ValidFrom
+		}
+		due[i] = timers.Timer{Kind: timers.GrantBegins, SubjectID: g.ID, AccountID: d.account.ID, Due: at}
+	}
+	return timers.Set(ctx, d.tx, due...)
 }
 
 // reviews lets the settings in force at the group and everywhere below be applied to what is there. They may be others now.
@@ -40,17 +53,16 @@ func (d *doing) reviews(ctx context.Context, groupID int64) error {
 	return timers.Set(ctx, d.tx, due...)
 }
 
-// worksFrom lets what waits be given out whenever the working hours of the user begin, and now.
+// worksFrom lets what waits be given out now, and whenever the working hours of the user begin.
 func (d *doing) worksFrom(ctx context.Context, u *ent.User) error {
-	if next, some := u.WorkingHours.Next(d.at); some {
-		err := timers.Set(ctx, d.tx, timers.Timer{Kind: timers.HoursBegin, SubjectID: u.ID, AccountID: d.account.ID, Due: next})
-		if err != nil {
-			return err
-		}
-	} else if err := timers.Clear(ctx, d.tx, timers.HoursBegin, u.ID); err != nil {
+	if err := givesOut(ctx, d.tx, u, d.at); err != nil { // its kind comes first: see package timers
 		return err
 	}
-	return d.givesOut(ctx, u.HomeGroupID)
+	next, some := u.WorkingHours.Next(d.at)
+	if !some {
+		return timers.Clear(ctx, d.tx, timers.HoursBegin, u.ID)
+	}
+	return timers.Set(ctx, d.tx, timers.Timer{Kind: timers.HoursBegin, SubjectID: u.ID, AccountID: d.account.ID, Due: next})
 }
 
 func setHours(v optional.Value[hours.Week], m *ent.UserMutation) {

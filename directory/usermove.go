@@ -68,7 +68,7 @@ func (d *doing) moveUser(ctx context.Context, in MoveUser) (*ent.User, error) {
 	if err != nil {
 		return nil, err
 	}
-	return moved, d.givesOut(ctx, to.ID)
+	return moved, givesOut(ctx, d.tx, moved, d.at)
 }
 
 // userAndHome loads the user and the new home group, and checks the permission at both.

@@ -124,7 +124,7 @@ var advices = map[Kind]string{
 	Roots:                  "needs a person: give all but one of the groups without a parent one (groups.parent_id), then canopy rebuild",
 	SameName:               "needs a person: rename all but one of them",
 	WrongKey:               "needs a person: rename it to something else and back",
-	WrongOffer:             "needs a person: empty offered_to_id, offer_ends_at and asked of the contact",
+	WrongOffer:             "needs a person: empty offered_to_id, offer_ends_at, asked and passed_on_from_id of the contact",
 	WrongEscalation:        "needs a person: set contacts.escalated_to_id to the parent of the contact's group or, when it does not wait, to NULL",
 	ManyCovers:             "needs a person: set covers.ended_at of all but one of them",
 	WrongCover:             "needs a person: set covers.ended_at, if it has not ended, and delete the row when no history names it",

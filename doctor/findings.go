@@ -83,8 +83,8 @@ var findings = []finding{
 		WHERE account_id = $1 AND closed_at IS NULL AND (close_reason IS NOT NULL OR close_note <> '') ORDER BY id LIMIT $2`,
 		says("is open and says why it was closed; should have neither close_reason nor close_note")},
 	{WrongOffer, relay.KindContact, `SELECT id, assigned_user_id, NULL FROM contacts
-		WHERE account_id = $1 AND ` + notWaiting + ` AND (offered_to_id IS NOT NULL OR offer_ends_at IS NOT NULL OR asked IS NOT NULL)
-		ORDER BY id LIMIT $2`, says("is served or closed, and on offer or asked about (offered_to_id, offer_ends_at, asked); only what waits should be")},
+		WHERE account_id = $1 AND ` + notWaiting + ` AND (offered_to_id IS NOT NULL OR offer_ends_at IS NOT NULL OR asked IS NOT NULL OR passed_on_from_id IS NOT NULL)
+		ORDER BY id LIMIT $2`, says("is served or closed, and on offer, asked about or passed on (offered_to_id, offer_ends_at, asked, passed_on_from_id); only what waits should be")},
 	{WrongOffer, relay.KindContact, `SELECT id, offered_to_id, NULL FROM contacts
 		WHERE account_id = $1 AND (offered_to_id IS NULL) <> (offer_ends_at IS NULL) ORDER BY id LIMIT $2`,
 		says("has one of offered_to_id and offer_ends_at, should have both or neither")},
@@ -104,7 +104,7 @@ var findings = []finding{
 		says("is put aside and no timer SNOOZE_ENDS wakes it; should have one")},
 	{NoTimer, relay.KindCover, untimed("covers", "'COVER_ENDS'", "s.ended_at IS NULL"), says("has not ended and no timer COVER_ENDS ends it; should have one")},
 	{WrongTimer, relay.KindAccount, `SELECT CAST($1 AS BIGINT), COUNT(*), NULL FROM timers WHERE account_id = $1 AND kind NOT IN
-		('OFFER_ENDS', 'DISTRIBUTE', 'REVIEW', 'ESCALATE', 'CLOSE_SILENT', 'HOURS_BEGIN', 'SNOOZE_ENDS', 'COVER_ENDS')
+		('OFFER_ENDS', 'DISTRIBUTE', 'REVIEW', 'ESCALATE', 'CLOSE_SILENT', 'HOURS_BEGIN', 'SNOOZE_ENDS', 'COVER_ENDS', 'GRANT_BEGINS', 'NOTE_WORDS')
 		HAVING COUNT(*) > 0 LIMIT $2`, unknown},
 	{WrongStay, relay.KindConversation, `SELECT v.id, COUNT(s.id), SUM(` + stands + `) FROM conversations AS v JOIN contacts AS k ON k.id = v.contact_id
 		LEFT JOIN stays AS s ON s.conversation_id = v.id AND s.ended_at = ` + forever + `

@@ -208,3 +208,26 @@ func TestNodesOfEveryKind(t *testing.T) {
 		t.Errorf("%d statements", n)
 	}
 }
+
+// TestWhatIsNoIDIsSaidInItsItem sends, among several, an id that is none, one of another kind and one that nothing has.
+func TestWhatIsNoIDIsSaidInItsItem(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *store.DB) {
+		w := company(t, db, served)
+		const noID = `x\"\u0000é`
+		for _, c := range []struct {
+			field, list, item string
+			kind              relay.Kind
+			more              string
+		}{
+			{"assignContacts", "contactIds", "contactId", relay.KindContact, `, agentId: "` + w.id(relay.KindAgent, "carla") + `"`},
+			{"closeConversations", "conversationIds", "conversationId", relay.KindConversation, ""},
+		} {
+			group, nothing := w.id(relay.KindGroup, "sales"), relay.NewID(c.kind, 1<<40).String()
+			got := w.ask("olga", `mutation { %s(input: {%s: ["%s", "%s", "%s"]%s}) { refused items { %s refusal { code field } } } }`,
+				c.field, c.list, group, noID, nothing, c.more, c.item)
+			item := func(id, why string) string { return fmt.Sprintf(`{"%s":"%s","refusal":{%s}}`, c.item, id, why) }
+			same(t, got, fmt.Sprintf(`{"%s":{"refused":3,"items":[%s,%s,%s]}}`, c.field, item(group, `"code":"NOT_FOUND","field":null`),
+				item(noID, fmt.Sprintf(`"code":"BAD_USER_INPUT","field":"input.%s.1"`, c.list)), item(nothing, `"code":"NOT_FOUND","field":null`)))
+		}
+	})
+}

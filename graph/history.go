@@ -225,6 +225,8 @@ func (t telling) sentence(e *ent.HistoryEntry) string {
 		return "The offer ended without an answer."
 	case historyentry.KindESCALATED:
 		return "The contact had waited so long that the queue above shows it too."
+	case historyentry.KindTAKEN_BACK:
+		return "The queue above does not show the contact any more."
 	case historyentry.KindQUEUED:
 		return "The contact waits in the queue of a group."
 	case historyentry.KindHANDED_OVER:

@@ -50,6 +50,20 @@ func TestHistorySaysWhyAContactIsHere(t *testing.T) {
 	})
 }
 
+// TestWhatIsOlderThanHistoriesHasNone asks for the history of a contact from before histories were kept.
+func TestWhatIsOlderThanHistoriesHasNone(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *store.DB) {
+		w := company(t, db)
+		w.write(func(ctx context.Context, tx *ent.Tx) error {
+			_, err := tx.HistoryEntry.Delete().Exec(ctx)
+			return err
+		})
+		same(t, w.ask("sue", `{ contact(id: "%s") { history { totalCount nodes { kind } } assignments { nodes { origin { kind } } } conversation { history { totalCount } } } }`,
+			w.id(relay.KindContact, "Kim")),
+			`{"contact":{"history":{"totalCount":0,"nodes":[]},"assignments":{"nodes":[{"origin":null}]},"conversation":{"history":{"totalCount":0}}}}`)
+	})
+}
+
 // TestHistoryConsidersOnlyWhomOneSees shows the candidates in their order, without those whose cards are hidden.
 func TestHistoryConsidersOnlyWhomOneSees(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db *store.DB) {

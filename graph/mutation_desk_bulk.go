@@ -2,9 +2,11 @@ package graph
 
 import (
 	"context"
+	"fmt"
 
 	"canopy/desk"
 	"canopy/graph/model"
+	"canopy/refusal"
 	"canopy/relay"
 )
 
@@ -35,7 +37,7 @@ func (r *mutationResolver) TransferContacts(ctx context.Context, input model.Tra
 func passedContacts(ids []*relay.ID, passed []desk.PassedContact) (items []*model.PassedContact, refused int) {
 	items = make([]*model.PassedContact, len(ids))
 	for i, p := range passed {
-		items[i] = &model.PassedContact{ContactID: *ids[i], Contact: p.Contact, Assignment: p.Assignment, Refusal: rowRefusal(p.Refused)}
+		items[i] = &model.PassedContact{ContactID: *ids[i], Contact: p.Contact, Assignment: p.Assignment, Refusal: itemRefusal("contactIds", i, ids[i], p.Refused)}
 		if p.Refused != nil {
 			refused++
 		}
@@ -52,7 +54,8 @@ func (r *mutationResolver) CloseConversations(ctx context.Context, input model.C
 	}
 	out := &model.CloseConversationsPayload{Items: make([]*model.ClosedConversation, len(closed))}
 	for i, c := range closed {
-		out.Items[i] = &model.ClosedConversation{ConversationID: *input.ConversationIds[i], Conversation: c.Conversation, Refusal: rowRefusal(c.Refused)}
+		out.Items[i] = &model.ClosedConversation{ConversationID: *input.ConversationIds[i], Conversation: c.Conversation,
+			Refusal: itemRefusal("conversationIds", i, input.ConversationIds[i], c.Refused)}
 		if c.Refused != nil {
 			out.Refused++
 		} else {
@@ -60,4 +63,12 @@ func (r *mutationResolver) CloseConversations(ctx context.Context, input model.C
 		}
 	}
 	return out, nil
+}
+
+// itemRefusal is why one of several was refused, nil when it was not. What is no id at all is named by its place in the list.
+func itemRefusal(list string, i int, id *relay.ID, why *refusal.Refusal) *model.RowRefusal {
+	if why != nil && id.Malformed() {
+		why = refusal.BadInput(fmt.Sprintf("input.%s.%d", list, i), "This is no id. Give one that the API has answered.")
+	}
+	return rowRefusal(why)
 }

@@ -6,6 +6,7 @@ import (
 	"canopy/authz"
 	"canopy/desk"
 	ent "canopy/ent/generated"
+	"canopy/ent/generated/conversation"
 	"canopy/ent/generated/predicate"
 	"canopy/ent/generated/user"
 	"canopy/ent/rule"
@@ -16,16 +17,44 @@ import (
 	"canopy/relay"
 )
 
-func (r *subscriptionResolver) InboxChanged(ctx context.Context, box model.InboxBox, under *relay.ID, since *string) (<-chan *model.InboxChange, error) {
+func (r *subscriptionResolver) InboxChanged(ctx context.Context, box model.InboxBox, under, tagID *relay.ID, priority *conversation.Priority, snoozed *bool, since *string) (<-chan *model.InboxChange, error) {
 	if _, err := r.under(ctx, under); err != nil {
 		return nil, err
 	}
+	filter := desk.Filter{TagID: numberOf(tagID, relay.KindTag), Priority: priority, Snoozed: snoozed}
+	if err := r.Desk.CheckFilter(ctx, filter); err != nil {
+		return nil, err
+	}
 	boxed := live.Inbox{Holds: desk.Box(box).Holds, Under: idOf(under)}
-	return subscribe(ctx, r.resolver, boxed, since, func(ctx context.Context, _ *live.Stream, d *live.Delivery) (p *model.InboxChange, err error) {
-		p = &model.InboxChange{Change: model.LiveChange(d.Change), Position: d.Position, ContactID: idIf(relay.KindContact, d.Event.ContactID)}
-		p.Contact, err = present(ctx, r.DB.Read, contactRows, d, d.Event.ContactID)
-		return p, err
+	return subscribe(ctx, r.resolver, boxed, since, func(ctx context.Context, _ *live.Stream, d *live.Delivery) (*model.InboxChange, error) {
+		if filter != (desk.Filter{}) && d.Change != live.Left && d.Event.ContactID != 0 {
+			fits, err := r.Desk.Fits(ctx, filter, d.Event.ContactID)
+			if err != nil {
+				return nil, err
+			}
+			if d = narrowed(d, fits); d == nil {
+				return nil, nil
+			}
+		}
+		found, err := present(ctx, r.DB.Read, contactRows, d, d.Event.ContactID)
+		return &model.InboxChange{Change: model.LiveChange(d.Change), Position: d.Position,
+			ContactID: idIf(relay.KindContact, d.Event.ContactID), Contact: found}, err
 	})
+}
+
+// narrowed is what a change within a box is to somebody with a filter, which the contact fits now or does not: nil for
+// nothing. Filters look at conversations, so it may have been otherwise before only when one has changed.
+func narrowed(d *live.Delivery, fits bool) *live.Delivery {
+	told, changed := *d, d.Event.ConversationID != 0
+	switch {
+	case fits && changed:
+		told.Change = live.Entered
+	case !fits && changed && d.Change == live.Updated:
+		told.Change = live.Left
+	case !fits:
+		return nil
+	}
+	return &told
 }
 
 func (r *subscriptionResolver) ConversationUpdated(ctx context.Context, id relay.ID, since *string) (<-chan *model.ConversationChange, error) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"canopy/authz"
 	ent "canopy/ent/generated"
@@ -120,6 +121,61 @@ func TestInboxChanged(t *testing.T) {
 
 		w.ask("ana", `mutation { transferContact(input: {contactId: "%s", groupId: "%s"}) { contact { id } } }`, lee, w.id(relay.KindGroup, "root"))
 		hidden.hears(inbox("ENTERED", lee, `{"name":"Lee","agent":null}`))
+	})
+}
+
+// TestInboxChangedUnderAFilter changes, one by one, what a list shows under each filter.
+func TestInboxChangedUnderAFilter(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *store.DB) {
+		w := heardCompany(t, db)
+		kim, conversation := w.id(relay.KindContact, "Kim"), w.id(relay.KindConversation, "Kim conversation")
+		made := w.ask("olga", `mutation { createTag(input: {name: "Refund", colour: RED}) { tag { id } } }`)
+		tag := strings.Split(made, `"`)[7]
+		lists := map[string]*listener{}
+		listen := func(name, filter string) {
+			lists[name] = w.subscribe(w.as("ana"), inboxOf("YOU", filter))
+			lists[name].hears(inbox("STARTED", "null", "null"))
+		}
+		listen("urgent", `, priority: URGENT`)
+		listen("awake", `, snoozed: false`)
+		listen("aside", `, snoozed: true`)
+		shown := `{"name":"Kim","agent":{"name":"ana"}}`
+		hear := func(change string, names ...string) {
+			t.Helper()
+			contact := shown
+			if change == "LEFT" {
+				contact = "null"
+			}
+			for _, name := range names {
+				lists[name].hears(inbox(change, kim, contact))
+			}
+		}
+		say := func() {
+			w.ask("ana", `mutation { sendMessage(input: {conversationId: "%s", text: "Hello"}) { message { id } } }`, conversation)
+		}
+		say() // is told only where Kim fits: the lists in which it does not would hear of it first below
+		hear("UPDATED", "awake")
+		listen("tagged", `, tagId: "`+tag+`"`)
+		w.ask("ana", `mutation { tagConversation(input: {conversationId: "%s", addTagIds: ["%s"]}) { conversation { id } } }`, conversation, tag)
+		hear("ENTERED", "tagged", "awake")
+		hear("LEFT", "urgent", "aside")
+		w.ask("ana", `mutation { updateConversation(input: {conversationId: "%s", priority: URGENT}) { conversation { id } } }`, conversation)
+		hear("ENTERED", "tagged", "urgent", "awake")
+		hear("LEFT", "aside")
+		w.ask("ana", `mutation { snoozeConversation(input: {conversationId: "%s", until: "%s"}) { conversation { id } } }`, conversation, now.Add(time.Hour).Format(time.RFC3339))
+		hear("ENTERED", "tagged", "urgent", "aside")
+		hear("LEFT", "awake")
+		say()
+		hear("UPDATED", "tagged", "urgent", "aside")
+		w.ask("olga", `mutation { deleteTag(input: {tagId: "%s"}) { deletedTagId } }`, tag)
+		say()
+		if got := lists["tagged"].raw(); !strings.Contains(got, `"code":"NOT_FOUND"`) || !strings.Contains(got, `"field":"tagId"`) {
+			t.Errorf("a list by a tag that is gone hears %s", got)
+		}
+		hear("UPDATED", "urgent", "aside")
+		if got := w.refused(w.as("ana"), `subscription { inboxChanged(box: YOU, tagId: "`+tag+`") { change } }`, nil); got["code"] != "NOT_FOUND" || got["field"] != "tagId" {
+			t.Errorf("subscribing by a tag that is gone: %v", got)
+		}
 	})
 }
 

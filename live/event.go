@@ -32,9 +32,11 @@ type Kind string
 
 // The kinds. The ids that an event has besides the account's are in brackets.
 const (
-	Contact      Kind = "CONTACT"      // a contact came to be, changed, changed hands or is gone [contact]
+	Contact      Kind = "CONTACT"      // a contact came to be, changed, changed hands or is gone [contact; conversation: changed with it, 0 for none]
 	Conversation Kind = "CONVERSATION" // a conversation was opened, changed or closed [contact, conversation]
 	Message      Kind = "MESSAGE"      // something was said [contact, conversation, message]
+	Mark         Kind = "MARK"         // a user set their own mark of what they have read, which is for that user alone [contact, conversation, user]
+	Tags         Kind = "TAGS"         // a tag of the account is another one or gone, on every conversation that has it
 	Group        Kind = "GROUP"        // a group came to be, changed, moved or is gone [group]
 	Branch       Kind = "BRANCH"       // many contacts at once came to or left a group and what is below it [group]
 	User         Kind = "USER"         // a user changed, or their card [user]
@@ -123,8 +125,17 @@ func (b *batch) Finish(ctx context.Context, tx *ent.Tx) error {
 	if err != nil {
 		return err
 	}
+	changed := map[int64]int64{} // conversations by their contacts
 	for i := range b.events {
 		b.events[i].sequence = last - int64(len(b.events)-1-i)
+		if e := &b.events[i]; e.Kind == Conversation {
+			changed[e.ContactID] = e.ConversationID
+		}
+	}
+	for i := range b.events {
+		if e := &b.events[i]; e.Kind == Contact {
+			e.ConversationID = changed[e.ContactID]
+		}
 	}
 	for from := 0; from < len(b.events); from += writtenAtOnce {
 		if err := write(ctx, tx, b.events[from:min(from+writtenAtOnce, len(b.events))]); err != nil {

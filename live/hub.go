@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -37,6 +39,8 @@ type People interface {
 	// RenewAll is Renew for viewers of one account, in their order. Until is the first moment at which any of it changes
 	// by itself, the zero time if none does.
 	RenewAll(ctx context.Context, accountID int64, viewers []*authz.Viewer) (now []Renewed, until time.Time, err error)
+	// Rosters returns who serves at home in each of the groups now; until is as for RenewAll.
+	Rosters(ctx context.Context, accountID int64, groupIDs []int64) (of map[int64]Roster, until time.Time, err error)
 }
 
 // Renewed is a viewer as they stand now, or why they are none any more.
@@ -67,8 +71,10 @@ type feed struct {
 	streams map[*Stream]bool
 
 	read  int64     // the number of the last event that was judged
-	until time.Time // when rights have to be judged anew, whether or not something happens
+	until time.Time // when rights and rosters have to be judged anew, whether or not something happens
 	fresh bool      // somebody has come
+
+	rosters rosters
 }
 
 // Subscribe begins a stream for the viewer of ctx, which lasts until ctx ends. Since is the position after which to begin,
@@ -89,8 +95,8 @@ func (h *Hub) Subscribe(ctx context.Context, i Interest, since *string) (*Stream
 		if err != nil {
 			return nil, err
 		}
-		if s.missed = from.number > last || !from.sameRights(s.rights); !s.missed {
-			s.number = from.number
+		if s.missed = from.number > last; !s.missed {
+			s.number, s.from = from.number, &from
 		}
 	}
 	h.add(s)
@@ -255,7 +261,7 @@ func (h *Hub) judge(ctx context.Context, f *feed, streams []*Stream, last int64)
 			return err
 		}
 		for i, s := range streams {
-			s.turn(t.now[i], &sight{places: t.places, homes: t.homes}, events, to)
+			s.turn(t.now[i], &sight{places: t.places, homes: t.homes}, &f.rosters, events, to)
 		}
 		f.read = max(f.read, to)
 		if from = to; len(events) < readAtOnce {
@@ -273,9 +279,12 @@ type turning struct {
 
 func (h *Hub) prepare(ctx context.Context, f *feed, streams []*Stream, events []Event) (*turning, error) {
 	viewers := make([]*authz.Viewer, len(streams))
-	groups, agents := map[int64]bool{}, map[int64]bool{}
+	groups, agents, panels := map[int64]bool{}, map[int64]bool{}, map[int64]bool{}
 	for i, s := range streams {
 		viewers[i] = s.lastViewer()
+		if p, is := s.interest.(Panel); is {
+			panels[p.GroupID] = true
+		}
 		if id, _ := s.interest.group(); id != 0 {
 			groups[id] = true
 		}
@@ -289,9 +298,14 @@ func (h *Hub) prepare(ctx context.Context, f *feed, streams []*Stream, events []
 	}
 	t := &turning{}
 	var err error
-	if t.now, f.until, err = h.People.RenewAll(ctx, f.account, viewers); err != nil {
+	var until time.Time
+	if t.now, until, err = h.People.RenewAll(ctx, f.account, viewers); err != nil {
 		return nil, err
 	}
+	if err = h.refresh(ctx, f, slices.Sorted(maps.Keys(panels)), events); err != nil {
+		return nil, err
+	}
+	f.until = Earlier(until, f.rosters.until)
 	if t.places, err = h.placesOf(ctx, f.account, groups); err != nil {
 		return nil, err
 	}

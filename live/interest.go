@@ -44,6 +44,8 @@ type sight struct {
 	viewer *authz.Viewer
 	places map[int64]authz.Place
 	homes  map[int64]int64
+
+	was, is Roster // of the group to whose panel the viewer listens, before and now
 }
 
 // seesGroup is the row rule of groups.
@@ -80,6 +82,14 @@ func (i Inbox) judge(s *sight, e *Event) []found {
 	switch e.Kind {
 	case Contact:
 		return change(i.has(s, e.Was), i.has(s, e.Now))
+	case Mark:
+		if e.UserID == s.viewer.UserID {
+			return change(i.has(s, e.Was), i.has(s, e.Now))
+		}
+	case Tags:
+		if s.viewer.SeesTags() {
+			return []found{{change: Gap}}
+		}
 	case Branch:
 		for _, like := range e.Now.contacts(s.viewer.UserID) {
 			was, now := i.had(s, e, e.Was, like), i.had(s, e, e.Now, like)
@@ -113,7 +123,9 @@ func (i Inbox) had(s *sight, e *Event, at *Stand, like Stand) bool {
 	if at == nil || !s.within(at.place(), i.Under) && !strings.HasPrefix(s.places[i.Under].Path, e.Now.Path) {
 		return false
 	}
-	return i.Holds(s.viewer, like, authz.AtContact(at.place(), like.AgentID))
+	target := authz.AtContact(at.place(), like.AgentID)
+	target.Escalated = at.Escalated
+	return i.Holds(s.viewer, like, target)
 }
 
 func (i Inbox) has(s *sight, at *Stand) bool {
@@ -138,15 +150,19 @@ type OneConversation struct {
 	Messages                  bool
 }
 
-func (i OneConversation) judge(_ *sight, e *Event) []found {
+func (i OneConversation) judge(s *sight, e *Event) []found {
 	switch {
+	case e.Kind == Mark && e.UserID != s.viewer.UserID:
+		return nil
 	case e.Kind == Branch:
 		return []found{{change: Look}}
+	case !i.Messages && e.Kind == Tags:
+		return []found{{change: Updated}}
 	case e.ContactID != i.ContactID:
 		return nil
 	case i.Messages && e.Kind == Message && e.ConversationID == i.ConversationID:
 		return []found{{change: Entered}}
-	case !i.Messages && e.Kind == Conversation && e.ConversationID == i.ConversationID, !i.Messages && e.passedOn():
+	case !i.Messages && (e.Kind == Conversation || e.Kind == Mark) && e.ConversationID == i.ConversationID, !i.Messages && e.passedOn():
 		return []found{{change: Updated}}
 	}
 	return []found{{change: Look}}
@@ -191,9 +207,13 @@ func (i Panel) judge(s *sight, e *Event) []found {
 		return []found{{change: Look}}
 	}
 	switch e.Kind {
-	case User:
-		if list := change(i.home(e.Was), i.home(e.Now)); list != nil {
-			return []found{{list[0].change, e.UserID}}
+	case User: // who comes or goes is told by the roster
+		if s.is.stays(s.was, e.UserID) {
+			return []found{{Updated, e.UserID}}
+		}
+	case Group: // from which the agents may have their capacity
+		if e.Now != nil && strings.HasPrefix(s.places[i.GroupID].Path, e.Now.Path) {
+			return []found{{change: Gap}}
 		}
 	case Contact:
 		return i.served(s, e)

@@ -15,8 +15,11 @@ import (
 	"canopy/desk"
 	"canopy/directory"
 	ent "canopy/ent/generated"
+	"canopy/ent/generated/group"
 	"canopy/ent/generated/rolegrant"
+	"canopy/ent/generated/tag"
 	"canopy/ent/generated/user"
+	"canopy/internal/hours"
 	"canopy/internal/optional"
 	"canopy/internal/testdb"
 	"canopy/live"
@@ -255,8 +258,14 @@ func TestGrantsBeginAndEndForStreamsToo(t *testing.T) {
 		step("when it begins", []live.Change{live.Gap}, []live.Change{live.Updated})
 		w.contact("Lee", "root")
 		step("while it lasts", []live.Change{live.Entered}, nil)
+		w.contact("Nil", "root")
+		w.look()
 		w.now = until
-		step("when it ends", []live.Change{live.Gap}, []live.Change{live.Updated})
+		// What waits was judged while the grant lasted, and the hub has not looked since: whoever reads now has no right to it.
+		if got := queue.changes(); !slices.Equal(got, []live.Change{live.Gap}) {
+			t.Errorf("at its end: the queue hears %v", got)
+		}
+		step("when it has ended", nil, []live.Change{live.Updated})
 		w.contact("Max", "root")
 		step("after it", nil, nil)
 	})
@@ -339,7 +348,6 @@ func TestPreviewsPublishNothing(t *testing.T) {
 	})
 }
 
-// TestPanel follows the agents of a group.
 // TestEscalationsThatAreTakenBackAreTold changes the setting by which a contact came into the queue above.
 func TestEscalationsThatAreTakenBackAreTold(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
@@ -387,6 +395,10 @@ func (p *slowPeople) RenewAll(ctx context.Context, _ int64, _ []*authz.Viewer) (
 	return nil, time.Time{}, ctx.Err()
 }
 
+func (p *slowPeople) Rosters(context.Context, int64, []int64) (map[int64]live.Roster, time.Time, error) {
+	return nil, time.Time{}, nil
+}
+
 // TestAHubThatRestsHasEnded ends the last stream while the hub looks.
 func TestAHubThatRestsHasEnded(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
@@ -406,6 +418,58 @@ func TestAHubThatRestsHasEnded(t *testing.T) {
 	})
 }
 
+// TestEscalationsGoWithTheirGroup moves the groups from which and to which contacts escalated, and deletes them.
+func TestEscalationsGoWithTheirGroup(t *testing.T) {
+	heir := func(w *world, group, heir string) error {
+		_, err := w.directory.DeleteGroup(w.as("olga"), directory.DeleteGroup{GroupID: w.groups[group], SuccessorID: pointer(w.groups[heir])})
+		return err
+	}
+	for name, c := range map[string]struct {
+		change      func(w *world) error
+		left, heard string // the agents at home there are told; the others are not
+	}{
+		"moved": {func(w *world) error {
+			_, err := w.directory.MoveGroup(w.as("olga"), directory.MoveGroup{GroupID: w.groups["shop"], ParentID: w.groups["other"]})
+			return err
+		}, "sales", "other"},
+		"from a group that is gone": {func(w *world) error { return heir(w, "shop", "vault") }, "sales", ""},
+		"to a group that is gone":   {func(w *world) error { return heir(w, "sales", "other") }, "sales", "other"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(t *testing.T, w *world) {
+				listeners := map[string]*listener{}
+				for _, g := range []string{"sales", "other", "vault"} {
+					w.group(g, "root")
+				}
+				w.group("shop", "sales")
+				w.contact("Kim", "shop")
+				for _, g := range []string{"sales", "other", "vault"} {
+					w.user("of "+g, g, authz.RoleAgent)
+				}
+				w.write(func(ctx context.Context, tx *ent.Tx) error { // it can be seen in the queue above alone
+					return errors.Join(tx.Group.UpdateOneID(w.groups["vault"]).SetAssignmentMode(group.AssignmentModeROUND_ROBIN).Exec(ctx),
+						tx.Contact.Update().SetEscalatedToID(w.groups["sales"]).Exec(ctx))
+				})
+				for _, g := range []string{"sales", "other", "vault"} {
+					listeners[g] = w.listen(w.as("of "+g), box(desk.BoxQueue), nil)
+					listeners[g].changes()
+				}
+				if err := c.change(w); err != nil {
+					t.Fatal(err)
+				}
+				w.look()
+				for g, l := range listeners {
+					got, told := l.changes(), g == c.left || g == c.heard
+					if told != (len(got) > 0) || told && got[0] != live.Gap {
+						t.Errorf("the agents of %s hear %v", g, got)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestPanel follows the agents of a group.
 func TestPanel(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.group("sales", "root")
@@ -444,7 +508,154 @@ func TestPanel(t *testing.T) {
 			t.Fatal(err)
 		}
 		hear("moved away", fmt.Sprint("LEFT ", ana))
+		if _, err := w.directory.UpdateGroupSettings(w.as("olga"), directory.UpdateGroupSettings{GroupID: w.groups["root"], Capacity: optional.To(3)}); err != nil {
+			t.Fatal(err)
+		}
+		hear("another capacity", "GAP 0")
 	})
+}
+
+// TestPanelsFollowTheClock lets time alone change who serves in a group and who is at work, with somebody who listens and
+// somebody who comes back.
+func TestPanelsFollowTheClock(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.group("sales", "root")
+		w.user("ana", "sales", authz.RoleAgent)
+		w.user("bea", "sales")
+		ana, bea := fmt.Sprint(w.users["ana"]), fmt.Sprint(w.users["bea"])
+		began := w.now // a Monday, 09:00
+		until := began.Add(4 * time.Hour)
+		w.grant("bea", authz.RoleAgent, began.Add(2*time.Hour), &until)
+		week := &hours.Week{TimeZone: "UTC", Shifts: []hours.Shift{{Day: time.Monday, Start: 10 * 60, End: 12 * 60}}}
+		if _, err := w.directory.UpdateAgentSettings(w.as("olga"), directory.UpdateAgentSettings{AgentID: w.users["ana"], WorkingHours: optional.To(*week)}); err != nil {
+			t.Fatal(err)
+		}
+		panel := w.listen(w.as("olga"), live.Panel{GroupID: w.groups["sales"]}, nil)
+		panel.changes()
+		for _, step := range []struct {
+			after time.Duration
+			hears []string
+		}{
+			{59 * time.Minute, nil},
+			{time.Hour, []string{"UPDATED " + ana}},     // her hours begin
+			{2 * time.Hour, []string{"ENTERED " + bea}}, // the grant begins
+			{3 * time.Hour, []string{"UPDATED " + ana}}, // her hours end
+			{4 * time.Hour, []string{"LEFT " + bea}},    // the grant has ended
+		} {
+			since := panel.last
+			w.now = began.Add(step.after)
+			w.look()
+			list, err := panel.heard()
+			var got []string
+			for _, d := range list {
+				got = append(got, fmt.Sprint(d.Change, " ", d.AgentID))
+			}
+			if err != nil || !slices.Equal(got, step.hears) {
+				t.Errorf("after %s: heard %v (%v), not %v", step.after, got, err, step.hears)
+			}
+			again := func(since string, want live.Change) {
+				t.Helper()
+				l := w.listen(w.as("olga"), live.Panel{GroupID: w.groups["sales"]}, &since)
+				if got := l.changes(); !slices.Equal(got, []live.Change{want}) {
+					t.Errorf("after %s, who comes back hears %v, not %s", step.after, got, want)
+				}
+				l.Close()
+			}
+			again(panel.last, live.Started)
+			if step.hears != nil {
+				again(since, live.Gap)
+			}
+		}
+		// Who serves by a role that is given or taken comes and goes, too.
+		w.grant("bea", authz.RoleAgent, w.now, nil)
+		w.look()
+		if got := panel.changes(); !slices.Equal(got, []live.Change{live.Entered}) {
+			t.Errorf("with a new agent: %v", got)
+		}
+	})
+}
+
+// TestWhatIsToldAtOnceIsMissedAtOnce comes back after the first of two changes that one event made.
+func TestWhatIsToldAtOnceIsMissedAtOnce(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.user("ana", "root", authz.RoleAgent)
+		kim := w.contact("Kim", "root")
+		panel := w.listen(w.as("olga"), live.Panel{GroupID: w.groups["root"]}, nil)
+		panel.changes()
+		if _, err := w.desk.AssignContact(w.as("olga"), desk.AssignContact{ContactID: kim, AgentID: pointer(w.users["ana"])}); err != nil {
+			t.Fatal(err)
+		}
+		w.look()
+		first, err := panel.Next(context.Background())
+		if err != nil || panel.Waiting() != 1 {
+			t.Fatalf("%d wait after the first (%v)", panel.Waiting(), err)
+		}
+		again := w.listen(w.as("olga"), live.Panel{GroupID: w.groups["root"]}, &first.Position)
+		if got := again.changes(); !slices.Equal(got, []live.Change{live.Started, live.Updated, live.Updated}) {
+			t.Errorf("who comes back hears %v", got)
+		}
+	})
+}
+
+// TestMarksAndTags follows what conversations show besides what happens to them: what a user has read, which is for that user
+// alone, and the account's tags, for who sees them.
+func TestMarksAndTags(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.user("ana", "root", authz.RoleAgent)
+		w.user("bill", "root", authz.RoleBillingManager)
+		olga, ana := w.as("olga"), w.as("ana")
+		_, err := w.desk.ReceiveMessage(olga, desk.ReceiveMessage{Channel: "test", Address: "kim", Text: "Hello", ExternalID: "first"})
+		fatal(t, err)
+		kim := w.db.Read.Contact.Query().OnlyX(authz.Trusted(context.Background()))
+		_, err = w.desk.AssignContact(olga, desk.AssignContact{ContactID: kim.ID, AgentID: pointer(w.users["ana"])})
+		fatal(t, err)
+		c := w.db.Read.Conversation.Query().OnlyX(authz.Trusted(context.Background()))
+		vip, err := w.desk.CreateTag(olga, desk.CreateTag{Name: "VIP", Colour: tag.ColourRED})
+		fatal(t, err)
+		one := live.OneConversation{ContactID: kim.ID, ConversationID: c.ID}
+		listeners := map[string]*listener{
+			"ana's box": w.listen(ana, box(desk.BoxYou), nil), "ana's conversation": w.listen(ana, one, nil),
+			"olga's box": w.listen(olga, box(desk.BoxTeammates), nil), "olga's conversation": w.listen(olga, one, nil),
+			"bill's box": w.listen(w.as("bill"), box(desk.BoxYou), nil),
+		}
+		hear := func(what string, do func() error, want map[string]live.Change) {
+			t.Helper()
+			fatal(t, do())
+			w.look()
+			for name, l := range listeners {
+				var expected []live.Change
+				if c, some := want[name]; some {
+					expected = []live.Change{c}
+				}
+				if got := l.changes(); !slices.Equal(got, expected) {
+					t.Errorf("%s: %s hears %v, not %v", what, name, got, expected)
+				}
+			}
+		}
+		read := func() error { _, err := w.desk.MarkRead(ana, desk.MarkRead{ConversationID: c.ID}); return err }
+		hear("beginning", func() error { return nil }, map[string]live.Change{"ana's box": live.Started, "ana's conversation": live.Started,
+			"olga's box": live.Started, "olga's conversation": live.Started, "bill's box": live.Started})
+		own := map[string]live.Change{"ana's box": live.Updated, "ana's conversation": live.Updated}
+		hear("read", read, own)
+		hear("read again", read, nil)
+		hear("unread", func() error { _, err := w.desk.MarkUnread(ana, desk.MarkUnread{ConversationID: c.ID}); return err }, own)
+		tags := map[string]live.Change{"ana's box": live.Gap, "ana's conversation": live.Updated,
+			"olga's box": live.Gap, "olga's conversation": live.Updated}
+		rename := func() error {
+			_, err := w.desk.UpdateTag(olga, desk.UpdateTag{TagID: vip.ID, Name: pointer("Important")})
+			return err
+		}
+		hear("a new name", rename, tags)
+		hear("the same name", rename, nil)
+		hear("deleted", func() error { return w.desk.DeleteTag(olga, vip.ID) }, tags)
+	})
+}
+
+func fatal(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (w *world) set(name string, a user.Availability) {

@@ -30,6 +30,14 @@ func printOf(v *authz.Viewer) print {
 	return print(h.Sum(nil))
 }
 
+// signed is the print of rights together with that of a roster, for streams that have one.
+func signed(rights, listed print) print {
+	if listed == (print{}) {
+		return rights
+	}
+	return print(sha256.Sum256(append(rights[:], listed[:]...)))
+}
+
 // A position is one encrypted block: the number up to which somebody knows what happened, the beginning of their print, a
 // mark, and something random. So nobody learns from positions how much happens that they do not see, nor whether anything did.
 const (

@@ -20,8 +20,11 @@ type Stream struct {
 	mu      sync.Mutex
 	viewer  *authz.Viewer
 	rights  print
-	number  int64 // of the last event that was judged
-	missed  bool  // what happened before that cannot be told
+	roster  Roster    // of a Panel; nil before the first turn
+	listed  print     // of the roster
+	from    *position // after which to begin, until the first turn
+	number  int64     // of the last event that was judged
+	missed  bool      // what happened before that cannot be told
 	started bool
 	ended   bool
 	err     error
@@ -36,6 +39,7 @@ type queued struct {
 	event  Event
 	number int64
 	rights print
+	listed print
 }
 
 // Delivery is a change that the subscriber may hear of.
@@ -60,7 +64,7 @@ func (s *Stream) upTo() int64 {
 }
 
 // turn judges events, which end with the number `to`, by the rights of now.
-func (s *Stream) turn(now Renewed, at *sight, events []Event, to int64) {
+func (s *Stream) turn(now Renewed, at *sight, r *rosters, events []Event, to int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
@@ -75,6 +79,7 @@ func (s *Stream) turn(now Renewed, at *sight, events []Event, to int64) {
 		s.over(missing)
 		return
 	}
+	listed, came := s.list(at, r)
 	s.begin()
 	for len(events) > 0 && events[0].sequence <= s.number {
 		events = events[1:]
@@ -82,20 +87,50 @@ func (s *Stream) turn(now Renewed, at *sight, events []Event, to int64) {
 	hole := s.number < to && (len(events) == 0 || events[0].sequence != s.number+1)
 	switched, renewed := s.renew(now.Viewer), s.interest.renewed()
 	if s.missed || hole || switched && renewed == Gap {
+		s.listed = listed
 		s.gap(max(s.number, to))
 		return
 	}
 	if switched {
 		s.push(found{change: renewed}, Event{})
 	}
+	s.pushAll(came, Event{}, func() { s.listed = listed })
 	for i := range events {
 		if s.number >= events[i].sequence {
 			continue // a gap has leapt over it
 		}
-		s.number = events[i].sequence
-		for _, f := range s.interest.judge(at, &events[i]) {
-			s.push(f, events[i])
+		s.pushAll(s.interest.judge(at, &events[i]), events[i], func() { s.number = events[i].sequence })
+	}
+}
+
+// list takes over the roster of a panel, and returns its print and what has become of it since the one before. Whoever comes
+// with a position from another roster has missed something. The stream is locked.
+func (s *Stream) list(at *sight, r *rosters) (listed print, came []found) {
+	if p, is := s.interest.(Panel); is {
+		at.was, at.is, listed = s.roster, r.of[p.GroupID], r.prints[p.GroupID]
+		switch {
+		case at.was == nil:
+			at.was, s.listed = at.is, listed
+		case s.listed != listed:
+			came = at.is.since(at.was)
 		}
+		s.roster = at.is
+	}
+	if s.from != nil && !s.from.sameRights(signed(s.rights, listed)) {
+		s.missed = true
+	}
+	s.from = nil
+	return listed, came
+}
+
+// pushAll lets what comes of one thing wait for the reader, who is past it with the last of it only. The stream is locked.
+func (s *Stream) pushAll(list []found, e Event, pass func()) {
+	for _, f := range list[:max(0, len(list)-1)] {
+		s.push(f, e)
+	}
+	pass()
+	if n := len(list); n > 0 {
+		s.push(list[n-1], e)
 	}
 }
 
@@ -141,7 +176,7 @@ func (s *Stream) push(f found, e Event) {
 		s.over(refusal.SlowReader())
 		return
 	}
-	s.queue = append(s.queue, queued{found: f, event: e, number: s.number, rights: s.rights})
+	s.queue = append(s.queue, queued{found: f, event: e, number: s.number, rights: s.rights, listed: s.listed})
 	signal(s.ready)
 }
 
@@ -193,8 +228,9 @@ func (s *Stream) Next(ctx context.Context) (*Delivery, error) {
 	d := &Delivery{Change: q.change, Event: q.event, AgentID: q.agent, Viewer: v}
 	if q.rights != s.rights && renewed == Gap {
 		d = &Delivery{Change: Gap, Viewer: v}
+		q.rights, q.listed = s.rights, s.listed
 	}
-	d.Position, err = encode(s.secret, q.number, s.rights)
+	d.Position, err = encode(s.secret, q.number, signed(q.rights, q.listed))
 	return d, err
 }
 

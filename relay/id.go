@@ -43,10 +43,11 @@ const (
 type ID struct {
 	kind   Kind
 	number int64
+	text   string // of an id that names nothing, as it was written
 }
 
 // NewID returns the id of the thing of that kind and number.
-func NewID(kind Kind, number int64) ID { return ID{kind, number} }
+func NewID(kind Kind, number int64) ID { return ID{kind: kind, number: number} }
 
 // Kind returns what the id claims to name.
 func (id ID) Kind() Kind { return id.kind }
@@ -62,29 +63,42 @@ func (id ID) As(kinds ...Kind) int64 {
 	return 0
 }
 
+// Malformed says that what was read is no id: it names nothing, and never did.
+func (id ID) Malformed() bool { return id.kind == 0 }
+
+// String returns the id as clients see it; of a malformed one, what was read.
 func (id ID) String() string {
+	if id.Malformed() {
+		return id.text
+	}
 	buf := make([]byte, 1, 1+binary.MaxVarintLen64)
 	buf[0] = byte(id.kind)
 	return base64.RawURLEncoding.EncodeToString(binary.AppendUvarint(buf, uint64(id.number)))
 }
 
-// ParseID reads an id. Text that is not exactly what String writes for a positive number yields the zero ID, which
-// names nothing.
+// ParseID reads an id. Text that is not exactly what String writes for a positive number yields a malformed one.
 func ParseID(text string) ID {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil || len(raw) < 2 {
-		return ID{}
+		return ID{text: text}
 	}
 	n, size := binary.Uvarint(raw[1:])
-	id := ID{Kind(raw[0]), int64(n)}
+	id := NewID(Kind(raw[0]), int64(n))
 	if size != len(raw)-1 || id.number <= 0 || id.String() != text {
-		return ID{}
+		return ID{text: text}
 	}
 	return id
 }
 
 // MarshalGQL writes the id as a GraphQL ID.
-func (id ID) MarshalGQL(w io.Writer) { _, _ = io.WriteString(w, strconv.Quote(id.String())) }
+func (id ID) MarshalGQL(w io.Writer) {
+	if id.Malformed() { // anything may stand in it
+		text, _ := json.Marshal(id.text) // never fails
+		_, _ = w.Write(text)
+		return
+	}
+	_, _ = io.WriteString(w, strconv.Quote(id.String()))
+}
 
 // UnmarshalGQL reads a GraphQL ID, which may be written as a number too. Malformed text is no error: like every id that
 // names nothing it is not found, in its turn among the refusals (ruling 16).
@@ -93,7 +107,7 @@ func (id *ID) UnmarshalGQL(v any) error {
 	case string:
 		*id = ParseID(v)
 	case int, int64, json.Number:
-		*id = ID{}
+		*id = ID{text: fmt.Sprint(v)}
 	default:
 		return fmt.Errorf("an id is a string, not %T", v)
 	}

@@ -77,6 +77,7 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request, operation *
 		s.refuse(w, r, full(err))
 		return
 	}
+	narrow(r)
 	defer s.metrics.streaming("events")()
 	noteOf(ctx).streamed = true
 

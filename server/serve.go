@@ -62,6 +62,7 @@ func serve(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger
 		Handler:           h,
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeader,
+		ConnContext:    keepConn,
 		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	failed := make(chan error, 1)

@@ -107,7 +107,9 @@ func serve(t *testing.T, db *store.DB, change func(*server.Config)) *site {
 	if s.server, err = server.New(cfg); err != nil {
 		t.Fatal(err)
 	}
-	s.Server = httptest.NewServer(s.server)
+	s.Server = httptest.NewUnstartedServer(s.server)
+	s.Server.Config.ConnContext = server.KeepConn
+	s.Start()
 	t.Cleanup(s.Close)
 	return s
 }

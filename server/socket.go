@@ -48,8 +48,8 @@ func closingOf(refused *refusal.Refusal) *closing {
 	return &closing{closeUnauthorized, refused.Message}
 }
 
-// socket is a WebSocket that speaks graphql-transport-ws. One goroutine reads, one watches, one closes, and each operation
-// has its own; all have ended when run returns. Whatever happens ends it by the first cause.
+// socket is a WebSocket that speaks graphql-transport-ws. One goroutine reads, one watches, and each operation has its
+// own; all have ended when run returns. Whatever happens ends it by the first cause.
 type socket struct {
 	s     *Server
 	conn  *websocket.Conn
@@ -92,6 +92,7 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer taken.leave()
+	narrow(r)
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
 		Subprotocols:       []string{subprotocol},
 		InsecureSkipVerify: true, // it was verified above, by the rule of all requests
@@ -111,11 +112,13 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 
 func (k *socket) run(ctx context.Context) {
 	k.all.Go(func() { k.watch(ctx) })
-	k.all.Go(func() {
-		<-ctx.Done()
+	closed := make(chan struct{})
+	context.AfterFunc(ctx, func() {
 		k.close(context.Cause(ctx))
+		close(closed)
 	})
 	k.end(k.read(ctx))
+	<-closed
 	k.all.Wait()
 }
 

@@ -34,6 +34,36 @@ func TestStaysAreMadeOfWhatWasThere(t *testing.T) {
 	})
 }
 
+// TestWhatWasSaidBeforeHasAChannelAndItsWordsAreDue upgrades a database with messages from before they had either.
+func TestWhatWasSaidBeforeHasAChannelAndItsWordsAreDue(t *testing.T) {
+	testdb.EachURL(t, func(t *testing.T, url string) {
+		db := open(t, url)
+		before := files(t, db, "")
+		for name := range before {
+			if path.Base(name) >= "0014_" {
+				delete(before, name)
+			}
+		}
+		if err := db.MigrateFrom(trusted(), before); err != nil {
+			t.Fatal(err)
+		}
+		for _, statement := range servedBefore {
+			mustExecute(t, db, statement)
+		}
+		mustExecute(t, db, "UPDATE contacts SET channel = 'sms', address = id")
+		mustExecute(t, db, "UPDATE messages SET external_id = id WHERE direction = 'INBOUND'")
+		if err := db.MigrateFrom(trusted(), files(t, db, "")); err != nil {
+			t.Fatal(err)
+		}
+		var wrong, due int
+		scan(t, db, "SELECT count(*) FROM messages WHERE COALESCE(channel, '') <> CASE direction WHEN 'INBOUND' THEN 'sms' ELSE '' END", &wrong)
+		scan(t, db, "SELECT count(*) FROM timers WHERE kind = 'NOTE_WORDS' AND account_id = 1 AND subject_id = (SELECT MAX(id) FROM messages)", &due)
+		if wrong != 0 || due != 1 {
+			t.Errorf("%d messages have a wrong channel, and %d timers note words", wrong, due)
+		}
+	})
+}
+
 // servedBefore is: contact 1 wrote, waited in the root, was taken by 1 of the group 2, who answered after half a second,
 // passed it on to 2 of the group 3, who answered and closed it; it wrote again and waits. Contact 2 was spoken to by 2,
 // who serves it still. Contact 3 wrote, was passed on before anybody had answered, and closed without an answer.

@@ -134,7 +134,7 @@ func (b *builder) people() {
 		_, b.err = b.tx.ExecContext(b.ctx, "INSERT INTO contact_words (contact_id, word) VALUES ($1, 'hello')", c.ID)
 	}
 	save(b, b.tx.Message.Create().SetAccountID(w.account).SetConversationID(v.ID).SetAuthorID(u.ID).
-		SetDirection(message.DirectionOUTBOUND).SetText("Hello").SetExternalID("x1").SetSentAt(noon))
+		SetDirection(message.DirectionOUTBOUND).SetText("Hello").SetChannel("test").SetExternalID("x1").SetSentAt(noon))
 	save(b, b.tx.Note.Create().SetAccountID(w.account).SetConversationID(v.ID).SetAuthorID(u.ID).SetText("Call back").SetWrittenAt(noon))
 	tag := save(b, b.tx.Tag.Create().SetAccountID(w.account).SetName("VIP").SetNameKey("vip").SetCreatedAt(noon))
 	if b.err == nil {

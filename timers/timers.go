@@ -3,8 +3,8 @@
 // is due (desk.Service.RunDue). It knows nothing of what a kind means.
 //
 // A timer runs in one transaction with its effect, whatever the number of processes. Its row is written last in every
-// transaction, after counters: whoever holds one therefore waits for nothing but others of its kind, in the order of the
-// primary key.
+// transaction, after counters, and in the order of the primary key: whoever holds one therefore waits for nothing but
+// those that come after it.
 package timers
 
 import (
@@ -32,6 +32,8 @@ const (
 	HoursBegin  Kind = "HOURS_BEGIN"  // a user: their working hours begin
 	SnoozeEnds  Kind = "SNOOZE_ENDS"  // a conversation
 	CoverEnds   Kind = "COVER_ENDS"   // a cover
+	GrantBegins Kind = "GRANT_BEGINS" // a grant: its holder may serve now
+	NoteWords   Kind = "NOTE_WORDS"   // a message: the words of it and of those before it in the account were never noted
 )
 
 // Timer is one thing that is to happen. There is one for each kind and subject.

@@ -53,6 +53,8 @@ type Contact struct {
 	OfferedToID *int64 `json:"offered_to_id,omitempty"`
 	// the first moment without the offer
 	OfferEndsAt *time.Time `json:"offer_ends_at,omitempty"`
+	// the user from whom it came to wait here; a method does not give it back to them
+	PassedOnFromID *int64 `json:"passed_on_from_id,omitempty"`
 	// users who were asked since it waits here, in order
 	Asked []int64 `json:"asked,omitempty"`
 	// the parent of its group, once it waits in that queue too; package tree keeps it right when groups move
@@ -131,7 +133,7 @@ func (*Contact) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case contact.FieldAsked:
 			values[i] = new([]byte)
-		case contact.FieldID, contact.FieldAccountID, contact.FieldGroupID, contact.FieldArrivalGroupID, contact.FieldAssignedUserID, contact.FieldBox, contact.FieldSortKey, contact.FieldOfferedToID, contact.FieldEscalatedToID:
+		case contact.FieldID, contact.FieldAccountID, contact.FieldGroupID, contact.FieldArrivalGroupID, contact.FieldAssignedUserID, contact.FieldBox, contact.FieldSortKey, contact.FieldOfferedToID, contact.FieldPassedOnFromID, contact.FieldEscalatedToID:
 			values[i] = new(sql.NullInt64)
 		case contact.FieldName, contact.FieldNameKey, contact.FieldPhone, contact.FieldEmail, contact.FieldChannel, contact.FieldAddress:
 			values[i] = new(sql.NullString)
@@ -261,6 +263,13 @@ func (_m *Contact) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.OfferEndsAt = new(time.Time)
 				*_m.OfferEndsAt = value.Time
+			}
+		case contact.FieldPassedOnFromID:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field passed_on_from_id", values[i])
+			} else if value.Valid {
+				_m.PassedOnFromID = new(int64)
+				*_m.PassedOnFromID = value.Int64
 			}
 		case contact.FieldAsked:
 			if value, ok := values[i].(*[]byte); !ok {
@@ -401,6 +410,11 @@ func (_m *Contact) String() string {
 	if v := _m.OfferEndsAt; v != nil {
 		builder.WriteString("offer_ends_at=")
 		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.PassedOnFromID; v != nil {
+		builder.WriteString("passed_on_from_id=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
 	}
 	builder.WriteString(", ")
 	builder.WriteString("asked=")

@@ -191,6 +191,20 @@ func (_c *ContactCreate) SetNillableOfferEndsAt(v *time.Time) *ContactCreate {
 	return _c
 }
 
+// SetPassedOnFromID sets the "passed_on_from_id" field.
+func (_c *ContactCreate) SetPassedOnFromID(v int64) *ContactCreate {
+	_c.mutation.SetPassedOnFromID(v)
+	return _c
+}
+
+// SetNillablePassedOnFromID sets the "passed_on_from_id" field if the given value is not nil.
+func (_c *ContactCreate) SetNillablePassedOnFromID(v *int64) *ContactCreate {
+	if v != nil {
+		_c.SetPassedOnFromID(*v)
+	}
+	return _c
+}
+
 // SetAsked sets the "asked" field.
 func (_c *ContactCreate) SetAsked(v []int64) *ContactCreate {
 	_c.mutation.SetAsked(v)
@@ -431,6 +445,10 @@ func (_c *ContactCreate) createSpec() (*Contact, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.OfferEndsAt(); ok {
 		_spec.SetField(contact.FieldOfferEndsAt, field.TypeTime, value)
 		_node.OfferEndsAt = &value
+	}
+	if value, ok := _c.mutation.PassedOnFromID(); ok {
+		_spec.SetField(contact.FieldPassedOnFromID, field.TypeInt64, value)
+		_node.PassedOnFromID = &value
 	}
 	if value, ok := _c.mutation.Asked(); ok {
 		_spec.SetField(contact.FieldAsked, field.TypeJSON, value)

@@ -311,6 +311,33 @@ func (_u *ContactUpdate) ClearOfferEndsAt() *ContactUpdate {
 	return _u
 }
 
+// SetPassedOnFromID sets the "passed_on_from_id" field.
+func (_u *ContactUpdate) SetPassedOnFromID(v int64) *ContactUpdate {
+	_u.mutation.ResetPassedOnFromID()
+	_u.mutation.SetPassedOnFromID(v)
+	return _u
+}
+
+// SetNillablePassedOnFromID sets the "passed_on_from_id" field if the given value is not nil.
+func (_u *ContactUpdate) SetNillablePassedOnFromID(v *int64) *ContactUpdate {
+	if v != nil {
+		_u.SetPassedOnFromID(*v)
+	}
+	return _u
+}
+
+// AddPassedOnFromID adds value to the "passed_on_from_id" field.
+func (_u *ContactUpdate) AddPassedOnFromID(v int64) *ContactUpdate {
+	_u.mutation.AddPassedOnFromID(v)
+	return _u
+}
+
+// ClearPassedOnFromID clears the value of the "passed_on_from_id" field.
+func (_u *ContactUpdate) ClearPassedOnFromID() *ContactUpdate {
+	_u.mutation.ClearPassedOnFromID()
+	return _u
+}
+
 // SetAsked sets the "asked" field.
 func (_u *ContactUpdate) SetAsked(v []int64) *ContactUpdate {
 	_u.mutation.SetAsked(v)
@@ -548,6 +575,15 @@ func (_u *ContactUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.OfferEndsAtCleared() {
 		_spec.ClearField(contact.FieldOfferEndsAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.PassedOnFromID(); ok {
+		_spec.SetField(contact.FieldPassedOnFromID, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedPassedOnFromID(); ok {
+		_spec.AddField(contact.FieldPassedOnFromID, field.TypeInt64, value)
+	}
+	if _u.mutation.PassedOnFromIDCleared() {
+		_spec.ClearField(contact.FieldPassedOnFromID, field.TypeInt64)
 	}
 	if value, ok := _u.mutation.Asked(); ok {
 		_spec.SetField(contact.FieldAsked, field.TypeJSON, value)
@@ -957,6 +993,33 @@ func (_u *ContactUpdateOne) ClearOfferEndsAt() *ContactUpdateOne {
 	return _u
 }
 
+// SetPassedOnFromID sets the "passed_on_from_id" field.
+func (_u *ContactUpdateOne) SetPassedOnFromID(v int64) *ContactUpdateOne {
+	_u.mutation.ResetPassedOnFromID()
+	_u.mutation.SetPassedOnFromID(v)
+	return _u
+}
+
+// SetNillablePassedOnFromID sets the "passed_on_from_id" field if the given value is not nil.
+func (_u *ContactUpdateOne) SetNillablePassedOnFromID(v *int64) *ContactUpdateOne {
+	if v != nil {
+		_u.SetPassedOnFromID(*v)
+	}
+	return _u
+}
+
+// AddPassedOnFromID adds value to the "passed_on_from_id" field.
+func (_u *ContactUpdateOne) AddPassedOnFromID(v int64) *ContactUpdateOne {
+	_u.mutation.AddPassedOnFromID(v)
+	return _u
+}
+
+// ClearPassedOnFromID clears the value of the "passed_on_from_id" field.
+func (_u *ContactUpdateOne) ClearPassedOnFromID() *ContactUpdateOne {
+	_u.mutation.ClearPassedOnFromID()
+	return _u
+}
+
 // SetAsked sets the "asked" field.
 func (_u *ContactUpdateOne) SetAsked(v []int64) *ContactUpdateOne {
 	_u.mutation.SetAsked(v)
@@ -1224,6 +1287,15 @@ func (_u *ContactUpdateOne) sqlSave(ctx context.Context) (_node *Contact, err er
 	}
 	if _u.mutation.OfferEndsAtCleared() {
 		_spec.ClearField(contact.FieldOfferEndsAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.PassedOnFromID(); ok {
+		_spec.SetField(contact.FieldPassedOnFromID, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedPassedOnFromID(); ok {
+		_spec.AddField(contact.FieldPassedOnFromID, field.TypeInt64, value)
+	}
+	if _u.mutation.PassedOnFromIDCleared() {
+		_spec.ClearField(contact.FieldPassedOnFromID, field.TypeInt64)
 	}
 	if value, ok := _u.mutation.Asked(); ok {
 		_spec.SetField(contact.FieldAsked, field.TypeJSON, value)

@@ -30,8 +30,10 @@ type Message struct {
 	AuthorID *int64 `json:"author_id,omitempty"`
 	// Text holds the value of the "text" field.
 	Text string `json:"text,omitempty"`
-	// the integration's own id, by which a message arrives once
+	// the integration's own id, by which a message arrives once on its channel
 	ExternalID *string `json:"external_id,omitempty"`
+	// on which it arrived; empty for OUTBOUND
+	Channel *string `json:"channel,omitempty"`
 	// SentAt holds the value of the "sent_at" field.
 	SentAt time.Time `json:"sent_at,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
@@ -93,7 +95,7 @@ func (*Message) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case message.FieldID, message.FieldAccountID, message.FieldConversationID, message.FieldAuthorID:
 			values[i] = new(sql.NullInt64)
-		case message.FieldDirection, message.FieldText, message.FieldExternalID:
+		case message.FieldDirection, message.FieldText, message.FieldExternalID, message.FieldChannel:
 			values[i] = new(sql.NullString)
 		case message.FieldSentAt:
 			values[i] = new(sql.NullTime)
@@ -155,6 +157,13 @@ func (_m *Message) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.ExternalID = new(string)
 				*_m.ExternalID = value.String
+			}
+		case message.FieldChannel:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field channel", values[i])
+			} else if value.Valid {
+				_m.Channel = new(string)
+				*_m.Channel = value.String
 			}
 		case message.FieldSentAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -232,6 +241,11 @@ func (_m *Message) String() string {
 	builder.WriteString(", ")
 	if v := _m.ExternalID; v != nil {
 		builder.WriteString("external_id=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
+	if v := _m.Channel; v != nil {
+		builder.WriteString("channel=")
 		builder.WriteString(*v)
 	}
 	builder.WriteString(", ")

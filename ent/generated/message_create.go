@@ -75,6 +75,20 @@ func (_c *MessageCreate) SetNillableExternalID(v *string) *MessageCreate {
 	return _c
 }
 
+// SetChannel sets the "channel" field.
+func (_c *MessageCreate) SetChannel(v string) *MessageCreate {
+	_c.mutation.SetChannel(v)
+	return _c
+}
+
+// SetNillableChannel sets the "channel" field if the given value is not nil.
+func (_c *MessageCreate) SetNillableChannel(v *string) *MessageCreate {
+	if v != nil {
+		_c.SetChannel(*v)
+	}
+	return _c
+}
+
 // SetSentAt sets the "sent_at" field.
 func (_c *MessageCreate) SetSentAt(v time.Time) *MessageCreate {
 	_c.mutation.SetSentAt(v)
@@ -163,6 +177,11 @@ func (_c *MessageCreate) check() error {
 			return &ValidationError{Name: "external_id", err: fmt.Errorf(`generated: validator failed for field "Message.external_id": %w`, err)}
 		}
 	}
+	if v, ok := _c.mutation.Channel(); ok {
+		if err := message.ChannelValidator(v); err != nil {
+			return &ValidationError{Name: "channel", err: fmt.Errorf(`generated: validator failed for field "Message.channel": %w`, err)}
+		}
+	}
 	if _, ok := _c.mutation.SentAt(); !ok {
 		return &ValidationError{Name: "sent_at", err: errors.New(`generated: missing required field "Message.sent_at"`)}
 	}
@@ -215,6 +234,10 @@ func (_c *MessageCreate) createSpec() (*Message, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.ExternalID(); ok {
 		_spec.SetField(message.FieldExternalID, field.TypeString, value)
 		_node.ExternalID = &value
+	}
+	if value, ok := _c.mutation.Channel(); ok {
+		_spec.SetField(message.FieldChannel, field.TypeString, value)
+		_node.Channel = &value
 	}
 	if value, ok := _c.mutation.SentAt(); ok {
 		_spec.SetField(message.FieldSentAt, field.TypeTime, value)

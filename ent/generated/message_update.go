@@ -172,6 +172,9 @@ func (_u *MessageUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if _u.mutation.ExternalIDCleared() {
 		_spec.ClearField(message.FieldExternalID, field.TypeString)
 	}
+	if _u.mutation.ChannelCleared() {
+		_spec.ClearField(message.FieldChannel, field.TypeString)
+	}
 	if _u.mutation.ConversationCleared() {
 		edge := &sqlgraph.EdgeSpec{
 			Rel:     sqlgraph.M2O,
@@ -423,6 +426,9 @@ func (_u *MessageUpdateOne) sqlSave(ctx context.Context) (_node *Message, err er
 	}
 	if _u.mutation.ExternalIDCleared() {
 		_spec.ClearField(message.FieldExternalID, field.TypeString)
+	}
+	if _u.mutation.ChannelCleared() {
+		_spec.ClearField(message.FieldChannel, field.TypeString)
 	}
 	if _u.mutation.ConversationCleared() {
 		edge := &sqlgraph.EdgeSpec{

@@ -2013,6 +2013,8 @@ type ContactMutation struct {
 	offered_to_id        *int64
 	addoffered_to_id     *int64
 	offer_ends_at        *time.Time
+	passed_on_from_id    *int64
+	addpassed_on_from_id *int64
 	asked                *[]int64
 	appendasked          []int64
 	escalated_to_id      *int64
@@ -2877,6 +2879,76 @@ func (m *ContactMutation) ResetOfferEndsAt() {
 	delete(m.clearedFields, contact.FieldOfferEndsAt)
 }
 
+// SetPassedOnFromID sets the "passed_on_from_id" field.
+func (m *ContactMutation) SetPassedOnFromID(i int64) {
+	m.passed_on_from_id = &i
+	m.addpassed_on_from_id = nil
+}
+
+// PassedOnFromID returns the value of the "passed_on_from_id" field in the mutation.
+func (m *ContactMutation) PassedOnFromID() (r int64, exists bool) {
+	v := m.passed_on_from_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPassedOnFromID returns the old "passed_on_from_id" field's value of the Contact entity.
+// If the Contact object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContactMutation) OldPassedOnFromID(ctx context.Context) (v *int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPassedOnFromID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPassedOnFromID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPassedOnFromID: %w", err)
+	}
+	return oldValue.PassedOnFromID, nil
+}
+
+// AddPassedOnFromID adds i to the "passed_on_from_id" field.
+func (m *ContactMutation) AddPassedOnFromID(i int64) {
+	if m.addpassed_on_from_id != nil {
+		*m.addpassed_on_from_id += i
+	} else {
+		m.addpassed_on_from_id = &i
+	}
+}
+
+// AddedPassedOnFromID returns the value that was added to the "passed_on_from_id" field in this mutation.
+func (m *ContactMutation) AddedPassedOnFromID() (r int64, exists bool) {
+	v := m.addpassed_on_from_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearPassedOnFromID clears the value of the "passed_on_from_id" field.
+func (m *ContactMutation) ClearPassedOnFromID() {
+	m.passed_on_from_id = nil
+	m.addpassed_on_from_id = nil
+	m.clearedFields[contact.FieldPassedOnFromID] = struct{}{}
+}
+
+// PassedOnFromIDCleared returns if the "passed_on_from_id" field was cleared in this mutation.
+func (m *ContactMutation) PassedOnFromIDCleared() bool {
+	_, ok := m.clearedFields[contact.FieldPassedOnFromID]
+	return ok
+}
+
+// ResetPassedOnFromID resets all changes to the "passed_on_from_id" field.
+func (m *ContactMutation) ResetPassedOnFromID() {
+	m.passed_on_from_id = nil
+	m.addpassed_on_from_id = nil
+	delete(m.clearedFields, contact.FieldPassedOnFromID)
+}
+
 // SetAsked sets the "asked" field.
 func (m *ContactMutation) SetAsked(i []int64) {
 	m.asked = &i
@@ -3190,7 +3262,7 @@ func (m *ContactMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ContactMutation) Fields() []string {
-	fields := make([]string, 0, 19)
+	fields := make([]string, 0, 20)
 	if m.account != nil {
 		fields = append(fields, contact.FieldAccountID)
 	}
@@ -3238,6 +3310,9 @@ func (m *ContactMutation) Fields() []string {
 	}
 	if m.offer_ends_at != nil {
 		fields = append(fields, contact.FieldOfferEndsAt)
+	}
+	if m.passed_on_from_id != nil {
+		fields = append(fields, contact.FieldPassedOnFromID)
 	}
 	if m.asked != nil {
 		fields = append(fields, contact.FieldAsked)
@@ -3288,6 +3363,8 @@ func (m *ContactMutation) Field(name string) (ent.Value, bool) {
 		return m.OfferedToID()
 	case contact.FieldOfferEndsAt:
 		return m.OfferEndsAt()
+	case contact.FieldPassedOnFromID:
+		return m.PassedOnFromID()
 	case contact.FieldAsked:
 		return m.Asked()
 	case contact.FieldEscalatedToID:
@@ -3335,6 +3412,8 @@ func (m *ContactMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldOfferedToID(ctx)
 	case contact.FieldOfferEndsAt:
 		return m.OldOfferEndsAt(ctx)
+	case contact.FieldPassedOnFromID:
+		return m.OldPassedOnFromID(ctx)
 	case contact.FieldAsked:
 		return m.OldAsked(ctx)
 	case contact.FieldEscalatedToID:
@@ -3462,6 +3541,13 @@ func (m *ContactMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetOfferEndsAt(v)
 		return nil
+	case contact.FieldPassedOnFromID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPassedOnFromID(v)
+		return nil
 	case contact.FieldAsked:
 		v, ok := value.([]int64)
 		if !ok {
@@ -3500,6 +3586,9 @@ func (m *ContactMutation) AddedFields() []string {
 	if m.addoffered_to_id != nil {
 		fields = append(fields, contact.FieldOfferedToID)
 	}
+	if m.addpassed_on_from_id != nil {
+		fields = append(fields, contact.FieldPassedOnFromID)
+	}
 	if m.addescalated_to_id != nil {
 		fields = append(fields, contact.FieldEscalatedToID)
 	}
@@ -3517,6 +3606,8 @@ func (m *ContactMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedSortKey()
 	case contact.FieldOfferedToID:
 		return m.AddedOfferedToID()
+	case contact.FieldPassedOnFromID:
+		return m.AddedPassedOnFromID()
 	case contact.FieldEscalatedToID:
 		return m.AddedEscalatedToID()
 	}
@@ -3548,6 +3639,13 @@ func (m *ContactMutation) AddField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddOfferedToID(v)
+		return nil
+	case contact.FieldPassedOnFromID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPassedOnFromID(v)
 		return nil
 	case contact.FieldEscalatedToID:
 		v, ok := value.(int64)
@@ -3587,6 +3685,9 @@ func (m *ContactMutation) ClearedFields() []string {
 	}
 	if m.FieldCleared(contact.FieldOfferEndsAt) {
 		fields = append(fields, contact.FieldOfferEndsAt)
+	}
+	if m.FieldCleared(contact.FieldPassedOnFromID) {
+		fields = append(fields, contact.FieldPassedOnFromID)
 	}
 	if m.FieldCleared(contact.FieldAsked) {
 		fields = append(fields, contact.FieldAsked)
@@ -3631,6 +3732,9 @@ func (m *ContactMutation) ClearField(name string) error {
 		return nil
 	case contact.FieldOfferEndsAt:
 		m.ClearOfferEndsAt()
+		return nil
+	case contact.FieldPassedOnFromID:
+		m.ClearPassedOnFromID()
 		return nil
 	case contact.FieldAsked:
 		m.ClearAsked()
@@ -3693,6 +3797,9 @@ func (m *ContactMutation) ResetField(name string) error {
 		return nil
 	case contact.FieldOfferEndsAt:
 		m.ResetOfferEndsAt()
+		return nil
+	case contact.FieldPassedOnFromID:
+		m.ResetPassedOnFromID()
 		return nil
 	case contact.FieldAsked:
 		m.ResetAsked()
@@ -14787,6 +14894,7 @@ type MessageMutation struct {
 	direction           *message.Direction
 	text                *string
 	external_id         *string
+	channel             *string
 	sent_at             *time.Time
 	clearedFields       map[string]struct{}
 	account             *int64
@@ -15146,6 +15254,55 @@ func (m *MessageMutation) ResetExternalID() {
 	delete(m.clearedFields, message.FieldExternalID)
 }
 
+// SetChannel sets the "channel" field.
+func (m *MessageMutation) SetChannel(s string) {
+	m.channel = &s
+}
+
+// Channel returns the value of the "channel" field in the mutation.
+func (m *MessageMutation) Channel() (r string, exists bool) {
+	v := m.channel
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldChannel returns the old "channel" field's value of the Message entity.
+// If the Message object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MessageMutation) OldChannel(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldChannel is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldChannel requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldChannel: %w", err)
+	}
+	return oldValue.Channel, nil
+}
+
+// ClearChannel clears the value of the "channel" field.
+func (m *MessageMutation) ClearChannel() {
+	m.channel = nil
+	m.clearedFields[message.FieldChannel] = struct{}{}
+}
+
+// ChannelCleared returns if the "channel" field was cleared in this mutation.
+func (m *MessageMutation) ChannelCleared() bool {
+	_, ok := m.clearedFields[message.FieldChannel]
+	return ok
+}
+
+// ResetChannel resets all changes to the "channel" field.
+func (m *MessageMutation) ResetChannel() {
+	m.channel = nil
+	delete(m.clearedFields, message.FieldChannel)
+}
+
 // SetSentAt sets the "sent_at" field.
 func (m *MessageMutation) SetSentAt(t time.Time) {
 	m.sent_at = &t
@@ -15297,7 +15454,7 @@ func (m *MessageMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *MessageMutation) Fields() []string {
-	fields := make([]string, 0, 7)
+	fields := make([]string, 0, 8)
 	if m.account != nil {
 		fields = append(fields, message.FieldAccountID)
 	}
@@ -15315,6 +15472,9 @@ func (m *MessageMutation) Fields() []string {
 	}
 	if m.external_id != nil {
 		fields = append(fields, message.FieldExternalID)
+	}
+	if m.channel != nil {
+		fields = append(fields, message.FieldChannel)
 	}
 	if m.sent_at != nil {
 		fields = append(fields, message.FieldSentAt)
@@ -15339,6 +15499,8 @@ func (m *MessageMutation) Field(name string) (ent.Value, bool) {
 		return m.Text()
 	case message.FieldExternalID:
 		return m.ExternalID()
+	case message.FieldChannel:
+		return m.Channel()
 	case message.FieldSentAt:
 		return m.SentAt()
 	}
@@ -15362,6 +15524,8 @@ func (m *MessageMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldText(ctx)
 	case message.FieldExternalID:
 		return m.OldExternalID(ctx)
+	case message.FieldChannel:
+		return m.OldChannel(ctx)
 	case message.FieldSentAt:
 		return m.OldSentAt(ctx)
 	}
@@ -15415,6 +15579,13 @@ func (m *MessageMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetExternalID(v)
 		return nil
+	case message.FieldChannel:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetChannel(v)
+		return nil
 	case message.FieldSentAt:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -15461,6 +15632,9 @@ func (m *MessageMutation) ClearedFields() []string {
 	if m.FieldCleared(message.FieldExternalID) {
 		fields = append(fields, message.FieldExternalID)
 	}
+	if m.FieldCleared(message.FieldChannel) {
+		fields = append(fields, message.FieldChannel)
+	}
 	return fields
 }
 
@@ -15480,6 +15654,9 @@ func (m *MessageMutation) ClearField(name string) error {
 		return nil
 	case message.FieldExternalID:
 		m.ClearExternalID()
+		return nil
+	case message.FieldChannel:
+		m.ClearChannel()
 		return nil
 	}
 	return fmt.Errorf("unknown Message nullable field %s", name)
@@ -15506,6 +15683,9 @@ func (m *MessageMutation) ResetField(name string) error {
 		return nil
 	case message.FieldExternalID:
 		m.ResetExternalID()
+		return nil
+	case message.FieldChannel:
+		m.ResetChannel()
 		return nil
 	case message.FieldSentAt:
 		m.ResetSentAt()

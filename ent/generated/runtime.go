@@ -278,6 +278,10 @@ func init() {
 	messageDescExternalID := messageFields[4].Descriptor()
 	// message.ExternalIDValidator is a validator for the "external_id" field. It is called by the builders before save.
 	message.ExternalIDValidator = messageDescExternalID.Validators[0].(func(string) error)
+	// messageDescChannel is the schema descriptor for channel field.
+	messageDescChannel := messageFields[5].Descriptor()
+	// message.ChannelValidator is a validator for the "channel" field. It is called by the builders before save.
+	message.ChannelValidator = messageDescChannel.Validators[0].(func(string) error)
 	noteFields := schema.Note{}.Fields()
 	_ = noteFields
 	// noteDescText is the schema descriptor for text field.

@@ -246,11 +246,10 @@ func inConversation(v *authz.Viewer, part row) clause {
 		column(part("conversation_id")), seen))
 }
 
-// Tags are those of the account, for who sees conversations anywhere, and for who manages them.
+// Tags are those of the account.
 func Tags(ctx context.Context) Predicate {
 	return limited(ctx, func(v *authz.Viewer, tag row) clause {
-		held := v.Permissions()
-		if held.Has(authz.ConversationsView) || held.Has(authz.QueueView) || v.CanAccount(authz.InboxSettingsEdit) {
+		if v.SeesTags() {
 			return owned(v, tag)
 		}
 		return anyOf()

@@ -32,6 +32,7 @@ func (Contact) Fields() []ent.Field {
 		field.Time("waiting_since").Optional().Nillable(),
 		field.Int64("offered_to_id").Optional().Nillable().Comment("the user who is asked whether they take it; users are never deleted"),
 		field.Time("offer_ends_at").Optional().Nillable().Comment("the first moment without the offer"),
+		field.Int64("passed_on_from_id").Optional().Nillable().Comment("the user from whom it came to wait here; a method does not give it back to them"),
 		field.JSON("asked", []int64{}).Optional().Comment("users who were asked since it waits here, in order"),
 		field.Int64("escalated_to_id").Optional().Nillable().
 			Comment("the parent of its group, once it waits in that queue too; package tree keeps it right when groups move"),

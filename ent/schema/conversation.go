@@ -64,7 +64,8 @@ func (Message) Fields() []ent.Field {
 		field.Enum("direction").Values("INBOUND", "OUTBOUND").Immutable(),
 		field.Int64("author_id").Optional().Nillable().Comment("the user who wrote it; empty for INBOUND"),
 		field.String("text").MaxRuneLen(4096),
-		field.String("external_id").Optional().Nillable().Immutable().MaxRuneLen(200).Comment("the integration's own id, by which a message arrives once"),
+		field.String("external_id").Optional().Nillable().Immutable().MaxRuneLen(200).Comment("the integration's own id, by which a message arrives once on its channel"),
+		field.String("channel").Optional().Nillable().Immutable().MaxLen(40).Comment("on which it arrived; empty for OUTBOUND"),
 		field.Time("sent_at").Immutable(),
 	}
 }
@@ -81,7 +82,7 @@ func (Message) Edges() []ent.Edge {
 func (Message) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("conversation_id", "sent_at"),
-		index.Fields("account_id", "external_id").Unique().StorageKey("message_external_id"),
+		index.Fields("account_id", "channel", "external_id").Unique().StorageKey("message_external_id"),
 	}
 }
 

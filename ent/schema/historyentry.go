@@ -27,7 +27,7 @@ func (HistoryEntry) Fields() []ent.Field {
 		field.Int64("previous_conversation_id").Optional().Nillable().Immutable().
 			Comment("the one that a change of agent closed"),
 		field.Enum("kind").Values("ARRIVED", "CLAIMED", "OPENED", "ASSIGNED", "TRANSFERRED", "DISTRIBUTED", "OFFERED", "OFFER_DECLINED",
-			"OFFER_ENDED", "ESCALATED", "QUEUED", "HANDED_OVER", "COVERED", "BROUGHT_BACK", "CLOSED").Immutable(),
+			"OFFER_ENDED", "ESCALATED", "TAKEN_BACK", "QUEUED", "HANDED_OVER", "COVERED", "BROUGHT_BACK", "CLOSED").Immutable(),
 		field.Time("at").Immutable(),
 		field.Int64("done_by_id").Optional().Nillable().Immutable().Comment("empty: Canopy itself, or the contact"),
 		field.Int64("from_agent_id").Optional().Nillable().Immutable(),

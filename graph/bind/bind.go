@@ -139,6 +139,8 @@ func (c *Considered) Words() string {
 		return "was outside their working hours"
 	case "COVERED":
 		return "was covered by somebody else"
+	case "SERVED_BEFORE":
+		return "served it until it was passed on"
 	case "NOT_SERVING":
 		return "did not serve"
 	case "LEFT_OUT":

@@ -343,7 +343,7 @@ type SessionResolver interface {
 	Current(ctx context.Context, obj *generated.Session) (bool, error)
 }
 type SubscriptionResolver interface {
-	InboxChanged(ctx context.Context, box model.InboxBox, under *relay.ID, since *string) (<-chan *model.InboxChange, error)
+	InboxChanged(ctx context.Context, box model.InboxBox, under *relay.ID, tagID *relay.ID, priority *conversation.Priority, snoozed *bool, since *string) (<-chan *model.InboxChange, error)
 	ConversationUpdated(ctx context.Context, id relay.ID, since *string) (<-chan *model.ConversationChange, error)
 	MessageAdded(ctx context.Context, conversationID relay.ID, since *string) (<-chan *model.MessageChange, error)
 	GroupTreeChanged(ctx context.Context, under *relay.ID, since *string) (<-chan *model.GroupTreeChange, error)
@@ -918,6 +918,8 @@ enum HistoryKind {
   OFFER_ENDED
   """It had waited so long that the queue above shows it too."""
   ESCALATED
+  """The settings of its group became others, by which the queue above does not show it."""
+  TAKEN_BACK
   """Nobody could take it: it waits in the queue."""
   QUEUED
   """Its agent was deactivated."""
@@ -936,6 +938,8 @@ enum ConsideredOutcome {
   CHOSEN
   """Was asked whether they take it."""
   ASKED
+  """Served it until it was passed on, and does not get it back."""
+  SERVED_BEFORE
   """Was not available."""
   UNAVAILABLE
   """Their access was paused."""
@@ -996,7 +1000,7 @@ enum CloseReason {
   DUPLICATE
   """Something else."""
   OTHER
-  """Canopy closed it because nobody said anything for so long. Nobody can give this reason."""
+  """Canopy closed it because the contact said nothing for so long. Nobody can give this reason."""
   SILENT
   """Canopy closed it because its contact was passed on; the next conversation continues it. Nobody can give this reason."""
   TRANSFERRED
@@ -1248,7 +1252,8 @@ type GroupSettings {
   """
   reassignAfter: IntSetting! @authenticated
   """
-  Seconds of silence after which a conversation is closed; -1 is never.
+  Seconds after which a conversation is closed in which nobody has said anything since the agent had the last word; -1 is never.
+  While it waits for an agent, or the contact for an answer, it stays open.
   """
   closeAfter: IntSetting! @authenticated
 }
@@ -2112,7 +2117,8 @@ type Conversation implements Node {
   ): MessageConnection! @authenticated
   """
   Why it is where it is: what happened to its contact from when it began until it was closed, oldest first. The change of
-  agent by which one conversation ends and the next one begins is in the history of both.
+  agent by which one conversation ends and the next one begins is in the history of both. It begins with the version that keeps
+  histories: an earlier conversation has none.
   """
   history(
     """How many at most, 1 to 200."""
@@ -2177,7 +2183,10 @@ type NoteEdge {
 type InboxCounts {
   """In YOU."""
   you: BoxCount! @authenticated
-  """In YOU, with an open conversation in which something is unread."""
+  """
+  In YOU, with an open conversation in which something is unread. Canopy looks at the latest 1000 of YOU, or a few more:
+  when YOU has more, ` + "`" + `more` + "`" + ` is true, and there may be more.
+  """
   unread: BoxCount! @authenticated
   """In QUEUE."""
   queue: BoxCount! @authenticated
@@ -2191,7 +2200,7 @@ type InboxCounts {
 type BoxCount {
   """How many; exact, whatever it is, unless there are more."""
   count: Int! @authenticated
-  """Whether there are more than these 1000: where Canopy keeps no number, counting ends there."""
+  """Whether there are more, or may be: where Canopy keeps no number, counting ends at 1000."""
   more: Boolean! @authenticated
 }
 
@@ -3054,7 +3063,7 @@ type Mutation {
   ): CloseConversationsPayload @hasPermission(permission: CONVERSATIONS_CLOSE, anywhere: true)
   """
   Set the viewer's mark in a conversation behind the last message: everything said so far has been read. It needs sight
-  only, is told to nobody and not recorded; a closed conversation stays as it is.
+  only, is told to nobody but the viewer's own subscriptions and not recorded; a closed conversation stays as it is.
   """
   markRead(
     """What and how."""
@@ -3122,7 +3131,7 @@ type Mutation {
     """What and how."""
     input: SendMessageInput!
   ): SendMessagePayload @hasPermission(permission: CONVERSATIONS_REPLY, at: ["input.conversationId"])
-  """Hand in a message that arrived on a channel: finds the contact by its address or creates it, and opens or continues its conversation. The same externalId arrives once."""
+  """Hand in a message that arrived on a channel: finds the contact by its address or creates it, and opens or continues its conversation. The same externalId arrives once on its channel."""
   receiveMessage(
     """What and how."""
     input: ReceiveMessageInput!
@@ -3296,7 +3305,8 @@ input UpdateGroupSettingsInput {
   """
   reassignAfter: Int
   """
-  Seconds of silence after which a conversation is closed, 60 to 31536000; -1 is never.
+  Seconds after which a conversation is closed in which nobody has said anything since the agent had the last word, 60 to
+  31536000; -1 is never. While it waits for an agent, or the contact for an answer, it stays open.
   """
   closeAfter: Int
 }
@@ -3740,7 +3750,7 @@ input ReceiveMessageInput {
   name: String
   """What was said, 1 to 4096 characters."""
   text: String!
-  """The integration's own id of the message, at most 200 characters."""
+  """The integration's own id of the message, at most 200 characters; no two messages of a channel share one."""
   externalId: String!
   """The arrival group of a new contact; left out: the root."""
   groupId: ID
@@ -4256,9 +4266,12 @@ type AgentPanelChange {
   change: LiveChange! @authenticated
   """Opaque; give the last one as ` + "`" + `since` + "`" + ` to go on from here."""
   position: String! @authenticated
-  """Id of the agent's card; null with STARTED and GAP, and when the queue of the group was updated."""
+  """
+  Id of the agent's card; null with STARTED and GAP, and when the queue of the group was updated. That somebody has a card
+  no longer, because they do not serve any more, is a GAP.
+  """
   agentId: ID @authenticated
-  """The card as it is now; null when it has left, when ` + "`" + `agentId` + "`" + ` is null, and when the viewer does not see it any more."""
+  """The card as it is now; null when it has left, and when ` + "`" + `agentId` + "`" + ` is null."""
   agent: Agent @authenticated
 }
 
@@ -4280,12 +4293,22 @@ viewer may see when it is sent. A stream ends with UNAUTHENTICATED when the sess
 access is paused, and with RATE_LIMITED, SLOW_READER when it is not read.
 """
 type Subscription {
-  """Contacts that enter a box of the inbox, leave it or change in it."""
+  """
+  Contacts that enter a box of the inbox, leave it or change in it. With filters, which are those of ` + "`" + `inbox` + "`" + `: that enter, leave
+  or change among those that fit. Whether a contact fitted before is not always known, so ENTERED may be told of one that is in the
+  list already and LEFT of one that is not.
+  """
   inboxChanged(
     """Which box."""
     box: InboxBox!
     """Only contacts of this group and those below it."""
     under: ID
+    """Only contacts whose last conversation has this tag. When the tag is gone the stream ends at the next change."""
+    tagId: ID
+    """Only contacts whose last conversation is of this priority."""
+    priority: Priority
+    """Only contacts whose last conversation is put aside now, or, when false, is not. Left out, both."""
+    snoozed: Boolean
     """The last position that was sent; left out: from now on."""
     since: String
   ): InboxChange! @authenticated
@@ -4310,7 +4333,10 @@ type Subscription {
     """The last position that was sent; left out: from now on."""
     since: String
   ): GroupTreeChange! @authenticated
-  """Agents of a group whose availability, load or capacity changes, who come or go; and its queue."""
+  """
+  Agents of a group whose availability, load or capacity changes, whose working hours begin or end, who come or go; and its
+  queue.
+  """
   agentPanelChanged(
     """The group."""
     group: ID!
@@ -8514,14 +8540,38 @@ func (ec *executionContext) field_Subscription_inboxChanged_args(ctx context.Con
 		return nil, err
 	}
 	args["under"] = arg1
-	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "since",
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "tagId",
+		func(ctx context.Context, v any) (*relay.ID, error) {
+			return ec.unmarshalOID2ᚖcanopyᚋrelayᚐID(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["tagId"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "priority",
+		func(ctx context.Context, v any) (*conversation.Priority, error) {
+			return ec.unmarshalOPriority2ᚖcanopyᚋentᚋgeneratedᚋconversationᚐPriority(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["priority"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "snoozed",
+		func(ctx context.Context, v any) (*bool, error) {
+			return ec.unmarshalOBoolean2ᚖbool(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["snoozed"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "since",
 		func(ctx context.Context, v any) (*string, error) {
 			return ec.unmarshalOString2ᚖstring(ctx, v)
 		})
 	if err != nil {
 		return nil, err
 	}
-	args["since"] = arg2
+	args["since"] = arg5
 	return args, nil
 }
 
@@ -34795,7 +34845,7 @@ func (ec *executionContext) _Subscription_inboxChanged(ctx context.Context, fiel
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Subscription().InboxChanged(ctx, fc.Args["box"].(model.InboxBox), fc.Args["under"].(*relay.ID), fc.Args["since"].(*string))
+			return ec.Resolvers.Subscription().InboxChanged(ctx, fc.Args["box"].(model.InboxBox), fc.Args["under"].(*relay.ID), fc.Args["tagId"].(*relay.ID), fc.Args["priority"].(*conversation.Priority), fc.Args["snoozed"].(*bool), fc.Args["since"].(*string))
 		},
 		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
 			directive0 := next

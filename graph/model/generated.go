@@ -115,9 +115,10 @@ type AgentPanelChange struct {
 	Change LiveChange `json:"change"`
 	// Opaque; give the last one as `since` to go on from here.
 	Position string `json:"position"`
-	// Id of the agent's card; null with STARTED and GAP, and when the queue of the group was updated.
+	// Id of the agent's card; null with STARTED and GAP, and when the queue of the group was updated. That somebody has a card
+	// no longer, because they do not serve any more, is a GAP.
 	AgentID *relay.ID `json:"agentId,omitempty"`
-	// The card as it is now; null when it has left, when `agentId` is null, and when the viewer does not see it any more.
+	// The card as it is now; null when it has left, and when `agentId` is null.
 	Agent *bind.Agent `json:"agent,omitempty"`
 }
 
@@ -193,7 +194,7 @@ type AuditChange struct {
 type BoxCount struct {
 	// How many; exact, whatever it is, unless there are more.
 	Count int `json:"count"`
-	// Whether there are more than these 1000: where Canopy keeps no number, counting ends there.
+	// Whether there are more, or may be: where Canopy keeps no number, counting ends at 1000.
 	More bool `json:"more"`
 }
 
@@ -708,7 +709,8 @@ type InboxChange struct {
 type InboxCounts struct {
 	// In YOU.
 	You *BoxCount `json:"you"`
-	// In YOU, with an open conversation in which something is unread.
+	// In YOU, with an open conversation in which something is unread. Canopy looks at the latest 1000 of YOU, or a few more:
+	// when YOU has more, `more` is true, and there may be more.
 	Unread *BoxCount `json:"unread"`
 	// In QUEUE.
 	Queue *BoxCount `json:"queue"`
@@ -938,7 +940,7 @@ type ReceiveMessageInput struct {
 	Name *string `json:"name,omitempty"`
 	// What was said, 1 to 4096 characters.
 	Text string `json:"text"`
-	// The integration's own id of the message, at most 200 characters.
+	// The integration's own id of the message, at most 200 characters; no two messages of a channel share one.
 	ExternalID string `json:"externalId"`
 	// The arrival group of a new contact; left out: the root.
 	GroupID *relay.ID `json:"groupId,omitempty"`
@@ -1343,7 +1345,8 @@ type UpdateGroupSettingsInput struct {
 	EscalateAfter graphql.Omittable[*int] `json:"escalateAfter,omitempty"`
 	// Seconds within which a returning contact goes back to its last agent, 60 to 31536000; -1 is never.
 	ReassignAfter graphql.Omittable[*int] `json:"reassignAfter,omitempty"`
-	// Seconds of silence after which a conversation is closed, 60 to 31536000; -1 is never.
+	// Seconds after which a conversation is closed in which nobody has said anything since the agent had the last word, 60 to
+	// 31536000; -1 is never. While it waits for an agent, or the contact for an answer, it stays open.
 	CloseAfter graphql.Omittable[*int] `json:"closeAfter,omitempty"`
 }
 

@@ -91,3 +91,18 @@ func (w *Week) Next(at time.Time) (next time.Time, some bool) {
 	}
 	return next, some
 }
+
+// Turn is the next moment after the given one at which a shift begins or ends; false when none does within a week.
+func (w *Week) Turn(at time.Time) (next time.Time, some bool) {
+	if w == nil {
+		return time.Time{}, false
+	}
+	for _, s := range w.around(at) {
+		for _, t := range []time.Time{s.start, s.end} {
+			if t.After(at) && (!some || t.Before(next)) {
+				next, some = t, true
+			}
+		}
+	}
+	return next, some
+}

@@ -66,6 +66,15 @@ func TestHoursAreThoseOfTheClocksOfThePlace(t *testing.T) {
 	if got, some := weekly.Next(moment(t, "2027-03-29T00:00:00Z")); !some || !got.Equal(moment(t, "2027-04-05T00:00:00Z")) {
 		t.Errorf("a week later comes %s", got)
 	}
+	for at, want := range map[string]string{
+		"2027-03-28T23:59:00Z": "2027-03-29T00:00:00Z",
+		"2027-03-29T00:00:00Z": "2027-03-29T01:00:00Z",
+		"2027-03-29T01:00:00Z": "2027-04-05T00:00:00Z",
+	} {
+		if got, some := weekly.Turn(moment(t, at)); !some || !got.Equal(moment(t, want)) {
+			t.Errorf("after %s begins or ends at %s; want %s", at, got, want)
+		}
+	}
 }
 
 func TestOnlyIANANamesAreTimeZones(t *testing.T) {

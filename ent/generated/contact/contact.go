@@ -44,6 +44,8 @@ const (
 	FieldOfferedToID = "offered_to_id"
 	// FieldOfferEndsAt holds the string denoting the offer_ends_at field in the database.
 	FieldOfferEndsAt = "offer_ends_at"
+	// FieldPassedOnFromID holds the string denoting the passed_on_from_id field in the database.
+	FieldPassedOnFromID = "passed_on_from_id"
 	// FieldAsked holds the string denoting the asked field in the database.
 	FieldAsked = "asked"
 	// FieldEscalatedToID holds the string denoting the escalated_to_id field in the database.
@@ -109,6 +111,7 @@ var Columns = []string{
 	FieldWaitingSince,
 	FieldOfferedToID,
 	FieldOfferEndsAt,
+	FieldPassedOnFromID,
 	FieldAsked,
 	FieldEscalatedToID,
 	FieldCreatedAt,
@@ -227,6 +230,11 @@ func ByOfferedToID(opts ...sql.OrderTermOption) OrderOption {
 // ByOfferEndsAt orders the results by the offer_ends_at field.
 func ByOfferEndsAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldOfferEndsAt, opts...).ToFunc()
+}
+
+// ByPassedOnFromID orders the results by the passed_on_from_id field.
+func ByPassedOnFromID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldPassedOnFromID, opts...).ToFunc()
 }
 
 // ByEscalatedToID orders the results by the escalated_to_id field.

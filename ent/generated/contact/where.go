@@ -135,6 +135,11 @@ func OfferEndsAt(v time.Time) predicate.Contact {
 	return predicate.Contact(sql.FieldEQ(FieldOfferEndsAt, v))
 }
 
+// PassedOnFromID applies equality check predicate on the "passed_on_from_id" field. It's identical to PassedOnFromIDEQ.
+func PassedOnFromID(v int64) predicate.Contact {
+	return predicate.Contact(sql.FieldEQ(FieldPassedOnFromID, v))
+}
+
 // EscalatedToID applies equality check predicate on the "escalated_to_id" field. It's identical to EscalatedToIDEQ.
 func EscalatedToID(v int64) predicate.Contact {
 	return predicate.Contact(sql.FieldEQ(FieldEscalatedToID, v))
@@ -933,6 +938,56 @@ func OfferEndsAtIsNil() predicate.Contact {
 // OfferEndsAtNotNil applies the NotNil predicate on the "offer_ends_at" field.
 func OfferEndsAtNotNil() predicate.Contact {
 	return predicate.Contact(sql.FieldNotNull(FieldOfferEndsAt))
+}
+
+// PassedOnFromIDEQ applies the EQ predicate on the "passed_on_from_id" field.
+func PassedOnFromIDEQ(v int64) predicate.Contact {
+	return predicate.Contact(sql.FieldEQ(FieldPassedOnFromID, v))
+}
+
+// PassedOnFromIDNEQ applies the NEQ predicate on the "passed_on_from_id" field.
+func PassedOnFromIDNEQ(v int64) predicate.Contact {
+	return predicate.Contact(sql.FieldNEQ(FieldPassedOnFromID, v))
+}
+
+// PassedOnFromIDIn applies the In predicate on the "passed_on_from_id" field.
+func PassedOnFromIDIn(vs ...int64) predicate.Contact {
+	return predicate.Contact(sql.FieldIn(FieldPassedOnFromID, vs...))
+}
+
+// PassedOnFromIDNotIn applies the NotIn predicate on the "passed_on_from_id" field.
+func PassedOnFromIDNotIn(vs ...int64) predicate.Contact {
+	return predicate.Contact(sql.FieldNotIn(FieldPassedOnFromID, vs...))
+}
+
+// PassedOnFromIDGT applies the GT predicate on the "passed_on_from_id" field.
+func PassedOnFromIDGT(v int64) predicate.Contact {
+	return predicate.Contact(sql.FieldGT(FieldPassedOnFromID, v))
+}
+
+// PassedOnFromIDGTE applies the GTE predicate on the "passed_on_from_id" field.
+func PassedOnFromIDGTE(v int64) predicate.Contact {
+	return predicate.Contact(sql.FieldGTE(FieldPassedOnFromID, v))
+}
+
+// PassedOnFromIDLT applies the LT predicate on the "passed_on_from_id" field.
+func PassedOnFromIDLT(v int64) predicate.Contact {
+	return predicate.Contact(sql.FieldLT(FieldPassedOnFromID, v))
+}
+
+// PassedOnFromIDLTE applies the LTE predicate on the "passed_on_from_id" field.
+func PassedOnFromIDLTE(v int64) predicate.Contact {
+	return predicate.Contact(sql.FieldLTE(FieldPassedOnFromID, v))
+}
+
+// PassedOnFromIDIsNil applies the IsNil predicate on the "passed_on_from_id" field.
+func PassedOnFromIDIsNil() predicate.Contact {
+	return predicate.Contact(sql.FieldIsNull(FieldPassedOnFromID))
+}
+
+// PassedOnFromIDNotNil applies the NotNil predicate on the "passed_on_from_id" field.
+func PassedOnFromIDNotNil() predicate.Contact {
+	return predicate.Contact(sql.FieldNotNull(FieldPassedOnFromID))
 }
 
 // AskedIsNil applies the IsNil predicate on the "asked" field.

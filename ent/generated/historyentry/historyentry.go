@@ -180,6 +180,7 @@ const (
 	KindOFFER_DECLINED Kind = "OFFER_DECLINED"
 	KindOFFER_ENDED    Kind = "OFFER_ENDED"
 	KindESCALATED      Kind = "ESCALATED"
+	KindTAKEN_BACK     Kind = "TAKEN_BACK"
 	KindQUEUED         Kind = "QUEUED"
 	KindHANDED_OVER    Kind = "HANDED_OVER"
 	KindCOVERED        Kind = "COVERED"
@@ -194,7 +195,7 @@ func (k Kind) String() string {
 // KindValidator is a validator for the "kind" field enum values. It is called by the builders before save.
 func KindValidator(k Kind) error {
 	switch k {
-	case KindARRIVED, KindCLAIMED, KindOPENED, KindASSIGNED, KindTRANSFERRED, KindDISTRIBUTED, KindOFFERED, KindOFFER_DECLINED, KindOFFER_ENDED, KindESCALATED, KindQUEUED, KindHANDED_OVER, KindCOVERED, KindBROUGHT_BACK, KindCLOSED:
+	case KindARRIVED, KindCLAIMED, KindOPENED, KindASSIGNED, KindTRANSFERRED, KindDISTRIBUTED, KindOFFERED, KindOFFER_DECLINED, KindOFFER_ENDED, KindESCALATED, KindTAKEN_BACK, KindQUEUED, KindHANDED_OVER, KindCOVERED, KindBROUGHT_BACK, KindCLOSED:
 		return nil
 	default:
 		return fmt.Errorf("historyentry: invalid enum value for kind field: %q", k)

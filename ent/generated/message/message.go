@@ -26,6 +26,8 @@ const (
 	FieldText = "text"
 	// FieldExternalID holds the string denoting the external_id field in the database.
 	FieldExternalID = "external_id"
+	// FieldChannel holds the string denoting the channel field in the database.
+	FieldChannel = "channel"
 	// FieldSentAt holds the string denoting the sent_at field in the database.
 	FieldSentAt = "sent_at"
 	// EdgeAccount holds the string denoting the account edge name in mutations.
@@ -68,6 +70,7 @@ var Columns = []string{
 	FieldAuthorID,
 	FieldText,
 	FieldExternalID,
+	FieldChannel,
 	FieldSentAt,
 }
 
@@ -86,6 +89,8 @@ var (
 	TextValidator func(string) error
 	// ExternalIDValidator is a validator for the "external_id" field. It is called by the builders before save.
 	ExternalIDValidator func(string) error
+	// ChannelValidator is a validator for the "channel" field. It is called by the builders before save.
+	ChannelValidator func(string) error
 )
 
 // Direction defines the type for the "direction" enum field.
@@ -147,6 +152,11 @@ func ByText(opts ...sql.OrderTermOption) OrderOption {
 // ByExternalID orders the results by the external_id field.
 func ByExternalID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldExternalID, opts...).ToFunc()
+}
+
+// ByChannel orders the results by the channel field.
+func ByChannel(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldChannel, opts...).ToFunc()
 }
 
 // BySentAt orders the results by the sent_at field.

@@ -107,6 +107,7 @@ var (
 		{Name: "waiting_since", Type: field.TypeTime, Nullable: true},
 		{Name: "offered_to_id", Type: field.TypeInt64, Nullable: true},
 		{Name: "offer_ends_at", Type: field.TypeTime, Nullable: true},
+		{Name: "passed_on_from_id", Type: field.TypeInt64, Nullable: true},
 		{Name: "asked", Type: field.TypeJSON, Nullable: true},
 		{Name: "escalated_to_id", Type: field.TypeInt64, Nullable: true},
 		{Name: "created_at", Type: field.TypeTime},
@@ -123,25 +124,25 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "contacts_accounts_account",
-				Columns:    []*schema.Column{ContactsColumns[16]},
+				Columns:    []*schema.Column{ContactsColumns[17]},
 				RefColumns: []*schema.Column{AccountsColumns[0]},
 				OnDelete:   schema.Cascade,
 			},
 			{
 				Symbol:     "contacts_groups_group",
-				Columns:    []*schema.Column{ContactsColumns[17]},
-				RefColumns: []*schema.Column{GroupsColumns[0]},
-				OnDelete:   schema.NoAction,
-			},
-			{
-				Symbol:     "contacts_groups_arrival_group",
 				Columns:    []*schema.Column{ContactsColumns[18]},
 				RefColumns: []*schema.Column{GroupsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
-				Symbol:     "contacts_users_assigned_user",
+				Symbol:     "contacts_groups_arrival_group",
 				Columns:    []*schema.Column{ContactsColumns[19]},
+				RefColumns: []*schema.Column{GroupsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "contacts_users_assigned_user",
+				Columns:    []*schema.Column{ContactsColumns[20]},
 				RefColumns: []*schema.Column{UsersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -150,22 +151,22 @@ var (
 			{
 				Name:    "contact_account_id_id",
 				Unique:  true,
-				Columns: []*schema.Column{ContactsColumns[16], ContactsColumns[0]},
+				Columns: []*schema.Column{ContactsColumns[17], ContactsColumns[0]},
 			},
 			{
 				Name:    "contact_group_id_box_sort_key",
 				Unique:  false,
-				Columns: []*schema.Column{ContactsColumns[17], ContactsColumns[7], ContactsColumns[8]},
+				Columns: []*schema.Column{ContactsColumns[18], ContactsColumns[7], ContactsColumns[8]},
 			},
 			{
 				Name:    "contact_assigned_user_id_box_sort_key",
 				Unique:  false,
-				Columns: []*schema.Column{ContactsColumns[19], ContactsColumns[7], ContactsColumns[8]},
+				Columns: []*schema.Column{ContactsColumns[20], ContactsColumns[7], ContactsColumns[8]},
 			},
 			{
 				Name:    "contact_arrival_group_id",
 				Unique:  false,
-				Columns: []*schema.Column{ContactsColumns[18]},
+				Columns: []*schema.Column{ContactsColumns[19]},
 			},
 			{
 				Name:    "contact_offered_to_id_box_sort_key",
@@ -178,7 +179,7 @@ var (
 			{
 				Name:    "contact_escalated_to_id_box_sort_key",
 				Unique:  false,
-				Columns: []*schema.Column{ContactsColumns[14], ContactsColumns[7], ContactsColumns[8]},
+				Columns: []*schema.Column{ContactsColumns[15], ContactsColumns[7], ContactsColumns[8]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "escalated_to_id IS NOT NULL",
 				},
@@ -186,12 +187,12 @@ var (
 			{
 				Name:    "contact_account_id_phone",
 				Unique:  false,
-				Columns: []*schema.Column{ContactsColumns[16], ContactsColumns[3]},
+				Columns: []*schema.Column{ContactsColumns[17], ContactsColumns[3]},
 			},
 			{
 				Name:    "contact_address",
 				Unique:  true,
-				Columns: []*schema.Column{ContactsColumns[16], ContactsColumns[5], ContactsColumns[6]},
+				Columns: []*schema.Column{ContactsColumns[17], ContactsColumns[5], ContactsColumns[6]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "channel IS NOT NULL",
 				},
@@ -672,7 +673,7 @@ var (
 	// HistoryEntriesColumns holds the columns for the "history_entries" table.
 	HistoryEntriesColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeInt64, Increment: true},
-		{Name: "kind", Type: field.TypeEnum, Enums: []string{"ARRIVED", "CLAIMED", "OPENED", "ASSIGNED", "TRANSFERRED", "DISTRIBUTED", "OFFERED", "OFFER_DECLINED", "OFFER_ENDED", "ESCALATED", "QUEUED", "HANDED_OVER", "COVERED", "BROUGHT_BACK", "CLOSED"}},
+		{Name: "kind", Type: field.TypeEnum, Enums: []string{"ARRIVED", "CLAIMED", "OPENED", "ASSIGNED", "TRANSFERRED", "DISTRIBUTED", "OFFERED", "OFFER_DECLINED", "OFFER_ENDED", "ESCALATED", "TAKEN_BACK", "QUEUED", "HANDED_OVER", "COVERED", "BROUGHT_BACK", "CLOSED"}},
 		{Name: "at", Type: field.TypeTime},
 		{Name: "from_agent_id", Type: field.TypeInt64, Nullable: true},
 		{Name: "from_group_id", Type: field.TypeInt64, Nullable: true},
@@ -847,6 +848,7 @@ var (
 		{Name: "direction", Type: field.TypeEnum, Enums: []string{"INBOUND", "OUTBOUND"}},
 		{Name: "text", Type: field.TypeString, Size: 4096},
 		{Name: "external_id", Type: field.TypeString, Nullable: true, Size: 200},
+		{Name: "channel", Type: field.TypeString, Nullable: true, Size: 40},
 		{Name: "sent_at", Type: field.TypeTime},
 		{Name: "account_id", Type: field.TypeInt64},
 		{Name: "conversation_id", Type: field.TypeInt64},
@@ -860,19 +862,19 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "messages_accounts_account",
-				Columns:    []*schema.Column{MessagesColumns[5]},
+				Columns:    []*schema.Column{MessagesColumns[6]},
 				RefColumns: []*schema.Column{AccountsColumns[0]},
 				OnDelete:   schema.Cascade,
 			},
 			{
 				Symbol:     "messages_conversations_conversation",
-				Columns:    []*schema.Column{MessagesColumns[6]},
+				Columns:    []*schema.Column{MessagesColumns[7]},
 				RefColumns: []*schema.Column{ConversationsColumns[0]},
 				OnDelete:   schema.Cascade,
 			},
 			{
 				Symbol:     "messages_users_author",
-				Columns:    []*schema.Column{MessagesColumns[7]},
+				Columns:    []*schema.Column{MessagesColumns[8]},
 				RefColumns: []*schema.Column{UsersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -881,17 +883,17 @@ var (
 			{
 				Name:    "message_account_id_id",
 				Unique:  true,
-				Columns: []*schema.Column{MessagesColumns[5], MessagesColumns[0]},
+				Columns: []*schema.Column{MessagesColumns[6], MessagesColumns[0]},
 			},
 			{
 				Name:    "message_conversation_id_sent_at",
 				Unique:  false,
-				Columns: []*schema.Column{MessagesColumns[6], MessagesColumns[4]},
+				Columns: []*schema.Column{MessagesColumns[7], MessagesColumns[5]},
 			},
 			{
 				Name:    "message_external_id",
 				Unique:  true,
-				Columns: []*schema.Column{MessagesColumns[5], MessagesColumns[3]},
+				Columns: []*schema.Column{MessagesColumns[6], MessagesColumns[4], MessagesColumns[3]},
 			},
 		},
 	}

@@ -9,9 +9,11 @@ import (
 
 	"canopy/authz"
 	ent "canopy/ent/generated"
+	"canopy/ent/generated/predicate"
 	"canopy/ent/generated/rolegrant"
 	"canopy/ent/generated/session"
 	"canopy/ent/generated/user"
+	"canopy/ent/rule"
 	"canopy/live"
 	"canopy/refusal"
 )
@@ -90,34 +92,61 @@ func (st *renewal) load(ctx context.Context, c *ent.Client, accountID int64) err
 		for _, u := range list {
 			st.users[u.ID] = u
 		}
-		if err := st.loadGrants(ctx, c, part); err != nil {
+		next, err := nextGrant(ctx, c, st.at, rolegrant.UserIDIn(part...))
+		if err != nil {
 			return err
 		}
+		st.changes(next)
 	}
 	return nil
 }
 
-// loadGrants finds when the next grant begins or ends by itself.
-func (st *renewal) loadGrants(ctx context.Context, c *ent.Client, users []int64) error {
-	theirs := c.RoleGrant.Query().Where(rolegrant.UserIDIn(users...), rolegrant.RevokedAtIsNil()).Limit(1)
-	begins, err := theirs.Clone().Where(rolegrant.ValidFromGT(st.at)).Order(rolegrant.ByValidFrom()).All(ctx)
+// nextGrant is the first moment after the given one at which one of the grants begins or ends by itself, the zero time for
+// none.
+func nextGrant(ctx context.Context, c *ent.Client, at time.Time, whose predicate.RoleGrant) (next time.Time, err error) {
+	theirs := c.RoleGrant.Query().Where(whose, rolegrant.RevokedAtIsNil()).Limit(1)
+	begins, err := theirs.Clone().Where(rolegrant.ValidFromGT(at)).Order(rolegrant.ByValidFrom()).All(ctx)
 	if err != nil {
-		return err
+		return time.Time{}, err
 	}
 	for _, g := range begins {
-		st.changes(g.ValidFrom)
+		next = g.ValidFrom
 	}
-	ends, err := theirs.Where(rolegrant.ValidUntilGT(st.at)).Order(rolegrant.ByValidUntil()).All(ctx)
+	ends, err := theirs.Where(rolegrant.ValidUntilGT(at)).Order(rolegrant.ByValidUntil()).All(ctx)
 	for _, g := range ends {
-		st.changes(*g.ValidUntil)
+		next = live.Earlier(next, *g.ValidUntil)
 	}
-	return err
+	return next, err
 }
 
-func (st *renewal) changes(at time.Time) {
-	if st.until.IsZero() || at.Before(st.until) {
-		st.until = at
+func (st *renewal) changes(at time.Time) { st.until = live.Earlier(st.until, at) }
+
+// Rosters returns who serves at home in each of the groups now, and whether they are within their working hours. Until is
+// the first moment after now at which time alone changes any of it, the zero time if none does.
+func (s *Service) Rosters(ctx context.Context, accountID int64, groupIDs []int64) (of map[int64]live.Roster, until time.Time, err error) {
+	ctx, now, of := authz.Trusted(ctx), s.now(), map[int64]live.Roster{}
+	for part := range slices.Chunk(groupIDs, valuesAtOnce) {
+		serving, err := s.DB.Read.User.Query().Where(user.AccountID(accountID), user.HomeGroupIDIn(part...), predicate.User(rule.Serving(now))).
+			Select(user.FieldID, user.FieldHomeGroupID, user.FieldWorkingHours).All(ctx)
+		if err != nil {
+			return nil, time.Time{}, fmt.Errorf("directory: loading who serves in %d groups: %w", len(part), err)
+		}
+		for _, u := range serving {
+			if of[u.HomeGroupID] == nil {
+				of[u.HomeGroupID] = live.Roster{}
+			}
+			of[u.HomeGroupID][u.ID] = u.WorkingHours.Includes(now)
+			if turn, some := u.WorkingHours.Turn(now); some {
+				until = live.Earlier(until, turn)
+			}
+		}
+		next, err := nextGrant(ctx, s.DB.Read, now, rolegrant.HasUserWith(user.AccountID(accountID), user.HomeGroupIDIn(part...)))
+		if err != nil {
+			return nil, time.Time{}, fmt.Errorf("directory: looking when grants in %d groups begin and end: %w", len(part), err)
+		}
+		until = live.Earlier(until, next)
 	}
+	return of, until, nil
 }
 
 // refused says why the viewer is none any more, nil if they are.

@@ -1,0 +1,15 @@
+-- +goose Up
+
+-- From whom a contact came to wait.
+ALTER TABLE "contacts" ADD COLUMN "passed_on_from_id" bigint NULL;
+
+-- An integration's own id for a message is one of a kind on its channel. What arrived before did so on its contact's channel.
+ALTER TABLE "messages" ADD COLUMN "channel" character varying NULL;
+UPDATE "messages" AS m SET "channel" = k.channel FROM "conversations" AS v JOIN "contacts" AS k ON k.id = v.contact_id
+  WHERE v.id = m.conversation_id AND m.external_id IS NOT NULL;
+DROP INDEX "message_external_id";
+CREATE UNIQUE INDEX "message_external_id" ON "messages" ("account_id", "channel", "external_id");
+
+-- A search looks at words that are noted when something is said; what was said before is noted a part at a time, the newest
+-- first, by what runs timers.
+INSERT INTO "timers" ("kind", "subject_id", "account_id", "due_at") SELECT 'NOTE_WORDS', MAX("id"), "account_id", 0 FROM "messages" GROUP BY "account_id";
