@@ -86,20 +86,9 @@ func (s *Service) passAll(ctx context.Context, in AssignContacts, p passing) ([]
 		if err := j.checkPassInput(ctx, AssignContact{AgentID: in.AgentID, GroupID: in.GroupID, Reason: in.Reason}); err != nil {
 			return err
 		}
-		var line *line
-		if to.agent == nil {
-			if line, err = j.lineFor(ctx, to.group); err != nil {
-				return err
-			}
-		}
-		contacts, err := j.holdAll(ctx, in.ContactIDs, to.groups()...)
+		line, contacts, err := j.holdToPass(ctx, in, to)
 		if err != nil {
 			return err
-		}
-		if in.GroupID != nil { // somebody may have moved it before it was locked
-			if err := j.groupReceives(ctx, *in.GroupID); err != nil {
-				return err
-			}
 		}
 		out = make([]PassedContact, len(in.ContactIDs))
 		var passed []*held
@@ -117,6 +106,22 @@ func (s *Service) passAll(ctx context.Context, in AssignContacts, p passing) ([]
 		return j.outcomes(ctx, in.ContactIDs, out)
 	})
 	return out, err
+}
+
+// holdToPass holds the contacts, and of a group to which they go the line, nil where they wait.
+func (j *job) holdToPass(ctx context.Context, in AssignContacts, to receiver) (line *line, contacts map[int64]*held, err error) {
+	if to.agent == nil {
+		if line, err = j.lineFor(ctx, to.group); err != nil {
+			return nil, nil, err
+		}
+	}
+	if contacts, err = j.holdAll(ctx, in.ContactIDs, to.groups()...); err != nil {
+		return nil, nil, err
+	}
+	if in.GroupID != nil { // somebody may have moved it before it was locked
+		err = j.groupReceives(ctx, *in.GroupID)
+	}
+	return line, contacts, err
 }
 
 // checkMany refuses a list that is empty, too long or names something twice. A 0 names nothing and is answered like

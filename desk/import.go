@@ -68,26 +68,10 @@ func (s *Service) ImportContacts(ctx context.Context, tx *ent.Tx, rows []ImportC
 	}
 	arrivals, at := []arrival{}, []int{}
 	for i, in := range rows {
-		p := people[i]
-		where, there := reach{}, resident{}
-		if p.channel != nil {
-			where = reach{*p.channel, *p.address}
-			there = known[where]
+		if out[i] = plan.place(people[i], known, out[i].Refused); out[i].Existed || out[i].Refused != nil {
+			continue
 		}
-		switch {
-		case there.seen || plan.addresses[where]:
-			out[i] = Imported{ID: there.id, Existed: true}
-			continue
-		case out[i].Refused != nil:
-			continue
-		case there.id != 0:
-			out[i].Refused = refusal.Conflict(refusal.AddressTaken,
-				"A contact of the account has this address on this channel already. Leave the row out.").At("address")
-			continue
-		case p.channel != nil:
-			plan.addresses[where] = true
-		}
-		a := arrival{person: p, at: in.At}
+		a := arrival{person: people[i], at: in.At}
 		if in.AgentID != nil {
 			a.agent = receivers[*in.AgentID].agent
 		}
@@ -104,6 +88,25 @@ func (s *Service) ImportContacts(ctx context.Context, tx *ent.Tx, rows []ImportC
 		out[at[i]].ID = c.ID
 	}
 	return out, j.finish(ctx)
+}
+
+// place says of a row whether it is there already, and why it is refused, if it is; else its address is taken from now on.
+func (p *Plan) place(who person, known map[reach]resident, refused error) Imported {
+	where, there := reach{}, resident{}
+	if who.channel != nil {
+		where = reach{*who.channel, *who.address}
+		there = known[where]
+	}
+	switch {
+	case there.seen || p.addresses[where]:
+		return Imported{ID: there.id, Existed: true}
+	case refused == nil && there.id != 0:
+		refused = refusal.Conflict(refusal.AddressTaken,
+			"A contact of the account has this address on this channel already. Leave the row out.").At("address")
+	case refused == nil && who.channel != nil:
+		p.addresses[where] = true
+	}
+	return Imported{Refused: refused}
 }
 
 // receivers finds the agents who are named, each once, and holds them in the order of their ids.

@@ -65,7 +65,7 @@ func (s *Service) BusyAgents(ctx context.Context, userIDs []int64) (map[int64]Bu
 	}
 	query := fmt.Sprintf(`SELECT w.id, (SELECT COUNT(*) FROM contacts AS c WHERE c.assigned_user_id = w.id AND c.box = %d), %s, %s, %s, v.id IS NOT NULL
 		FROM (%s) AS w LEFT JOIN covers AS v ON v.user_id = w.id AND v.ended_at IS NULL AND v.ends_at > $2`,
-		tree.BoxOf(tree.Open, true), last(tree.None), last(tree.Open), last(tree.Closed), numbersOf(s.DB.Dialect()))
+		tree.BoxOf(tree.Open, true), last(tree.None), last(tree.Open), last(tree.Closed), numbersOf(s.DB.Dialect(), "$1"))
 	busy := map[int64]Busy{}
 	err := store.EachRow(ctx, s.DB.Keyed, query, []any{jsonOf(userIDs), s.now()}, func(rows *stdsql.Rows) error {
 		var id, none, open, closed int64
@@ -148,10 +148,10 @@ func (s *Service) HeldByLeavers(ctx context.Context, g *ent.Group, below bool) (
 	return len(ids), nil
 }
 
-// numbersOf selects, as id, the numbers of the first parameter, which jsonOf made.
-func numbersOf(name string) string {
+// numbersOf selects, as id, the numbers of a parameter, which jsonOf made.
+func numbersOf(name, parameter string) string {
 	if name == dialect.Postgres {
-		return "SELECT CAST(v AS BIGINT) AS id FROM jsonb_array_elements_text(CAST(CAST($1 AS TEXT) AS JSONB)) AS v"
+		return "SELECT CAST(v AS BIGINT) AS id FROM jsonb_array_elements_text(CAST(CAST(" + parameter + " AS TEXT) AS JSONB)) AS v"
 	}
-	return "SELECT value AS id FROM json_each($1)"
+	return "SELECT value AS id FROM json_each(" + parameter + ")"
 }

@@ -131,10 +131,10 @@ func (s *Service) groupsReported(ctx context.Context, v *authz.Viewer, at authz.
 // eachStay enters into the ledger what was there at its first moment or came until its last one.
 func (s *Service) eachStay(ctx context.Context, l *ledger) error {
 	query := `SELECT s.group_id, s.agent_id, s.started_at, s.ended_at, s.entered, s.ending, s.begun_at, s.answered_at
-		FROM (` + numbersOf(s.DB.Dialect()) + `) AS w CROSS JOIN stays AS s WHERE s.group_id = w.id AND s.ended_at >= $2 AND s.started_at < $3`
+		FROM (` + numbersOf(s.DB.Dialect(), "$1") + `) AS w CROSS JOIN stays AS s WHERE s.group_id = w.id AND s.ended_at >= $2 AND s.started_at < $3`
 	if s.DB.Dialect() == dialect.Postgres {
 		// Each group's range by itself: a join may read the stays of all accounts, when most of what is there is asked for.
-		query = `SELECT w.id, s.* FROM (` + numbersOf(s.DB.Dialect()) + `) AS w CROSS JOIN LATERAL (
+		query = `SELECT w.id, s.* FROM (` + numbersOf(s.DB.Dialect(), "$1") + `) AS w CROSS JOIN LATERAL (
 			SELECT agent_id, started_at, ended_at, entered, ending, begun_at, answered_at FROM stays
 			WHERE group_id = w.id AND ended_at >= $2 AND started_at < $3 OFFSET 0) AS s`
 	}

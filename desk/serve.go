@@ -277,43 +277,13 @@ func (j *job) unassign(ctx context.Context, h *held) error {
 // back to whoever serves it, if that was prepared. Instead of somebody who is covered it goes to whoever covers them,
 // unless they open it themselves. In all other cases the method of its group decides.
 func (j *job) open(ctx context.Context, h *held, opener *ent.User, subject string, p *prepared) (*ent.Conversation, error) {
-	to := h.stand()
-	to.state, to.activity = tree.Open, j.now
-	stays, err := j.staysWithAgent(ctx, h, opener, p)
+	to, news, given, err := j.opening(ctx, h, opener, p)
 	if err != nil {
 		return nil, err
-	}
-	var covering *ent.User
-	var covered *ent.Cover
-	if stays && (opener == nil || opener.ID != h.agent()) {
-		if covering, covered, err = j.standIn(ctx, h.agent()); err != nil {
-			return nil, err
-		}
-		stays = covered == nil
 	}
 	openedBy := int64(0)
 	if opener != nil {
 		openedBy = opener.ID
-	}
-	news, given := told{kind: historyentry.KindOPENED}, told{}
-	switch {
-	case stays:
-		news.how = how{explanation: "A conversation began, and went to the agent who serves the contact already."}
-	case covering != nil:
-		to.group, to.agent = covering.HomeGroupID, covering.ID
-		news.kind, news.how = historyentry.KindCOVERED, how{method: contactassignment.MethodCOVERED, cover: covered.ID,
-			explanation: "The contact came back to an agent who is covered for a time: whoever covers them serves it."}
-		news.assignment, err = j.assign(ctx, h, covering.ID, news.how)
-	case opener != nil && j.viewer.Permissions().Has(authz.ConversationsReply):
-		to.group, to.agent = opener.HomeGroupID, opener.ID
-		news.how = how{method: contactassignment.MethodOPENED, explanation: "The agent opened a conversation with the contact, which nobody served."}
-		news.assignment, err = j.assign(ctx, h, opener.ID, news.how)
-	default:
-		news.how = how{explanation: "A conversation began, and nobody serves the contact: it waits in its group."}
-		to, given, err = j.fallBack(ctx, h, to, p)
-	}
-	if err != nil {
-		return nil, err
 	}
 	c, err := j.begin(ctx, h, to.agent, openedBy, subject)
 	if err != nil {
@@ -332,6 +302,43 @@ func (j *job) open(ctx context.Context, h *held, opener *ent.User, subject strin
 		return nil, err
 	}
 	return c, j.settle(ctx, h, to)
+}
+
+// opening gives a contact to whom it goes when a conversation with it is opened. It returns where it stands then, what the
+// history is to be told of the beginning, and what of the group's method, if that decided.
+func (j *job) opening(ctx context.Context, h *held, opener *ent.User, p *prepared) (to stand, news, given told, err error) {
+	to = h.stand()
+	to.state, to.activity = tree.Open, j.now
+	news.kind = historyentry.KindOPENED
+	stays, err := j.staysWithAgent(ctx, h, opener, p)
+	if err != nil {
+		return to, news, given, err
+	}
+	var covering *ent.User
+	var covered *ent.Cover
+	if stays && (opener == nil || opener.ID != h.agent()) {
+		if covering, covered, err = j.standIn(ctx, h.agent()); err != nil {
+			return to, news, given, err
+		}
+		stays = covered == nil
+	}
+	switch {
+	case stays:
+		news.how = how{explanation: "A conversation began, and went to the agent who serves the contact already."}
+	case covering != nil:
+		to.group, to.agent = covering.HomeGroupID, covering.ID
+		news.kind, news.how = historyentry.KindCOVERED, how{method: contactassignment.MethodCOVERED, cover: covered.ID,
+			explanation: "The contact came back to an agent who is covered for a time: whoever covers them serves it."}
+		news.assignment, err = j.assign(ctx, h, covering.ID, news.how)
+	case opener != nil && j.viewer.Permissions().Has(authz.ConversationsReply):
+		to.group, to.agent = opener.HomeGroupID, opener.ID
+		news.how = how{method: contactassignment.MethodOPENED, explanation: "The agent opened a conversation with the contact, which nobody served."}
+		news.assignment, err = j.assign(ctx, h, opener.ID, news.how)
+	default:
+		news.how = how{explanation: "A conversation began, and nobody serves the contact: it waits in its group."}
+		to, given, err = j.fallBack(ctx, h, to, p)
+	}
+	return to, news, given, err
 }
 
 // staysWithAgent says whether the contact has an agent who goes on serving it.

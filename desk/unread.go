@@ -13,7 +13,6 @@ import (
 	"canopy/refusal"
 	"canopy/store"
 
-	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql"
 )
 
@@ -175,9 +174,5 @@ func unreadMessages(userID int64) func(*sql.Builder) {
 
 // numbersIn writes the numbers as a list, by one parameter.
 func numbersIn(b *sql.Builder, numbers []int64) {
-	list := "(SELECT value FROM json_each(?))"
-	if b.Dialect() == dialect.Postgres {
-		list = "(SELECT CAST(n AS BIGINT) FROM jsonb_array_elements_text(CAST(? AS TEXT)::jsonb) AS n)"
-	}
-	write(b, list, jsonOf(numbers))
+	write(b, "("+numbersOf(b.Dialect(), "?")+")", jsonOf(numbers))
 }

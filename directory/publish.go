@@ -3,6 +3,7 @@ package directory
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"canopy/audit"
@@ -97,9 +98,7 @@ func (d *doing) whereNow(ctx context.Context, changes []audit.Event) (map[thing]
 // inParts loads rows by their ids, of which one statement takes only so many.
 func inParts[T any](ids []int64, load func(part []int64) ([]T, error)) ([]T, error) {
 	var all []T
-	for len(ids) > 0 {
-		part := ids[:min(len(ids), valuesAtOnce)]
-		ids = ids[len(part):]
+	for part := range slices.Chunk(ids, valuesAtOnce) {
 		list, err := load(part)
 		if err != nil {
 			return nil, err

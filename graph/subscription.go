@@ -27,6 +27,9 @@ func (r *subscriptionResolver) InboxChanged(ctx context.Context, box model.Inbox
 	}
 	boxed := live.Inbox{Holds: desk.Box(box).Holds, Under: idOf(under)}
 	return subscribe(ctx, r.resolver, boxed, since, func(ctx context.Context, _ *live.Stream, d *live.Delivery) (*model.InboxChange, error) {
+		if err := r.Desk.CheckFilter(ctx, filter); err != nil {
+			return nil, err
+		}
 		if filter != (desk.Filter{}) && d.Change != live.Left && d.Event.ContactID != 0 {
 			fits, err := r.Desk.Fits(ctx, filter, d.Event.ContactID)
 			if err != nil {
@@ -45,7 +48,7 @@ func (r *subscriptionResolver) InboxChanged(ctx context.Context, box model.Inbox
 // narrowed is what a change within a box is to somebody with a filter, which the contact fits now or does not: nil for
 // nothing. Filters look at conversations, so it may have been otherwise before only when one has changed.
 func narrowed(d *live.Delivery, fits bool) *live.Delivery {
-	told, changed := *d, d.Event.ConversationID != 0
+	told, changed := *d, d.Event.Kind == live.Contact && d.Event.ConversationID != 0
 	switch {
 	case fits && changed:
 		told.Change = live.Entered

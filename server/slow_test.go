@@ -104,7 +104,7 @@ func TestWhoStallsIsCutOffAndComesBack(t *testing.T) {
 		t.Run(transport, func(t *testing.T) {
 			s := newSite(t, nil)
 			s.tokens = append(s.tokens, s.token(t))
-			s.server.Stage(nil, server.StreamLimits{Write: time.Second})
+			s.server.Stage(nil, server.StreamLimits{Write: time.Second, Alive: time.Hour}) // no pings: who does not read answers none
 			root := s.asOwner(t, `{ rootGroup { id } }`)["rootGroup"].(map[string]any)["id"]
 			stalled, other := s.inbox(t, transport, ""), s.inbox(t, transport, "")
 			began := stalled()

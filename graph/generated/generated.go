@@ -4303,7 +4303,7 @@ type Subscription {
     box: InboxBox!
     """Only contacts of this group and those below it."""
     under: ID
-    """Only contacts whose last conversation has this tag. When the tag is gone the stream ends at the next change."""
+    """Only contacts whose last conversation has this tag. When the tag is gone the stream ends."""
     tagId: ID
     """Only contacts whose last conversation is of this priority."""
     priority: Priority
