@@ -121,7 +121,7 @@ func (w *world) releases(a *account, id, to int64, byMethod bool) {
 		delete(w.laid, id)
 	}
 	if c := a.contacts[id]; from != 0 && c.waits() {
-		c.asked = append([]int64{from}, c.asked...)
+		c.from = from
 		a.contacts[id] = c
 	}
 }
@@ -169,14 +169,14 @@ func (w *world) mayBecome(a *account, id int64, was, is contact) bool {
 	switch {
 	case reflect.DeepEqual(was, is):
 		return true
-	case was.agent != 0, is.group != was.group, is.open != was.open, is.had != was.had:
+	case was.agent != 0, is.group != was.group, is.open != was.open, is.had != was.had, is.agent == 0 && is.from != was.from:
 		return false
 	case is.agent != 0: // by turn, and never what is on somebody's offer
 		return a.mode(was.group) == "ROUND_ROBIN" && a.mayTake(is.agent, was.group, w.now) && !w.now.Before(was.until) && reflect.DeepEqual(is, a.served(was, is.agent))
 	}
 	if is.offered != was.offered || !is.until.Equal(was.until) {
 		next := is.offered != 0 && a.mode(was.group) == "RADAR" && a.mayTake(is.offered, was.group, w.now) &&
-			!slices.Contains(was.asked, is.offered) && slices.Equal(is.asked, append(slices.Clone(was.asked), is.offered)) && is.until.Equal(w.now.Add(radarWindow))
+			is.offered != was.from && !slices.Contains(was.asked, is.offered) && slices.Equal(is.asked, append(slices.Clone(was.asked), is.offered)) && is.until.Equal(w.now.Add(radarWindow))
 		over := is.offered == 0 && slices.Equal(is.asked, was.asked)
 		if !was.waits() || w.now.Before(was.until) || !next && !over {
 			return false
@@ -205,10 +205,10 @@ func (w *world) askedFor() (asked int64, s *step) {
 	if asked = w.facts.contacts[id].offered; !w.now.Before(w.facts.contacts[id].until) {
 		w.tally.done[seenLate]++
 	}
-	switch w.r.IntN(3) {
-	case 0:
+	switch i := w.r.IntN(4); {
+	case i == 0:
 		return asked, w.decline(asked, id)
-	case 1:
+	case i == 1, i == 2 && w.facts.contacts[id].open:
 		return asked, w.answer(asked, id)
 	}
 	return asked, w.claim(asked, id)
@@ -229,7 +229,7 @@ func (w *world) decline(viewer, id int64) *step {
 				if a.mode(c.group) != "RADAR" {
 					return
 				}
-				if next := w.taker(a, c.group, chosen.offered, c.asked); next != 0 {
+				if next := w.taker(a, c.group, chosen.offered, append(slices.Clone(c.asked), c.from)); next != 0 {
 					c.offered, c.until, c.asked = next, w.now.Add(radarWindow), append(slices.Clone(c.asked), next)
 				}
 			})

@@ -61,11 +61,12 @@ type contact struct {
 	group, agent int64 // nobody serves it: 0
 	open, had    bool  // whether it has an open conversation, and any
 
-	// Of a contact that waits: to whom it is offered, the first moment without that, who was asked, and the group above in
-	// whose queue it is too, 0 for none.
+	// Of a contact that waits: to whom it is offered, the first moment without that, who was asked, from whom it
+	// came and to whom it does not go back, and the group above in whose queue it is too, 0 for none.
 	offered   int64
 	until     time.Time
 	asked     []int64
+	from      int64
 	escalated int64
 }
 

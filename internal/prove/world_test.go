@@ -285,6 +285,9 @@ func contactOf(c *ent.Contact) contact {
 	if c.AssignedUserID != nil {
 		fact.agent = *c.AssignedUserID
 	}
+	if c.PassedOnFromID != nil {
+		fact.from = *c.PassedOnFromID
+	}
 	if c.OfferedToID != nil {
 		fact.offered, fact.until = *c.OfferedToID, c.OfferEndsAt.UTC()
 	}
