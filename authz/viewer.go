@@ -184,9 +184,12 @@ func (v *Viewer) Can(p Permission, t Target) bool {
 // CanAccount says whether the viewer holds the permission on the account itself.
 func (v *Viewer) CanAccount(p Permission) bool { return v.Can(p, Target{}) }
 
-// StandsUnder says whether the viewer's home, or a group of one of the grants, is the group or below it.
-func (v *Viewer) StandsUnder(above Place) bool {
-	return v.Home.under(above) || slices.ContainsFunc(v.Grants, func(g Grant) bool { return g.Place.under(above) })
+// SeesGroupsUnder says whether the viewer, who may not see the group itself, sees one below it: their home, or where a grant
+// shows groups.
+func (v *Viewer) SeesGroupsUnder(above Place) bool {
+	return v.Home.under(above) || slices.ContainsFunc(v.Grants, func(g Grant) bool {
+		return g.Place.under(above) && g.Pairs.Permissions().Has(GroupsView)
+	})
 }
 
 // SeesTags says whether the account's tags are there for the viewer: whoever sees conversations anywhere has them, and

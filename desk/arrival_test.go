@@ -8,6 +8,7 @@ import (
 	"canopy/authz"
 	"canopy/desk"
 	ent "canopy/ent/generated"
+	"canopy/ent/generated/conversation"
 	"canopy/ent/generated/message"
 	"canopy/ent/generated/user"
 	"canopy/refusal"
@@ -85,7 +86,7 @@ func TestAMessageWithTheSameExternalIDArrivesOnce(t *testing.T) {
 	})
 }
 
-func TestAKnownPhoneNumberIsLinkedToTheAddressIfOnlyOneContactHasIt(t *testing.T) {
+func TestAKnownPhoneNumberIsLinkedToTheAddressOfTheFirstContactThatHasIt(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		phone := "+5511912341234"
 		c, err := w.desk.CreateContact(w.as("sue"), desk.CreateContact{GroupID: w.groups["north"], Name: "Kim", Phone: &phone})
@@ -102,18 +103,21 @@ func TestAKnownPhoneNumberIsLinkedToTheAddressIfOnlyOneContactHasIt(t *testing.T
 		if linked = w.only(); *linked.Channel != "whatsapp" {
 			t.Errorf("the contact is %v", linked)
 		}
-		// With two of that number nobody is meant.
-		_, err = w.desk.CreateContact(w.as("sue"), desk.CreateContact{GroupID: w.groups["north"], Name: "Lee", Phone: &phone})
+		// Whoever makes another one of that number, and cannot see the first, diverts no messages.
+		copied, err := w.desk.CreateContact(w.as("sue"), desk.CreateContact{GroupID: w.groups["north"], Name: "Lee", Phone: &phone})
 		ok(t, err)
 		_, err = w.receives("dev", func(in *desk.ReceiveMessage) { in.Channel, in.ExternalID = "sms", "third" })
 		ok(t, err)
-		if n, err := w.db.Read.Contact.Query().Count(all()); err != nil || n != 3 {
+		if n, err := w.db.Read.Contact.Query().Count(all()); err != nil || n != 2 {
 			t.Errorf("there are %d contacts, %v", n, err)
+		}
+		if n, err := w.db.Read.Conversation.Query().Where(conversation.ContactID(copied.ID)).Count(all()); err != nil || n != 0 {
+			t.Errorf("the copy has %d conversations, %v", n, err)
 		}
 		// The address on a channel that is no phone's is not compared with numbers.
 		_, err = w.receives("dev", func(in *desk.ReceiveMessage) { in.Channel, in.Address, in.ExternalID = "game", phone, "fourth" })
 		ok(t, err)
-		if n, err := w.db.Read.Contact.Query().Count(all()); err != nil || n != 4 {
+		if n, err := w.db.Read.Contact.Query().Count(all()); err != nil || n != 3 {
 			t.Errorf("there are %d contacts, %v", n, err)
 		}
 	})

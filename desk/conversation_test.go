@@ -1,8 +1,10 @@
 package desk_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"canopy/authz"
 	"canopy/desk"
@@ -194,5 +196,39 @@ func TestNumbersCountUpWithinTheAccount(t *testing.T) {
 		if list := w.conversations(c); len(list) != 2 || list[0].Number != 1 || list[1].Number != 3 {
 			t.Errorf("the conversations are %v", list)
 		}
+	})
+}
+
+// TestTheQueueIsSortedBySinceWhenWhatIsClosedWaits closes conversations of contacts that wait, or comes to.
+func TestTheQueueIsSortedBySinceWhenWhatIsClosedWaits(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		sorted := func(what string, want ...string) {
+			t.Helper()
+			page, err := w.desk.Inbox(w.as("olga"), desk.Query{Box: desk.BoxQueue, First: 10})
+			ok(t, err)
+			var got []string
+			var last time.Time
+			for _, e := range page.Entries {
+				if e.Contact.WaitingSince.Before(last) {
+					t.Errorf("%s: %s waits since %v, after one who waits since %v", what, e.Contact.Name, e.Contact.WaitingSince, last)
+				}
+				got, last = append(got, e.Contact.Name), *e.Contact.WaitingSince
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%s: the queue is %v", what, got)
+			}
+		}
+		gone := w.served("gone", "ana")
+		kim, _ := w.writes("kim", "root"), w.writes("lee", "root")
+		sorted("at first", "kim", "lee")
+		w.closes(kim)
+		sorted("closed while it waits", "lee", "kim")
+		w.closes(gone)
+		w.arrives("new", "root")
+		_, err := w.desk.TransferContact(w.as("olga"), desk.TransferContact{ContactID: gone, GroupID: ref(w.groups["root"])})
+		ok(t, err)
+		sorted("closed, and given back", "lee", "kim", "new", "gone")
+		w.says("kim", nil)
+		sorted("open again", "lee", "new", "gone", "kim")
 	})
 }

@@ -108,7 +108,7 @@ func (in UpdateAgentSettings) check() error {
 		return refusal.BadInput("input.availability", "%q is not an availability.", *in.Availability)
 	}
 	if in.Capacity.To != nil {
-		if err := inRange("input.capacity", *in.Capacity.To, 1, maxCapacity, true); err != nil {
+		if err := inRange("input.capacity", *in.Capacity.To, 1, maxCapacity, "no limit"); err != nil {
 			return err
 		}
 	}

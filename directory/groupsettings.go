@@ -96,18 +96,18 @@ func (in UpdateGroupSettings) check() error {
 		field       string
 		value       *int
 		least, most int
-		orNone      bool
+		orMinusOne  string
 	}{
-		{"input.capacity", in.Capacity.To, 1, maxCapacity, true},
-		{"input.radarWindow", in.RadarWindow.To, minRadarWindow, maxRadarWindow, false},
-		{"input.escalateAfter", in.EscalateAfter.To, minPeriod, maxPeriod, true},
-		{"input.reassignAfter", in.ReassignAfter.To, minPeriod, maxPeriod, true},
-		{"input.closeAfter", in.CloseAfter.To, minPeriod, maxPeriod, true},
+		{"input.capacity", in.Capacity.To, 1, maxCapacity, "no limit"},
+		{"input.radarWindow", in.RadarWindow.To, minRadarWindow, maxRadarWindow, ""},
+		{"input.escalateAfter", in.EscalateAfter.To, minPeriod, maxPeriod, "never"},
+		{"input.reassignAfter", in.ReassignAfter.To, minPeriod, maxPeriod, "never"},
+		{"input.closeAfter", in.CloseAfter.To, minPeriod, maxPeriod, "never"},
 	} {
 		if limit.value == nil {
 			continue
 		}
-		if err := inRange(limit.field, *limit.value, limit.least, limit.most, limit.orNone); err != nil {
+		if err := inRange(limit.field, *limit.value, limit.least, limit.most, limit.orMinusOne); err != nil {
 			return err
 		}
 	}

@@ -84,13 +84,13 @@ func (d *doing) reason(given string) (string, error) {
 	return reason, nil
 }
 
-// inRange refuses a number outside of its limits; with orNone also -1 will do.
-func inRange(field string, n, least, most int, orNone bool) error {
+// inRange refuses a number outside of its limits; where -1 means something, it will do too.
+func inRange(field string, n, least, most int, orMinusOne string) error {
 	switch {
-	case n >= least && n <= most, orNone && n == -1:
+	case n >= least && n <= most, orMinusOne != "" && n == -1:
 		return nil
-	case orNone:
-		return refusal.BadInput(field, "%d is out of range. Give %d to %d, or -1 for none.", n, least, most)
+	case orMinusOne != "":
+		return refusal.BadInput(field, "%d is out of range. Give %d to %d, or -1 for %s.", n, least, most, orMinusOne)
 	}
 	return refusal.BadInput(field, "%d is out of range. Give %d to %d.", n, least, most)
 }

@@ -200,7 +200,7 @@ func (i Groups) judge(s *sight, e *Event) []found {
 		return change(i.has(s, e.Was), i.has(s, e.Now))
 	case Settings: // all that is below inherits them
 		at := e.Now.place()
-		if (s.within(at, i.Under) || strings.HasPrefix(s.places[i.Under].Path, at.Path)) && (s.seesGroup(at) || s.viewer.StandsUnder(at)) {
+		if (s.within(at, i.Under) || strings.HasPrefix(s.places[i.Under].Path, at.Path)) && (s.seesGroup(at) || s.viewer.SeesGroupsUnder(at)) {
 			return []found{{change: Gap}}
 		}
 	}

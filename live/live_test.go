@@ -17,6 +17,7 @@ import (
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/group"
 	"canopy/ent/generated/rolegrant"
+	"canopy/ent/generated/session"
 	"canopy/ent/generated/tag"
 	"canopy/ent/generated/user"
 	"canopy/internal/hours"
@@ -663,4 +664,122 @@ func (w *world) set(name string, a user.Availability) {
 	if _, err := w.directory.UpdateAgentSettings(w.as("olga"), directory.UpdateAgentSettings{AgentID: w.users[name], Availability: &a}); err != nil {
 		w.t.Fatal(err)
 	}
+}
+
+// TestABranchThatTakesWhatIsSeenOtherwiseIsAGap moves a branch of whose contacts the viewer goes on seeing only what has
+// escalated, by the queue above.
+func TestABranchThatTakesWhatIsSeenOtherwiseIsAGap(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.group("region", "root")
+		w.group("home", "region")
+		w.group("shop", "home")
+		w.user("lea", "home", authz.RoleAgent, authz.RoleDashboardAdministrator)
+		old := w.contact("Old", "shop")
+		w.contact("Fresh", "shop")
+		w.write(func(ctx context.Context, tx *ent.Tx) error {
+			return tx.Contact.UpdateOneID(old).SetEscalatedToID(w.groups["home"]).Exec(ctx)
+		})
+		l := w.listen(w.as("lea"), box(desk.BoxQueue), nil)
+		l.changes()
+		_, err := w.directory.MoveGroup(w.as("olga"), directory.MoveGroup{GroupID: w.groups["shop"], ParentID: w.groups["region"]})
+		fatal(t, err)
+		w.look()
+		if got := l.changes(); !slices.Equal(got, []live.Change{live.Gap}) {
+			t.Errorf("lea hears %v", got)
+		}
+		page, err := w.desk.Inbox(w.as("lea"), desk.Query{Box: desk.BoxQueue, First: 10})
+		fatal(t, err)
+		if len(page.Entries) != 1 || page.Entries[0].Contact.ID != old {
+			t.Errorf("her queue has %d contacts", len(page.Entries))
+		}
+	})
+}
+
+// TestAConversationTellsWhatIsUnread lets the other side of a conversation speak, and rights change.
+func TestAConversationTellsWhatIsUnread(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.user("ana", "root", authz.RoleAgent)
+		kim := w.contact("Kim", "root")
+		c, err := w.desk.OpenConversation(w.as("ana"), desk.OpenConversation{ContactID: kim})
+		fatal(t, err)
+		l := w.listen(w.as("olga"), live.OneConversation{ContactID: kim, ConversationID: c.ID}, nil)
+		said := w.listen(w.as("olga"), live.OneConversation{ContactID: kim, ConversationID: c.ID, Messages: true}, nil)
+		hear := func(what string, of *listener, want live.Change) {
+			t.Helper()
+			w.look()
+			if got := slices.DeleteFunc(of.changes(), func(c live.Change) bool { return c == live.Look }); !slices.Equal(got, []live.Change{want}) {
+				t.Errorf("%s: heard %v", what, got)
+			}
+		}
+		hear("beginning", l, live.Started)
+		hear("beginning", said, live.Started)
+		_, err = w.desk.SendMessage(w.as("ana"), desk.SendMessage{ConversationID: c.ID, Text: "Hello"})
+		fatal(t, err)
+		hear("an answer", l, live.Updated)
+		hear("an answer", said, live.Entered)
+		agent := w.roles[authz.RoleAgent]
+		w.user("owen", "root", authz.RoleOwner)
+		_, err = w.directory.GrantRole(w.as("owen"), directory.GrantRole{UserID: w.users["olga"], RoleID: agent})
+		fatal(t, err)
+		hear("other rights", l, live.Updated)
+	})
+}
+
+// TestOneselfAndTheTree tells viewers of the account, their home and their sessions, and the tree of settings.
+func TestOneselfAndTheTree(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.group("sales", "root")
+		w.group("north", "sales")
+		w.group("other", "root")
+		w.user("ana", "north", authz.RoleAgent)
+		hash, err := w.directory.HashPassword(context.Background(), "correct horse battery")
+		fatal(t, err)
+		w.write(func(ctx context.Context, tx *ent.Tx) error {
+			return tx.User.UpdateOneID(w.users["ana"]).SetPasswordHash(hash).Exec(ctx)
+		})
+		self, tree := w.listen(w.as("ana"), live.Oneself{}, nil), w.listen(w.as("ana"), live.Groups{}, nil)
+		self.changes()
+		tree.changes()
+		olga := w.as("olga")
+		settings := func(group string) func() error {
+			return func() error {
+				_, err := w.directory.UpdateGroupSettings(olga, directory.UpdateGroupSettings{GroupID: w.groups[group], Capacity: optional.To(7)})
+				return err
+			}
+		}
+		rename := func(group string) func() error {
+			return func() error {
+				_, err := w.directory.UpdateGroup(olga, directory.UpdateGroup{GroupID: w.groups[group], Name: pointer(group + " anew")})
+				return err
+			}
+		}
+		updated, gap := []live.Change{live.Updated}, []live.Change{live.Gap}
+		for _, c := range []struct {
+			what       string
+			do         func() error
+			self, tree []live.Change
+		}{
+			{"a log-in", func() error {
+				_, err := w.directory.LogIn(context.Background(), directory.LogIn{Email: "ana@example.com", Password: "correct horse battery", Kind: session.KindTOKEN})
+				return err
+			}, updated, nil},
+			{"the account's name", func() error {
+				_, err := w.directory.UpdateAccount(olga, directory.UpdateAccount{Name: pointer("Acacia anew")})
+				return err
+			}, updated, nil},
+			{"the home's name", rename("north"), updated, updated},
+			{"the name of a hidden group", rename("sales"), nil, nil},
+			{"settings of a hidden group above", settings("sales"), nil, gap},
+			{"settings of another hidden group", settings("other"), nil, nil},
+		} {
+			fatal(t, c.do())
+			w.look()
+			if got := self.changes(); !slices.Equal(got, c.self) {
+				t.Errorf("%s: ana hears of herself %v", c.what, got)
+			}
+			if got := tree.changes(); !slices.Equal(got, c.tree) {
+				t.Errorf("%s: ana hears of the tree %v", c.what, got)
+			}
+		}
+	})
 }

@@ -164,6 +164,9 @@ func (s *Stream) push(f found, e Event) {
 	if n := len(s.queue); f.change == Look && n > 0 && s.queue[n-1].change == Look {
 		return
 	}
+	if f.change == Gap { // of what, the viewer may not see
+		e = Event{}
+	}
 	if s.idle {
 		s.idle, s.behind = false, s.hub.Now()
 	}
