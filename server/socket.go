@@ -362,10 +362,11 @@ func (k *socket) fail(ctx context.Context, id string, failed *graphql.Response) 
 
 // write sends a message. A client that does not take it in time is not waited for any longer.
 func (k *socket) write(message []byte) error {
+	// That it is slow has to be said before anybody sees that the connection is gone.
+	late := time.AfterFunc(k.s.streams.limits.write, func() { k.end(errSlow) })
+	defer late.Stop()
 	// Not the context of an operation: when that ends half a message would be sent, and the socket be lost.
-	ctx, cancel := context.WithTimeout(context.Background(), k.s.streams.limits.write)
-	defer cancel()
-	err := k.conn.Write(ctx, websocket.MessageText, message)
+	err := k.conn.Write(context.Background(), websocket.MessageText, message)
 	if err != nil {
 		return k.lost(err)
 	}
