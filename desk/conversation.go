@@ -223,12 +223,12 @@ func (j *job) close(ctx context.Context, h *held, c *ent.Conversation, why *conv
 	if err != nil {
 		return nil, err
 	}
-	to := h.stand()
+	to, words := h.stand(), "The conversation was closed. Its agent keeps the contact."
 	to.state, to.activity = tree.Closed, j.now
 	if to.agent == 0 {
-		to = to.waitingFrom(j.now)
+		to, words = to.waitingFrom(j.now), "The conversation was closed. The contact stays in the queue."
 	}
-	if err := j.tell(ctx, h, told{kind: historyentry.KindCLOSED, how: how{explanation: "The conversation was closed. Its agent keeps the contact."},
+	if err := j.tell(ctx, h, told{kind: historyentry.KindCLOSED, how: how{explanation: words},
 		agent: to.agent, group: to.group, talk: talk{open: c.ID}}); err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package desk
 import (
 	"context"
 	stdsql "database/sql"
-	"errors"
 	"fmt"
 	"time"
 
@@ -17,7 +16,6 @@ import (
 	"canopy/ent/generated/message"
 	"canopy/ent/generated/rolegrant"
 	"canopy/ent/generated/user"
-	"canopy/refusal"
 	"canopy/relay"
 	"canopy/store"
 	"canopy/timers"
@@ -314,7 +312,7 @@ func (j *job) waitsForUs(ctx context.Context, h *held) (bool, error) {
 // lockIfThere is lock for a contact that may have been deleted: nil then.
 func (j *job) lockIfThere(ctx context.Context, contactID int64) (*held, error) {
 	h, err := j.lock(ctx, contactID)
-	if errors.Is(err, refusal.NotFound("")) {
+	if isGone(err) {
 		return nil, nil
 	}
 	return h, err

@@ -153,7 +153,7 @@ func (d *doing) saveAccount(ctx context.Context, update *ent.AccountUpdateOne, e
 	if err != nil {
 		return nil, err
 	}
-	return changed, d.begin(ctx, custom)
+	return changed, d.givesOutTo(ctx, custom)
 }
 
 func accountFields(a *ent.Account) audit.Fields {

@@ -221,7 +221,7 @@ func (d *doing) createGrants(ctx context.Context, grants []newGrant, reason stri
 	if err := d.record(ctx, events...); err != nil {
 		return nil, err
 	}
-	return given, d.begin(ctx, begins)
+	return given, d.givesOutTo(ctx, begins)
 }
 
 func grantFields(g *ent.RoleGrant) audit.Fields {

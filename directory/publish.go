@@ -3,6 +3,7 @@ package directory
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -84,14 +85,12 @@ func (d *doing) whereNow(ctx context.Context, changes []audit.Event) (map[thing]
 		ids[c.TargetKind] = append(ids[c.TargetKind], c.TargetID)
 	}
 	at := map[thing]*live.Stand{}
-	groups, err := inParts(ids[relay.KindGroup], func(part []int64) ([]*ent.Group, error) {
-		return d.tx.Group.Query().Where(group.AccountID(d.account.ID), group.IDIn(part...)).All(authz.Trusted(ctx))
-	})
+	groups, err := d.groupsNow(ctx, ids[relay.KindGroup])
 	if err != nil {
-		return nil, fmt.Errorf("directory: looking where groups stand: %w", err)
+		return nil, err
 	}
-	for _, g := range groups {
-		at[thing{relay.KindGroup, g.ID}] = live.At(rule.PlaceOf(g))
+	for id, stand := range groups {
+		at[thing{relay.KindGroup, id}] = stand
 	}
 	users, err := inParts(ids[relay.KindUser], func(part []int64) ([]*ent.User, error) {
 		return d.tx.User.Query().Where(user.AccountID(d.account.ID), user.IDIn(part...)).All(authz.Trusted(ctx))
@@ -101,6 +100,21 @@ func (d *doing) whereNow(ctx context.Context, changes []audit.Event) (map[thing]
 	}
 	for _, u := range users {
 		at[thing{relay.KindUser, u.ID}] = &live.Stand{GroupID: u.HomeGroupID}
+	}
+	return at, nil
+}
+
+// groupsNow returns where groups stand now.
+func (d *doing) groupsNow(ctx context.Context, ids []int64) (map[int64]*live.Stand, error) {
+	groups, err := inParts(ids, func(part []int64) ([]*ent.Group, error) {
+		return d.tx.Group.Query().Where(group.AccountID(d.account.ID), group.IDIn(part...)).All(authz.Trusted(ctx))
+	})
+	if err != nil {
+		return nil, fmt.Errorf("directory: looking where groups stand: %w", err)
+	}
+	at := make(map[int64]*live.Stand, len(groups))
+	for _, g := range groups {
+		at[g.ID] = live.At(rule.PlaceOf(g))
 	}
 	return at, nil
 }
@@ -128,15 +142,6 @@ func (d *doing) publishBranch(ctx context.Context, groupID int64, was, now *live
 	return live.Publish(ctx, live.Event{AccountID: d.account.ID, Kind: live.Branch, GroupID: groupID, Was: was, Now: &to, At: d.at})
 }
 
-// above is the group above a place, 0 for none.
-func above(path string) int64 {
-	ids := tree.IDs(path)
-	if len(ids) < 2 {
-		return 0
-	}
-	return ids[len(ids)-2]
-}
-
 // publishMove tells that what is in a group and below it has come along with it, and into the queue of the group above.
 func (d *doing) publishMove(ctx context.Context, groupID int64, was, now live.Stand) error {
 	escalates, err := d.escalatedFrom(ctx, groupID)
@@ -144,7 +149,7 @@ func (d *doing) publishMove(ctx context.Context, groupID int64, was, now live.St
 		return err
 	}
 	if escalates {
-		was.Escalated, now.Escalated = above(was.Path), above(now.Path)
+		was.Escalated, now.Escalated = tree.Parent(was.Path), tree.Parent(now.Path)
 	}
 	return d.publishBranch(ctx, groupID, &was, &now)
 }
@@ -160,8 +165,8 @@ func (d *doing) escalatedFrom(ctx context.Context, groupID int64) (bool, error) 
 
 // estate is what only the queue of a group tells that is about to be dissolved.
 type estate struct {
-	escalates bool                 // contacts of the group show in the queue above
-	below     map[int64]live.Stand // groups whose contacts show in its own, as they stand before
+	escalates bool                  // contacts of the group show in the queue above
+	below     map[int64]*live.Stand // groups whose contacts show in its own, as they stand before
 }
 
 func (d *doing) estateOf(ctx context.Context, g *ent.Group) (e estate, err error) {
@@ -174,36 +179,28 @@ func (d *doing) estateOf(ctx context.Context, g *ent.Group) (e estate, err error
 	if err != nil {
 		return e, fmt.Errorf("directory: looking for what escalated to group %d: %w", g.ID, err)
 	}
-	groups, err := inParts(ids, func(part []int64) ([]*ent.Group, error) {
-		return d.tx.Group.Query().Where(group.AccountID(d.account.ID), group.IDIn(part...)).All(authz.Trusted(ctx))
-	})
-	if err != nil {
-		return e, fmt.Errorf("directory: looking for what escalated to group %d: %w", g.ID, err)
-	}
-	e.below = map[int64]live.Stand{}
-	for _, g := range groups {
-		e.below[g.ID] = *live.At(rule.PlaceOf(g))
-	}
-	return e, nil
+	e.below, err = d.groupsNow(ctx, ids)
+	return e, err
 }
 
 // publishHeir tells that a group has taken over what was in another one, and its queue.
 func (d *doing) publishHeir(ctx context.Context, g, heir *ent.Group, e estate) error {
 	was, now := live.At(rule.PlaceOf(g)), live.At(rule.PlaceOf(heir))
 	if e.escalates {
-		was.Escalated = above(g.Path)
+		was.Escalated = tree.Parent(g.Path)
 	}
 	if err := d.publishBranch(ctx, g.ID, was, now); err != nil {
 		return err
 	}
-	for id, was := range e.below {
-		child, err := d.anyGroup(ctx, id)
-		if err != nil {
-			return err
-		}
-		now := live.At(rule.PlaceOf(child))
+	ids := slices.Sorted(maps.Keys(e.below))
+	below, err := d.groupsNow(ctx, ids)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		was, now := e.below[id], below[id]
 		was.Escalated, now.Escalated = g.ID, heir.ID
-		if err := d.publishBranch(ctx, id, &was, now); err != nil {
+		if err := d.publishBranch(ctx, id, was, now); err != nil {
 			return err
 		}
 	}

@@ -309,7 +309,7 @@ func (d *doing) updateRole(ctx context.Context, in UpdateRole) (*ent.Role, error
 	if err != nil {
 		return nil, err
 	}
-	return changed, d.begin(ctx, holders)
+	return changed, d.givesOutTo(ctx, holders)
 }
 
 // serving says whether who holds the role serves contacts.
@@ -473,5 +473,5 @@ func (d *doing) handGrantsOn(ctx context.Context, grants []*ent.RoleGrant, succe
 			return err
 		}
 	}
-	return d.begin(ctx, grants)
+	return d.givesOutTo(ctx, grants)
 }

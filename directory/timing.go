@@ -22,8 +22,8 @@ func givesOut(ctx context.Context, tx *ent.Tx, u *ent.User, at time.Time) error 
 	return timers.Set(ctx, tx, timers.Timer{Kind: timers.Distribute, SubjectID: u.HomeGroupID, AccountID: u.AccountID, Due: at})
 }
 
-// begin lets what waits be given out where those are at home who hold the grants, once these are in force: they may serve then.
-func (d *doing) begin(ctx context.Context, grants []*ent.RoleGrant) error {
+// givesOutTo lets what waits be given out where those are at home who hold the grants, once these are in force: they may serve then.
+func (d *doing) givesOutTo(ctx context.Context, grants []*ent.RoleGrant) error {
 	due := make([]timers.Timer, len(grants))
 	for i, g := range grants {
 		at := d.at

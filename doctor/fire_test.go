@@ -34,11 +34,12 @@ const claimers = 16
 //	└ west
 type fire struct {
 	*mix
-	hall    int64
-	sides   []int64 // where the hall is moved to and fro
-	arrived atomic.Int64
-	senders map[string]bool // who has written
-	claimed sync.Map        // assignment to the agent who was told that the contact is theirs
+	hall     int64
+	sides    []int64    // where the hall is moved to and fro
+	arriving sync.Mutex // one at a time; guards senders
+	arrived  atomic.Int64
+	senders  map[string]bool // who has written
+	claimed  sync.Map        // assignment to the agent who was told that the contact is theirs
 
 	won, lost, passed, left atomic.Int64
 }
@@ -87,20 +88,31 @@ func (f *fire) burn(deadline time.Time) {
 		}
 		return time.Now().After(deadline)
 	}
-	work := []func(r *rand.Rand) error{f.arrive, f.passOn, f.leave, f.shift}
-	for _, agent := range f.agents {
-		work = append(work, func(r *rand.Rand) error { return f.serve(r, agent) })
-	}
 	var all sync.WaitGroup
-	for i, do := range work {
+	for i, agent := range f.agents {
 		all.Go(func() {
 			r := rand.New(rand.NewPCG(7, uint64(i)))
 			for !over() {
-				f.expect(do(r))
+				f.expect(f.work(r, agent))
 			}
 		})
 	}
 	all.Wait()
+}
+
+// work is what the agent does next, and now and then what others do meanwhile: so nobody has to wait for anybody.
+func (f *fire) work(r *rand.Rand, agent int64) error {
+	switch n := r.IntN(64); {
+	case n < 1:
+		return f.leave(r)
+	case n < 2:
+		return f.shift(r)
+	case n < 4:
+		return f.passOn(r)
+	case n < 12:
+		return f.arrive(r)
+	}
+	return f.serve(r, agent)
 }
 
 // expect lets refusals pass: they are what losing a race looks like.
@@ -114,9 +126,12 @@ func (f *fire) expect(err error) {
 // arrive has a new contact write, or one that has written before. The queue is kept short, so that all reach for the
 // same contacts.
 func (f *fire) arrive(r *rand.Rand) error {
+	if !f.arriving.TryLock() { // somebody does
+		return errNone
+	}
+	defer f.arriving.Unlock()
 	waiting, err := f.db.Read.Contact.Query().Where(contact.AccountID(f.account), contact.AssignedUserIDIsNil()).Count(trusted())
 	if err != nil || waiting > claimers/2 {
-		time.Sleep(time.Millisecond)
 		return err
 	}
 	n := f.arrived.Load() + 1
@@ -136,8 +151,7 @@ func (f *fire) arrive(r *rand.Rand) error {
 // serve claims what has waited longest, as every other agent does, and now and then closes what it has.
 func (f *fire) serve(r *rand.Rand, agent int64) error {
 	ctx, err := f.by(agent)
-	if err != nil {
-		time.Sleep(time.Millisecond) // deactivated
+	if err != nil { // deactivated
 		return err
 	}
 	page, err := f.desk.Inbox(ctx, desk.Query{Box: desk.BoxQueue, First: 1})
@@ -165,7 +179,6 @@ func (f *fire) serve(r *rand.Rand, agent int64) error {
 // close ends one of the agent's conversations, so that its contact may return.
 func (f *fire) close(r *rand.Rand, ctx context.Context, agent int64) error {
 	if r.IntN(8) > 0 {
-		time.Sleep(time.Millisecond)
 		return nil
 	}
 	open, err := f.db.Read.Conversation.Query().Where(conversation.AgentID(agent), conversation.ClosedAtIsNil()).FirstID(trusted())
@@ -178,7 +191,6 @@ func (f *fire) close(r *rand.Rand, ctx context.Context, agent int64) error {
 
 // passOn puts a contact that somebody serves back into the queue, or gives it to another agent.
 func (f *fire) passOn(r *rand.Rand) error {
-	time.Sleep(time.Millisecond)
 	c, err := f.someConversation(r)
 	if err != nil {
 		return err
@@ -199,7 +211,6 @@ func (f *fire) passOn(r *rand.Rand) error {
 
 // leave deactivates an agent, whose conversations go back into a queue or to a colleague, and activates another one.
 func (f *fire) leave(r *rand.Rand) error {
-	time.Sleep(5 * time.Millisecond)
 	in := directory.DeactivateUser{UserID: f.agents[r.IntN(len(f.agents))], Handover: directory.HandoverToQueue}
 	if r.IntN(2) == 0 {
 		in.Handover, in.HandoverAgentID = directory.HandoverToAgent, &f.agents[r.IntN(len(f.agents))]
@@ -214,7 +225,6 @@ func (f *fire) leave(r *rand.Rand) error {
 
 // shift moves the hall with everybody in it to the other side.
 func (f *fire) shift(r *rand.Rand) error {
-	time.Sleep(5 * time.Millisecond)
 	to := f.sides[r.IntN(len(f.sides))]
 	_, err := f.dir.MoveGroup(f.as(f.owner), directory.MoveGroup{GroupID: f.hall, ParentID: to})
 	return err

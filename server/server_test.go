@@ -40,6 +40,8 @@ type site struct {
 	lines  *lines
 	clock  *clock
 	tokens []string // sessions of the owner
+
+	answered chan struct{} // a request is over, or what it became
 }
 
 // lines is a log that is written to from many goroutines.
@@ -93,7 +95,7 @@ func newSite(t *testing.T, change func(*server.Config)) *site {
 // serve serves a database, as one process of several might.
 func serve(t *testing.T, db *store.DB, change func(*server.Config)) *site {
 	t.Helper()
-	s := &site{db: db, lines: &lines{}, clock: &clock{now: time.Date(2027, 3, 1, 9, 0, 0, 0, time.UTC)}}
+	s := &site{db: db, lines: &lines{}, answered: make(chan struct{}, 1), clock: &clock{now: time.Date(2027, 3, 1, 9, 0, 0, 0, time.UTC)}}
 	service := &desk.Service{DB: db, Now: s.clock.Now}
 	people := &directory.Service{DB: db, Now: s.clock.Now, Rand: rand.Reader, MaxDepth: 64, Handover: service,
 		Argon2: argon2id.Params{Memory: 8, Iterations: 1, Parallelism: 1, SaltLength: 8, KeyLength: 16}}
@@ -107,7 +109,15 @@ func serve(t *testing.T, db *store.DB, change func(*server.Config)) *site {
 	if s.server, err = server.New(cfg); err != nil {
 		t.Fatal(err)
 	}
-	s.Server = httptest.NewUnstartedServer(s.server)
+	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			select {
+			case s.answered <- struct{}{}:
+			default: // it is told already
+			}
+		}()
+		s.server.ServeHTTP(w, r)
+	}))
 	s.Config.ConnContext = server.KeepConn
 	s.Start()
 	t.Cleanup(s.Close)
