@@ -17,8 +17,6 @@ import (
 	"canopy/ent/rule"
 	"canopy/refusal"
 	"canopy/tree"
-
-	"entgo.io/ent/dialect"
 )
 
 // Changes of many things at once. What is asked of all of them, the receiver or the reason, is judged first and refuses
@@ -312,25 +310,16 @@ func (j *job) conversations(ctx context.Context, ids []int64) (map[int64]*ent.Co
 	return found, nil
 }
 
-// holdAll is hold for several contacts. What the viewer does not see is left out. Groups are locked in the order of
-// their ids and then contacts in the order of theirs, so that of two who lock some of the same one waits. The groups
-// above are among them: counters that are changed again lock those.
+// holdAll is hold for several contacts. What the viewer does not see is left out.
 func (j *job) holdAll(ctx context.Context, ids []int64, groupIDs ...int64) (map[int64]*held, error) {
 	visible := j.tx.Contact.Query().Where(contact.IDIn(ids...), contact.AccountID(j.viewer.AccountID))
-	seen, err := visible.Clone().All(ctx)
+	seen, err := visible.Clone().IDs(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("desk: loading contacts: %w", err)
+		return nil, fmt.Errorf("desk: finding contacts: %w", err)
 	}
-	for {
-		locked, err := j.lockAll(ctx, seen, groupIDs)
-		if err != nil {
-			return nil, err
-		}
-		// Should one have gone elsewhere before it was locked, the next round settles it.
-		if slices.EqualFunc(seen, locked, func(a, b *ent.Contact) bool { return a.GroupID == b.GroupID }) {
-			break
-		}
-		seen = locked
+	// Trusted, because one may have gone out of the viewer's sight since.
+	if _, err := j.lockAll(authz.Trusted(ctx), groupIDs, contact.IDIn(seen...)); err != nil {
+		return nil, err
 	}
 	j.now = j.desk.now()
 	contacts, err := visible.All(ctx)
@@ -343,35 +332,6 @@ func (j *job) holdAll(ctx context.Context, ids []int64, groupIDs ...int64) (map[
 		all[c.ID] = &held{Contact: c, place: places[c.GroupID]}
 	}
 	return all, err
-}
-
-// lockAll locks the contacts, in the order of which it returns them and which becomes theirs, and their groups.
-func (j *job) lockAll(ctx context.Context, contacts []*ent.Contact, groupIDs []int64) ([]*ent.Contact, error) {
-	slices.SortFunc(contacts, func(a, b *ent.Contact) int { return cmp.Compare(a.ID, b.ID) })
-	if j.tx.Dialect() != dialect.Postgres || len(contacts) == 0 {
-		return contacts, nil
-	}
-	var ids []int64
-	groups := slices.Clone(groupIDs)
-	for _, c := range contacts {
-		ids, groups = append(ids, c.ID), append(groups, c.GroupID, c.ArrivalGroupID)
-	}
-	paths, err := j.tx.Group.Query().Where(group.IDIn(groups...)).Select(group.FieldPath).Strings(authz.Trusted(ctx))
-	if err != nil {
-		return nil, fmt.Errorf("desk: loading groups: %w", err)
-	}
-	for _, path := range paths {
-		groups = append(groups, tree.IDs(path)...)
-	}
-	slices.Sort(groups)
-	err = tree.LockGroups(ctx, j.tx, slices.Compact(groups)...)
-	if errors.Is(err, tree.ErrNoGroup) {
-		return nil, refusal.NotFound("group")
-	}
-	if err != nil {
-		return nil, err
-	}
-	return j.tx.Contact.Query().Where(contact.IDIn(ids...)).Order(contact.ByID()).ForUpdate().All(authz.Trusted(ctx))
 }
 
 // places is where the groups of the contacts stand, whether the viewer sees them or not.

@@ -50,11 +50,11 @@ func (s *Service) ClaimContact(ctx context.Context, in ClaimContact) (*Assigned,
 // mayClaim refuses what is not in the viewer's queue. Ruling 3: who loses a claim hears ALREADY_ASSIGNED if the
 // contact was in their queue until the assignment that beat them began; for everybody else it does not exist.
 func (j *job) mayClaim(ctx context.Context, h *held) error {
+	visible, err := j.tx.Contact.Query().Where(contact.ID(h.ID)).Exist(ctx)
+	if err != nil {
+		return err
+	}
 	if h.agent() == 0 {
-		visible, err := j.tx.Contact.Query().Where(contact.ID(h.ID)).Exist(ctx)
-		if err != nil {
-			return err
-		}
 		if !visible {
 			return refusal.NotFound("contact")
 		}
@@ -65,7 +65,7 @@ func (j *job) mayClaim(ctx context.Context, h *held) error {
 	if err != nil {
 		return err
 	}
-	if current.UserID == j.viewer.UserID {
+	if current.UserID == j.viewer.UserID && visible {
 		return refusal.Conflict(refusal.AlreadyAssigned, "You serve this contact already.")
 	}
 	if current.TakenFromGroupID == nil {

@@ -1,6 +1,7 @@
 package desk_test
 
 import (
+	"context"
 	"testing"
 
 	"canopy/authz"
@@ -8,6 +9,7 @@ import (
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/contactassignment"
 	"canopy/ent/generated/group"
+	"canopy/ent/generated/rolegrant"
 	"canopy/ent/generated/user"
 	"canopy/refusal"
 )
@@ -187,6 +189,19 @@ func TestWhoIsDeactivatedOrPausedWhileTheRequestRunsTakesNothing(t *testing.T) {
 		_, err = w.desk.ClaimContact(bruno, desk.ClaimContact{ContactID: c})
 		refused(t, err, refusal.Unauthenticated, refusal.AccessPaused)
 		w.waitsIn(c, "root")
+	})
+}
+
+func TestWhoServesAContactHearsSoOnlyWhileTheySeeIt(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		c := w.served("kim", "ana")
+		_, err := w.claims("ana", c)
+		refused(t, err, refusal.ConflictCode, refusal.AlreadyAssigned)
+		w.write(func(ctx context.Context, tx *ent.Tx) error {
+			return tx.RoleGrant.Update().Where(rolegrant.UserID(w.users["ana"])).SetRevokedAt(w.clock.Now()).Exec(ctx)
+		})
+		_, err = w.claims("ana", c)
+		refused(t, err, refusal.NotFoundCode, "")
 	})
 }
 

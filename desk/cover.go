@@ -502,30 +502,8 @@ func (j *job) lockUsers(ctx context.Context, ids ...int64) error {
 	return nil
 }
 
-// openAmong locks those of the contacts that somebody serves in an open conversation, in the order of their ids, together
-// with where they are and the given group, and returns them.
+// openAmong locks those of the contacts that somebody serves in an open conversation, together with where they are and
+// the given group, and returns them in the order of their ids.
 func (j *job) openAmong(ctx context.Context, groupID int64, which ...predicate.Contact) ([]*ent.Contact, error) {
-	query := j.tx.Contact.Query().Where(contact.AccountID(j.viewer.AccountID), contact.Box(int(tree.BoxOf(tree.Open, true)))).
-		Where(which...).Order(contact.ByID())
-	for attempt := 1; ; attempt++ {
-		seen, err := query.Clone().All(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("desk: finding open contacts: %w", err)
-		}
-		groups := []int64{groupID}
-		for _, c := range seen {
-			groups = append(groups, c.GroupID, c.ArrivalGroupID)
-		}
-		err = tree.LockGroups(ctx, j.tx, groups...)
-		if err == nil {
-			break
-		}
-		if attempt == attempts || !errors.Is(err, tree.ErrNoGroup) { // else one was deleted meanwhile
-			return nil, err
-		}
-	}
-	if j.tx.Dialect() == dialect.Postgres {
-		query.ForUpdate()
-	}
-	return query.All(ctx)
+	return j.lockAll(ctx, []int64{groupID}, append(which, contact.Box(int(tree.BoxOf(tree.Open, true))))...)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"canopy/authz"
@@ -91,6 +92,59 @@ func (j *job) lock(ctx context.Context, contactID int64, groupIDs ...int64) (*he
 	}
 	place, err := j.place(ctx, c.GroupID)
 	return &held{Contact: c, place: place}, err
+}
+
+// lockAll locks contacts of the account with their groups and the given ones, and returns them as they stand from then
+// on, in the order of their ids. Groups are locked in the order of their ids and then contacts in the order of theirs, so
+// that of two who lock some of the same one waits. The groups above are among them: counters that are changed again lock
+// those.
+func (j *job) lockAll(ctx context.Context, groupIDs []int64, which ...predicate.Contact) ([]*ent.Contact, error) {
+	query := j.tx.Contact.Query().Where(contact.AccountID(j.viewer.AccountID)).Where(which...).Order(contact.ByID())
+	stay := func(a, b *ent.Contact) bool { return a.ID == b.ID && a.GroupID == b.GroupID }
+	for attempt := 1; ; attempt++ {
+		seen, err := query.Clone().All(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("desk: loading contacts: %w", err)
+		}
+		if j.tx.Dialect() != dialect.Postgres || len(seen) == 0 {
+			return seen, nil
+		}
+		err = j.lockGroupsOf(ctx, seen, groupIDs)
+		if errors.Is(err, tree.ErrNoGroup) {
+			if attempt < attempts {
+				continue // it was deleted meanwhile, and its contacts are elsewhere
+			}
+			return nil, refusal.NotFound("group")
+		}
+		if err != nil {
+			return nil, err
+		}
+		locked, err := query.Clone().ForUpdate().All(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("desk: locking contacts: %w", err)
+		}
+		// Should one have gone elsewhere before it was locked, the next round settles it.
+		if slices.EqualFunc(seen, locked, stay) {
+			return locked, nil
+		}
+	}
+}
+
+// lockGroupsOf locks the groups of the contacts, those above, and the given ones.
+func (j *job) lockGroupsOf(ctx context.Context, contacts []*ent.Contact, groupIDs []int64) error {
+	groups := slices.Clone(groupIDs)
+	for _, c := range contacts {
+		groups = append(groups, c.GroupID, c.ArrivalGroupID)
+	}
+	paths, err := j.tx.Group.Query().Where(group.IDIn(groups...)).Select(group.FieldPath).Strings(authz.Trusted(ctx))
+	if err != nil {
+		return fmt.Errorf("desk: loading groups: %w", err)
+	}
+	for _, path := range paths {
+		groups = append(groups, tree.IDs(path)...)
+	}
+	slices.Sort(groups)
+	return tree.LockGroups(ctx, j.tx, slices.Compact(groups)...)
 }
 
 // holdConversation locks the contact of a conversation that the viewer sees, and the given groups, and returns both.

@@ -2,7 +2,6 @@ package desk
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -106,7 +105,7 @@ func (j *job) wake(ctx context.Context, c *ent.Conversation, why string) error {
 // by the moment, with or without this.
 func snoozeEnds(ctx context.Context, j *job, conversationID int64) error {
 	h, c, err := j.holdConversation(ctx, conversationID)
-	if errors.Is(err, refusal.NotFound("")) {
+	if isGone(err) {
 		return nil // deleted meanwhile
 	}
 	if err != nil || c.SnoozedUntil == nil || c.SnoozedUntil.After(j.now) {

@@ -3,6 +3,7 @@ package graph_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -49,11 +50,19 @@ func (w *world) subscribe(ctx context.Context, query string) *listener {
 	return &listener{t: w.t, ctx: ctx, next: next, stop: stop}
 }
 
+// patience is how long a test waits for what never comes before it fails.
+const patience = time.Minute
+
 // raw is the next response as a client gets it, "" when the stream is over.
 func (l *listener) raw() string {
 	l.t.Helper()
-	response := l.next(l.ctx)
+	ctx, cancel := context.WithTimeout(l.ctx, patience)
+	defer cancel()
+	response := l.next(ctx)
 	if response == nil {
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			l.t.Fatalf("nothing came for %v", patience)
+		}
 		return ""
 	}
 	raw, err := json.Marshal(response)
@@ -293,16 +302,16 @@ func TestEverySubscriptionTellsEverythingAboutWhatItIsTo(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db *store.DB) {
 		w := heardCompany(t, db)
 		kim := w.id(relay.KindConversation, "Kim conversation")
-		for field, c := range map[string]struct{ args, change, tells string }{
-			"inboxChanged":        {`(box: TEAMMATES)`, `updateContact(input: {contactId: "` + w.id(relay.KindContact, "Kim") + `", name: "Kimi"}) { contact { id } }`, `"name":"Kimi"`},
-			"conversationUpdated": {`(id: "` + kim + `")`, `closeConversation(input: {conversationId: "` + kim + `"}) { conversation { id } }`, `"closedAt":"`},
-			"groupTreeChanged":    {``, `moveGroup(input: {groupId: "` + w.id(relay.KindGroup, "north") + `", parentId: "` + w.id(relay.KindGroup, "support") + `"}) { group { id } }`, `"parent":{"name":"support"}`},
-			"agentPanelChanged":   {`(group: "` + w.id(relay.KindGroup, "south") + `")`, `updateAgentSettings(input: {agentId: "` + w.id(relay.KindUser, "carla") + `", availability: AVAILABLE}) { agent { id } }`, `"availability":"AVAILABLE"`},
-			"viewerChanged":       {``, `updateViewer(input: {name: "Olga II"}) { viewer { user { id } } }`, `"name":"Olga II"`},
+		for _, c := range []struct{ field, args, change, tells string }{ // in this order: a conversation that is closed is in no box of the team
+			{"inboxChanged", `(box: TEAMMATES)`, `updateContact(input: {contactId: "` + w.id(relay.KindContact, "Kim") + `", name: "Kimi"}) { contact { id } }`, `"name":"Kimi"`},
+			{"conversationUpdated", `(id: "` + kim + `")`, `closeConversation(input: {conversationId: "` + kim + `"}) { conversation { id } }`, `"closedAt":"`},
+			{"groupTreeChanged", ``, `moveGroup(input: {groupId: "` + w.id(relay.KindGroup, "north") + `", parentId: "` + w.id(relay.KindGroup, "support") + `"}) { group { id } }`, `"parent":{"name":"support"}`},
+			{"agentPanelChanged", `(group: "` + w.id(relay.KindGroup, "south") + `")`, `updateAgentSettings(input: {agentId: "` + w.id(relay.KindUser, "carla") + `", availability: AVAILABLE}) { agent { id } }`, `"availability":"AVAILABLE"`},
+			{"viewerChanged", ``, `updateViewer(input: {name: "Olga II"}) { viewer { user { id } } }`, `"name":"Olga II"`},
 		} {
-			l := w.subscribe(w.as("olga"), "subscription { "+field+c.args+heardOf[field]+" }")
+			l := w.subscribe(w.as("olga"), "subscription { "+c.field+c.args+heardOf[c.field]+" }")
 			if got := l.raw(); !strings.Contains(got, `"change":"STARTED"`) {
-				t.Errorf("%s begins with %s", field, got)
+				t.Errorf("%s begins with %s", c.field, got)
 			}
 			w.ask("olga", `mutation { %s }`, c.change)
 			for {
@@ -311,7 +320,7 @@ func TestEverySubscriptionTellsEverythingAboutWhatItIsTo(t *testing.T) {
 					break
 				}
 				if got == "" || strings.Contains(got, `"errors"`) {
-					t.Errorf("%s hears %s", field, got)
+					t.Errorf("%s hears %s", c.field, got)
 					break
 				}
 			}

@@ -3,6 +3,7 @@ package tree
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 )
 
@@ -94,20 +95,24 @@ func LockContact(ctx context.Context, c Conn, contactID int64, groupIDs ...int64
 
 func lockContact(ctx context.Context, c Conn, contactID int64, groupIDs ...int64) (contact, map[int64]node, error) {
 	// Groups are locked before contacts, but which groups they are stands in the contact. Should the contact have gone
-	// elsewhere meanwhile, the second round settles it, because by then it is locked. The arrival group is among them
-	// because PostgreSQL checks its foreign key again when a row is changed twice, and locks it then, out of order.
+	// elsewhere meanwhile (its group may even be deleted by now), the second round settles it, because by then it is locked.
+	// The arrival group is among them because PostgreSQL checks its foreign key again when a row is changed twice, and
+	// locks it then, out of order.
 	for {
 		seen, err := loadContact(ctx, c, contactID, "")
 		if err != nil {
 			return contact{}, nil, err
 		}
 		nodes, err := lockGroups(ctx, c, append([]int64{seen.GroupID, seen.arrival}, groupIDs...)...)
-		if err != nil || !isPostgres(c) {
+		if err != nil && !errors.Is(err, ErrNoGroup) || !isPostgres(c) {
 			return seen, nodes, err
 		}
-		locked, err := loadContact(ctx, c, contactID, " FOR UPDATE")
-		if err != nil || locked.GroupID == seen.GroupID && locked.arrival == seen.arrival {
-			return locked, nodes, err
+		locked, gone := loadContact(ctx, c, contactID, " FOR UPDATE")
+		if gone != nil {
+			return contact{}, nil, gone
+		}
+		if locked.GroupID == seen.GroupID && locked.arrival == seen.arrival {
+			return locked, nodes, err // ErrNoGroup, if one of the given groups does not exist
 		}
 	}
 }

@@ -238,6 +238,35 @@ func TestWhoWritesInABranchDoesNotPassWhoWaitsToMoveIt(t *testing.T) {
 	})
 }
 
+// TestAContactIsLockedWhoseGroupIsDeletedMeanwhile: it exists as before, in the successor.
+func TestAContactIsLockedWhoseGroupIsDeletedMeanwhile(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *store.DB) {
+		if db.Dialect() != dialect.Postgres {
+			return // one transaction writes at a time
+		}
+		f := newFamily(t, db, &atomic.Int64{})
+		locked, found := make(chan struct{}), make(chan error, 1)
+		f.must(t, func(ctx context.Context, tx *ent.Tx) error {
+			if err := tree.Dissolve(ctx, tx, f.account, f.b, f.d, maxDepth); err != nil {
+				return err
+			}
+			go func() {
+				defer close(locked)
+				found <- f.write(func(ctx context.Context, tx *ent.Tx) error { return tree.LockContact(ctx, tx, f.contact) })
+			}()
+			f.untilSoManyWait(t, 1, locked)
+			return nil
+		})
+		if err := <-found; err != nil {
+			t.Errorf("a contact that has gone to the successor: %v", err)
+		}
+		err := f.write(func(ctx context.Context, tx *ent.Tx) error { return tree.LockContact(ctx, tx, f.contact, f.b) })
+		if !errors.Is(err, tree.ErrNoGroup) {
+			t.Errorf("a contact, and a group that does not exist: %v", err)
+		}
+	})
+}
+
 // untilSoManyWait returns when so many transactions wait for others. Nobody is to be done meanwhile.
 func (w *world) untilSoManyWait(t *testing.T, want int, done <-chan struct{}) {
 	t.Helper()

@@ -184,7 +184,8 @@ func (w *world) remember(before *account) {
 	if before.differs(w.facts) != "" {
 		w.taken = 0
 	}
-	for id, c := range w.facts.contacts {
+	for _, id := range w.contactIDs() {
+		c := w.facts.contacts[id]
 		was, there := before.contacts[id]
 		if c.agent == 0 || there && was.agent == c.agent {
 			continue
@@ -781,6 +782,8 @@ func (w *world) claim(viewer, id int64) *step {
 	expect := w.judge(viewer).seesContact(id).needs("QUEUE_CLAIM", target{contact: id}).otherwise(done)
 	if w.facts.contacts[id].agent != 0 {
 		switch {
+		case w.facts.contacts[id].agent == viewer && w.facts.seesContact(viewer, id, w.now):
+			expect = verdict{code: string(refusal.ConflictCode), reason: refusal.AlreadyAssigned}
 		case id != w.taken:
 			expect = verdict{code: refused}
 		case w.late[viewer]:
