@@ -98,9 +98,9 @@ var operations = []operation{
 }
 
 // TestAMixOfEverythingLeavesNoFault lets 8 workers do everything to one account at the same time, while the doctor looks
-// on. It does so for a few seconds; CANOPY_SOAK is for how long instead (see make soak), CANOPY_SOAK_SEED repeats a run.
+// on. It does so for a few rounds, until each operation was done; CANOPY_SOAK is for how long instead (see make soak),
+// CANOPY_SOAK_SEED repeats a run.
 func TestAMixOfEverythingLeavesNoFault(t *testing.T) {
-	rounds, deadline := 3, time.Time{}
 	seed := uint64(time.Now().UnixNano())
 	if text := os.Getenv("CANOPY_SOAK_SEED"); text != "" {
 		var err error
@@ -111,15 +111,17 @@ func TestAMixOfEverythingLeavesNoFault(t *testing.T) {
 	soak := os.Getenv("CANOPY_SOAK")
 	testdb.Each(t, func(t *testing.T, db *store.DB) {
 		t.Logf("seed %d", seed)
+		m := newMix(t, db)
+		goesOn := func(round int) bool { return round < fewRounds || round < manyRounds && len(m.undone()) > 0 }
 		if soak != "" {
 			duration, err := time.ParseDuration(soak)
 			if err != nil {
 				t.Fatalf("CANOPY_SOAK is not a duration: %v", err)
 			}
-			rounds, deadline = 0, time.Now().Add(duration)
+			deadline := time.Now().Add(duration)
+			goesOn = func(int) bool { return time.Now().Before(deadline) }
 		}
-		m := newMix(t, db)
-		m.work(seed, rounds, deadline)
+		m.work(seed, goesOn)
 		m.conclude()
 	})
 }
@@ -147,9 +149,12 @@ func newMix(t *testing.T, db *store.DB) *mix {
 	return m
 }
 
-// work runs the workers, each for a number of rounds or, when that is 0, until the deadline. In a round each operation
-// comes up as often as its weight says, in an order of chance.
-func (m *mix) work(seed uint64, rounds int, deadline time.Time) {
+// A short run has few rounds, and goes on as long as chance has left out an operation.
+const fewRounds, manyRounds = 3, 30
+
+// work runs the workers, each for as many rounds as that says. In a round each operation comes up as often as its weight
+// says, in an order of chance.
+func (m *mix) work(seed uint64, goesOn func(round int) bool) {
 	var at, beside sync.WaitGroup
 	stop := make(chan struct{})
 	beside.Go(func() {
@@ -168,7 +173,7 @@ func (m *mix) work(seed uint64, rounds int, deadline time.Time) {
 	for i := range workers {
 		at.Go(func() {
 			r := rand.New(rand.NewPCG(seed, uint64(i)))
-			for n := 0; n < rounds || rounds == 0 && time.Now().Before(deadline); n++ {
+			for round := 0; goesOn(round); round++ {
 				for _, o := range deck(r) {
 					m.try(o, r)
 				}
@@ -208,6 +213,18 @@ func (m *mix) try(o operation, r *rand.Rand) {
 	}
 }
 
+// undone are the operations that nobody has done so far.
+func (m *mix) undone() (names []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, o := range operations {
+		if m.tally[o.name].done == 0 {
+			names = append(names, o.name)
+		}
+	}
+	return names
+}
+
 // lookOn examines the account as it is at some moment.
 func (m *mix) lookOn() {
 	for _, f := range examine(m.t, m.db, m.slug) {
@@ -223,14 +240,14 @@ func (m *mix) conclude() {
 	for _, f := range examine(m.t, m.db, "") {
 		m.t.Errorf("at the end: %s", f)
 	}
+	for _, name := range m.undone() {
+		m.t.Errorf("nobody did this: %s", name)
+	}
 	done := 0
 	for _, o := range operations {
 		n := m.tally[o.name]
 		m.t.Logf("%-32s done %5d, refused %v", o.name, n.done, n.refused)
 		done += n.done
-		if n.done == 0 {
-			m.t.Errorf("nobody did this: %s", o.name)
-		}
 		if o.event != "" {
 			m.compareTold(o.event)
 		}
