@@ -235,6 +235,10 @@ func (s *Service) DeleteGroup(ctx context.Context, in DeleteGroup) (*ent.Group, 
 		if err != nil {
 			return err
 		}
+		// What is in the group decides what the viewer gains, and what subscribers are told.
+		if err := tree.LockContents(ctx, d.tx, d.account.ID, g.ID); err != nil {
+			return err
+		}
 		ended, err := d.endGrantsAt(ctx, g)
 		if err != nil {
 			return err

@@ -280,15 +280,20 @@ func TestDeleteGroup(t *testing.T) {
 func (w *world) contact(name string, g *ent.Group) (c *ent.Contact) {
 	w.t.Helper()
 	w.write(func(ctx context.Context, tx *ent.Tx) (err error) {
-		c, err = tx.Contact.Create().SetAccountID(w.account.ID).SetGroupID(g.ID).SetArrivalGroupID(g.ID).SetName(name).
-			SetNameKey(fold.Key(name)).SetSortKey(w.start.UnixMicro()).SetLastActivityAt(w.start).SetWaitingSince(w.start).
-			SetCreatedAt(w.start).Save(ctx)
-		if err != nil {
-			return err
-		}
-		return tree.AddContact(ctx, tx, c.ID)
+		c, err = w.arrives(ctx, tx, name, g)
+		return err
 	})
 	return c
+}
+
+func (w *world) arrives(ctx context.Context, tx *ent.Tx, name string, g *ent.Group) (*ent.Contact, error) {
+	c, err := tx.Contact.Create().SetAccountID(w.account.ID).SetGroupID(g.ID).SetArrivalGroupID(g.ID).SetName(name).
+		SetNameKey(fold.Key(name)).SetSortKey(w.start.UnixMicro()).SetLastActivityAt(w.start).SetWaitingSince(w.start).
+		SetCreatedAt(w.start).Save(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return c, tree.AddContact(ctx, tx, c.ID)
 }
 
 func TestUpdateGroup(t *testing.T) {

@@ -40,7 +40,7 @@ type UpdateGroupSettings struct {
 // UpdateGroupSettings changes what a group says itself. It counts for everything below that says nothing, at once.
 func (s *Service) UpdateGroupSettings(ctx context.Context, in UpdateGroupSettings) (*ent.Group, error) {
 	var changed *ent.Group
-	err := s.change(ctx, tree.LockShared, func(ctx context.Context, d *doing) error {
+	err := s.change(ctx, tree.LockExclusive, func(ctx context.Context, d *doing) error {
 		g, err := d.group(ctx, in.GroupID)
 		if err != nil {
 			return err
@@ -49,6 +49,10 @@ func (s *Service) UpdateGroupSettings(ctx context.Context, in UpdateGroupSetting
 			return err
 		}
 		if err := in.check(); err != nil {
+			return err
+		}
+		// Whoever puts a contact into one of the groups by the old settings is done before the new ones are reviewed there.
+		if err := tree.CloseDoor(ctx, d.tx, d.account.ID); err != nil {
 			return err
 		}
 		var event audit.Event

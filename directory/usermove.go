@@ -55,6 +55,10 @@ func (d *doing) moveUser(ctx context.Context, in MoveUser) (*ent.User, error) {
 	if _, err := lockUser(ctx, d.tx, m.ID); err != nil {
 		return nil, err
 	}
+	// Whoever makes room for the user right now lets contacts be given out at the old home.
+	if err := tree.CloseDoor(ctx, d.tx, d.account.ID); err != nil {
+		return nil, err
+	}
 	if err := tree.MoveUser(ctx, d.tx, m.ID, m.HomeGroupID, to.ID); err != nil {
 		return nil, err
 	}

@@ -63,6 +63,20 @@ func Dissolve(ctx context.Context, c Conn, accountID, groupID, successorID int64
 	return dissolveCounters(ctx, c, n, heir, counters[n.id], walled)
 }
 
+// LockContents keeps users and contacts from coming to a group and from leaving it until the transaction ends. Dissolve does
+// so by itself; a use-case that decides by what is in the group does it before it looks. The caller holds the account's
+// exclusive lock.
+func LockContents(ctx context.Context, c Conn, accountID, groupID int64) error {
+	nodes, err := loadIn(ctx, c, accountID, groupID)
+	if err != nil {
+		return err
+	}
+	if err := lockUsers(ctx, c, nodes[groupID]); err != nil {
+		return err
+	}
+	return CloseDoor(ctx, c, accountID)
+}
+
 // lockUsers keeps the users at home in the group from being given anything. Users come before groups in the order of
 // locks, and what goes to the successor is about to be changed.
 func lockUsers(ctx context.Context, c Conn, n node) error {

@@ -47,6 +47,13 @@ func passDoor(ctx context.Context, c Conn, groupIDs []int64) error {
 	return nil
 }
 
+// CloseDoor waits for everybody who writes users or contacts in groups of the account, and lets nobody begin to until the
+// transaction ends. Whoever has locked a group, by whatever function of this package, therefore reads the same places and
+// settings of all groups from then on. The caller holds the account's exclusive lock, and users that it needs.
+func CloseDoor(ctx context.Context, c Conn, accountID int64) error {
+	return lock(ctx, c, "pg_advisory_xact_lock", door, accountID)
+}
+
 // The advisory locks of an account.
 const (
 	shape = "tree"   // the shape of the tree
@@ -121,7 +128,7 @@ func lockContact(ctx context.Context, c Conn, contactID int64, groupIDs ...int64
 // deepest group. The caller holds the account's exclusive lock. On PostgreSQL those who write elsewhere in the account
 // wait too: see passDoor.
 func lockBranch(ctx context.Context, c Conn, n node) (deepest int, err error) {
-	if err := lock(ctx, c, "pg_advisory_xact_lock", door, n.account); err != nil {
+	if err := CloseDoor(ctx, c, n.account); err != nil {
 		return 0, err
 	}
 	from, to := Range(n.path)
