@@ -228,7 +228,8 @@ func (j *job) sender(ctx context.Context, from person, groupID int64) (*held, *p
 	return h, p, err
 }
 
-// holdSender locks the contact that wrote, nil for one that arrives.
+// holdSender locks the contact that wrote, nil for one that arrives. One that was deleted, closed, or passed on meanwhile is
+// looked up once more: who takes it was prepared for a contact that stood otherwise.
 func (j *job) holdSender(ctx context.Context, c *ent.Contact, from person, groupID int64) (*held, error) {
 	if c == nil {
 		at, err := j.holdGroup(ctx, groupID)
@@ -246,6 +247,9 @@ func (j *job) holdSender(ctx context.Context, c *ent.Contact, from person, group
 		}
 	}
 	h, err := j.lock(ctx, c.ID)
+	if isGone(err) || err == nil && h.state() != tree.Open && (h.Box != c.Box || h.GroupID != c.GroupID || h.agent() != orNone(c.AssignedUserID)) {
+		return nil, errOvertaken
+	}
 	if err != nil || h.Channel != nil {
 		return h, err
 	}

@@ -153,7 +153,10 @@ func (j *job) holdCandidate(ctx context.Context, c *candidate) error {
 		c.User = u
 	}
 	c.held = true
-	return nil
+	// Whoever was being covered while this waited for them is so now.
+	present, err := j.coverOf(ctx, c.ID)
+	c.covered = present != nil
+	return err
 }
 
 // next returns whose turn it is for a contact, nil for nobody, and what became of whom. It does not go back to the user from
@@ -227,7 +230,7 @@ type prepared struct {
 // prepare decides who takes a contact that comes to the group, other than the user from whom it comes, 0 for none. The contact
 // is nil for one that does not return. The answer is nil where it is going to wait.
 func (j *job) prepare(ctx context.Context, groupID int64, returning *ent.Contact, from int64) (*prepared, error) {
-	s, err := j.settings(ctx, groupID)
+	s, err := j.settingsNow(ctx, groupID)
 	if err != nil {
 		return nil, err
 	}
@@ -390,7 +393,7 @@ func distribute(ctx context.Context, j *job, groupID int64) error {
 	if err != nil || !there {
 		return err
 	}
-	s, err := j.settings(ctx, groupID)
+	s, err := j.settingsNow(ctx, groupID)
 	if err != nil || s.AssignmentMode.Value == group.AssignmentModeMANUAL {
 		return err
 	}

@@ -78,7 +78,7 @@ func (s *Service) HandOver(ctx context.Context, tx *ent.Tx, leaver *ent.User, me
 
 // lineFor is the line of a group with all of its agents held, nil where everything waits.
 func (j *job) lineFor(ctx context.Context, groupID int64) (*line, error) {
-	s, err := j.settings(ctx, groupID)
+	s, err := j.settingsNow(ctx, groupID)
 	if err != nil || s.AssignmentMode.Value == group.AssignmentModeMANUAL {
 		return nil, err
 	}

@@ -108,7 +108,7 @@ func offerEnds(ctx context.Context, j *job, contactID int64) error {
 
 // nextAfter prepares who is asked after whoever the contact is offered to.
 func (j *job) nextAfter(ctx context.Context, c *ent.Contact) (*prepared, error) {
-	s, err := j.settings(ctx, c.GroupID)
+	s, err := j.settingsNow(ctx, c.GroupID)
 	if err != nil || s.AssignmentMode.Value != group.AssignmentModeRADAR {
 		return nil, err
 	}

@@ -71,6 +71,9 @@ func (j *job) give(ctx context.Context, h *held, agent *ent.User, by how) (*ent.
 
 // release lets the contact fall back to the group, whose method decides. What was waiting before has waited since then.
 func (j *job) release(ctx context.Context, h *held, groupID int64, p *prepared, by how) error {
+	if p != nil && p.agent != nil && p.agent.ID == h.agent() { // it came to them after they were chosen
+		return errOvertaken
+	}
 	to, next := h.stand(), int64(0)
 	to.group = groupID
 	if c := p.gives(groupID); c != nil {

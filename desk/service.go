@@ -2,11 +2,17 @@ package desk
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"canopy/audit"
 	"canopy/authz"
 	ent "canopy/ent/generated"
+	"canopy/ent/generated/group"
+	"canopy/ent/rule"
 	"canopy/refusal"
 	"canopy/relay"
 	"canopy/store"
@@ -53,12 +59,15 @@ func (j *job) author() *int64 {
 	return &j.viewer.UserID
 }
 
-// attempts is how often a use-case is tried that lost a race for a unique index.
+// attempts is how often a use-case is tried that lost a race.
 const attempts = 5
+
+// errOvertaken rolls back a use-case that has prepared something by what somebody else changed before it was locked.
+var errOvertaken = fmt.Errorf("desk: overtaken: %w", refusal.Conflict("", "Others are changing the same things right now. Try again."))
 
 // write runs a use-case in one transaction. Two that insert the same thing at the same moment (the first message of a
 // contact, delivered twice) cannot see each other until one of them has failed; that one runs again and finds what
-// the other made.
+// the other made. So does one that was overtaken.
 func (s *Service) write(ctx context.Context, fn func(ctx context.Context, j *job) error) error {
 	v := authz.FromContext(ctx)
 	if v == nil {
@@ -73,12 +82,41 @@ func (s *Service) write(ctx context.Context, fn func(ctx context.Context, j *job
 			return j.finish(ctx)
 		})
 		if err == nil || attempt == attempts || !lostRace(err) {
-			return err
+			return s.unlessOutdated(ctx, v, err)
 		}
 	}
 }
 
+// unlessOutdated returns the error. Who was refused something because their grants, or their home, stood elsewhere when the
+// request began is told to try again: a branch is moved, and who works in it waits for that, and sees it where it was.
+func (s *Service) unlessOutdated(ctx context.Context, v *authz.Viewer, err error) error {
+	var r *refusal.Refusal
+	if !errors.As(err, &r) || r.Code != refusal.NotFoundCode && r.Code != refusal.ForbiddenCode || v.UserID == 0 {
+		return err
+	}
+	stood := map[int64]authz.Place{v.Home.GroupID: v.Home}
+	for _, g := range v.Grants {
+		stood[g.Place.GroupID] = g.Place
+	}
+	groups, failed := s.DB.Read.Group.Query().Where(group.AccountID(v.AccountID), group.IDIn(slices.Collect(maps.Keys(stood))...)).All(authz.Trusted(ctx))
+	if failed != nil {
+		return errors.Join(err, failed)
+	}
+	for _, g := range groups {
+		if stood[g.ID] == rule.PlaceOf(g) {
+			delete(stood, g.ID)
+		}
+	}
+	if len(stood) > 0 {
+		return errOvertaken
+	}
+	return err
+}
+
 func lostRace(err error) bool {
+	if errors.Is(err, errOvertaken) {
+		return true
+	}
 	for _, index := range []string{"contact_address", "message_external_id", "conversation_one_open", "assignment_one_current", "cover_one_current"} {
 		if store.UniqueViolation(err, index) {
 			return true

@@ -288,13 +288,19 @@ func TestTimersAreTakenInOneOrder(t *testing.T) {
 // untilSomebodyWaits returns when a transaction waits for another one.
 func (w *world) untilSomebodyWaits() {
 	w.t.Helper()
+	w.untilSoManyWait(1)
+}
+
+// untilSoManyWait returns when so many transactions wait for others.
+func (w *world) untilSoManyWait(want int) {
+	w.t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
 		waiting := 0
 		ok(w.t, store.EachRow(context.Background(), w.db.Read, `SELECT COUNT(*) FROM pg_stat_activity
 			WHERE datname = current_database() AND wait_event_type = 'Lock'`, nil, func(rows *sql.Rows) error { return rows.Scan(&waiting) }))
-		if waiting > 0 {
+		if waiting >= want {
 			return
 		}
 	}
-	w.t.Error("nobody waits")
+	w.t.Errorf("there are never %d that wait", want)
 }

@@ -26,21 +26,31 @@ import (
 
 // What Canopy does with contacts when time passes.
 
-// settings are those in force at a group of the account.
+// settings are those in force at a group of the account, for who has locked a group: from then on they stay the same until
+// the transaction ends (tree.CloseDoor).
 func (j *job) settings(ctx context.Context, groupID int64) (tree.Settings, error) {
 	if s, known := j.inForce[groupID]; known {
 		return s, nil
 	}
+	s, err := j.settingsNow(ctx, groupID)
+	if err == nil {
+		j.inForce[groupID] = s
+	}
+	return s, err
+}
+
+// settingsNow are settings for who has locked no group yet: they may be others a moment later, and the group may be gone.
+// It returns errOvertaken when it is gone already.
+func (j *job) settingsNow(ctx context.Context, groupID int64) (tree.Settings, error) {
 	g, err := j.tx.Group.Query().Where(group.ID(groupID), group.AccountID(j.viewer.AccountID)).Only(authz.Trusted(ctx))
+	if ent.IsNotFound(err) {
+		return tree.Settings{}, errOvertaken
+	}
 	if err != nil {
 		return tree.Settings{}, fmt.Errorf("desk: loading group %d: %w", groupID, err)
 	}
 	found, err := tree.SettingsOf(ctx, j.tx, []*ent.Group{g})
-	if err != nil {
-		return tree.Settings{}, err
-	}
-	j.inForce[groupID] = found[groupID]
-	return found[groupID], nil
+	return found[groupID], err
 }
 
 // period is a setting in seconds as a duration; never, when it is not set.
@@ -138,7 +148,7 @@ func review(ctx context.Context, j *job, groupID int64) error {
 	if err != nil || !there {
 		return err
 	}
-	s, err := j.settings(ctx, groupID)
+	s, err := j.settingsNow(ctx, groupID)
 	if err != nil {
 		return err
 	}
@@ -208,13 +218,11 @@ func (j *job) takeBackOne(ctx context.Context, h *held) error {
 	return j.record(ctx, "CONTACT_TAKEN_BACK", relay.KindContact, h.ID, audit.Fields{"group": ref(relay.KindGroup, above)}, nil, words)
 }
 
-// hoursBegin gives out what waits when the working hours of an agent begin, and waits for the next time.
+// hoursBegin gives out what waits when the working hours of an agent begin, and waits for the next time. The agent is held:
+// whoever sets other hours sets this timer, too.
 func hoursBegin(ctx context.Context, j *job, userID int64) error {
-	u, err := j.tx.User.Query().Where(user.ID(userID), user.AccountID(j.viewer.AccountID)).Only(ctx)
-	if ent.IsNotFound(err) {
-		return nil
-	}
-	if err != nil || u.Status == user.StatusDELETED {
+	u, err := j.holdUser(ctx, userID)
+	if err != nil || u == nil || u.Status == user.StatusDELETED {
 		return err
 	}
 	if next, some := u.WorkingHours.Next(j.now); some {

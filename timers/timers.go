@@ -91,12 +91,17 @@ func Set(ctx context.Context, c Conn, timers ...Timer) error {
 	return nil
 }
 
-// SetForContacts sets a timer for each contact of a group in the boxes, due so long after its sort key. It is one of the
-// last things in a transaction, as Set is, and comes before the kinds that follow.
+// SetForContacts sets a timer for each contact of a group in the boxes, due so long after its sort key, or when it is due
+// already if that is earlier: the contact may be about to go where less time is given. It is one of the last things in a
+// transaction, as Set is, and comes before the kinds that follow.
 func SetForContacts(ctx context.Context, c Conn, kind Kind, groupID int64, after time.Duration, boxes [2]int) error {
+	earlier := "MIN"
+	if c.Dialect() == dialect.Postgres {
+		earlier = "LEAST"
+	}
 	_, err := c.ExecContext(ctx, `INSERT INTO timers (kind, subject_id, account_id, due_at)
 		SELECT CAST($1 AS TEXT), id, account_id, sort_key + $2 FROM contacts WHERE group_id = $3 AND box IN ($4, $5) ORDER BY id
-		ON CONFLICT (kind, subject_id) DO UPDATE SET due_at = excluded.due_at, setting = timers.setting + 1, failures = 0`,
+		ON CONFLICT (kind, subject_id) DO UPDATE SET due_at = `+earlier+`(timers.due_at, excluded.due_at), setting = timers.setting + 1, failures = 0`,
 		string(kind), after.Microseconds(), groupID, boxes[0], boxes[1])
 	if err != nil {
 		return fmt.Errorf("timers: setting %s in group %d: %w", kind, groupID, err)
