@@ -262,6 +262,9 @@ func (s *Service) DeleteContact(ctx context.Context, in DeleteContact) error {
 		if err := j.publish(ctx, h.ID, h.stand().shown(), nil); err != nil {
 			return err
 		}
+		if err := j.watchRoom(ctx, h, stand{}); err != nil {
+			return err
+		}
 		before := audit.Fields{"name": h.Name, "phone": h.Phone, "email": h.Email,
 			"group": ref(relay.KindGroup, h.GroupID), "agent": ref(relay.KindAgent, h.agent())}
 		return j.record(ctx, "CONTACT_DELETED", relay.KindContact, h.ID, before, nil, in.Reason)

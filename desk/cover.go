@@ -362,6 +362,7 @@ func (j *job) endCover(ctx context.Context, c *ent.Cover, bringBack bool, reason
 	if j.running == nil { // a timer that runs takes itself away
 		j.unschedule(timers.CoverEnds, c.ID)
 	}
+	j.schedule(timers.Distribute, agent.HomeGroupID, j.now) // methods pass them over no more
 	return n, j.record(ctx, "COVER_ENDED", relay.KindUser, c.UserID, audit.Fields{"coveredBy": ref(relay.KindAgent, c.ToID), "until": c.EndsAt},
 		audit.Fields{"broughtBack": n}, reason)
 }

@@ -577,3 +577,33 @@ func TestSettingsThatChangeAreAppliedToWhatWaits(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatWaitsIsGivenOutWhenThereIsRoomAgain(t *testing.T) {
+	for name, makeRoom := range map[string]func(w *world, served int64){
+		"a contact is deleted": func(w *world, served int64) {
+			ok(w.t, w.desk.DeleteContact(w.as("olga"), desk.DeleteContact{ContactID: served}))
+		},
+		"a cover ends": func(w *world, served int64) {
+			w.closes(served)
+			w.covers("dora", "emil", "dora")
+			w.runs()
+			_, err := w.desk.EndCover(w.as("dora"), desk.EndCover{AgentID: w.users["dora"]})
+			ok(w.t, err)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(t *testing.T, w *world) {
+				w.available("dora")
+				w.changeUser("dora", func(u *ent.UserUpdateOne) { u.SetCapacity(1) })
+				served := w.writes("kim", "support")
+				w.isServedBy(served, "dora")
+				waiting := w.writes("lee", "support")
+				w.after(time.Minute)
+				w.waitsIn(waiting, "support")
+				makeRoom(w, served)
+				w.after(time.Minute)
+				w.isServedBy(waiting, "dora")
+			})
+		})
+	}
+}
