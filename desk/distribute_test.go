@@ -3,6 +3,7 @@ package desk_test
 import (
 	"context"
 	crand "crypto/rand"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"canopy/ent/generated/contact"
 	"canopy/ent/generated/contactassignment"
 	"canopy/ent/generated/group"
+	"canopy/ent/generated/rolegrant"
 	"canopy/ent/generated/user"
 	"canopy/ent/rule"
 	"canopy/internal/hours"
@@ -254,6 +256,15 @@ func TestWhatWaitsGoesToWhoComesToServe(t *testing.T) {
 		}{
 			{name: "granted", by: func() error { return grant("granted", nil) }},
 			{name: "later", before: func() error { return grant("later", ptr(w.clock.Now().Add(time.Hour))) }, after: time.Hour},
+			{name: "upgraded", before: func() error { // the grant is from before there were timers
+				err := grant("upgraded", ptr(w.clock.Now().Add(time.Hour)))
+				g, found := w.db.Read.RoleGrant.Query().Where(rolegrant.UserID(w.users["upgraded"])).OnlyID(all())
+				if err := errors.Join(err, found); err != nil {
+					return err
+				}
+				w.due(timers.GrantBegins, g)
+				return nil
+			}, after: time.Hour},
 			{name: "role", role: "becomes", by: func() error {
 				_, err := people.UpdateRole(w.as("olga"), directory.UpdateRole{RoleID: w.roles["becomes"], Pairs: serves})
 				return err

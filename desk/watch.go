@@ -234,14 +234,21 @@ func hoursBegin(ctx context.Context, j *job, userID int64) error {
 
 // grantBegins gives out what waits where somebody is at home who may serve from now on.
 func grantBegins(ctx context.Context, j *job, grantID int64) error {
-	u, err := j.tx.RoleGrant.Query().Where(rolegrant.ID(grantID), rolegrant.AccountID(j.viewer.AccountID)).QueryUser().Only(ctx)
+	g, err := j.tx.RoleGrant.Query().Where(rolegrant.ID(grantID), rolegrant.AccountID(j.viewer.AccountID)).WithUser().Only(ctx)
 	if ent.IsNotFound(err) {
 		return nil
 	}
-	if err == nil && u.Status == user.StatusACTIVE {
+	if err != nil {
+		return err
+	}
+	if g.ValidFrom.After(j.now) { // so it is with grants that were made before there were timers
+		j.schedule(timers.GrantBegins, g.ID, g.ValidFrom)
+		return nil
+	}
+	if u := g.Edges.User; u.Status == user.StatusACTIVE {
 		j.schedule(timers.Distribute, u.HomeGroupID, j.now)
 	}
-	return err
+	return nil
 }
 
 // closeSilent closes the conversation of a contact in which nobody has written for as long as its group says. One that waits

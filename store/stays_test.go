@@ -34,8 +34,9 @@ func TestStaysAreMadeOfWhatWasThere(t *testing.T) {
 	})
 }
 
-// TestWhatWasSaidBeforeHasAChannelAndItsWordsAreDue upgrades a database with messages from before they had either.
-func TestWhatWasSaidBeforeHasAChannelAndItsWordsAreDue(t *testing.T) {
+// TestWhatIsDueFromBeforeTimersIsDone upgrades a database with messages from before they had a channel, and from before
+// anything was done at its time.
+func TestWhatIsDueFromBeforeTimersIsDone(t *testing.T) {
 	testdb.EachURL(t, func(t *testing.T, url string) {
 		db := open(t, url)
 		before := files(t, db, "")
@@ -52,14 +53,25 @@ func TestWhatWasSaidBeforeHasAChannelAndItsWordsAreDue(t *testing.T) {
 		}
 		mustExecute(t, db, "UPDATE contacts SET channel = 'sms', address = id")
 		mustExecute(t, db, "UPDATE messages SET external_id = id WHERE direction = 'INBOUND'")
+		mustExecute(t, db, "UPDATE contacts SET box = 4 WHERE id = 4")
+		mustExecute(t, db, "INSERT INTO roles (id, account_id, key, name, name_key, created_at) VALUES (1, 1, 'AGENT', 'a', 'a', '2026-01-01 00:00:00+00:00')")
+		mustExecute(t, db, `INSERT INTO role_grants (id, account_id, user_id, role_id, created_at, valid_from, revoked_at) VALUES
+			(1, 1, 1, 1, '2026-01-01 00:00:00+00:00', '2026-01-01 00:00:00+00:00', NULL),
+			(2, 1, 1, 1, '2026-01-01 00:00:00+00:00', '2999-01-01 00:00:00+00:00', NULL),
+			(3, 1, 1, 1, '2026-01-01 00:00:00+00:00', '2999-01-01 00:00:00+00:00', '2026-01-01 00:00:00+00:00')`)
 		if err := db.MigrateFrom(trusted(), files(t, db, "")); err != nil {
 			t.Fatal(err)
 		}
-		var wrong, due int
+		var wrong, due, reviewed, begins int
 		scan(t, db, "SELECT count(*) FROM messages WHERE COALESCE(channel, '') <> CASE direction WHEN 'INBOUND' THEN 'sms' ELSE '' END", &wrong)
 		scan(t, db, "SELECT count(*) FROM timers WHERE kind = 'NOTE_WORDS' AND account_id = 1 AND subject_id = (SELECT MAX(id) FROM messages)", &due)
+		scan(t, db, "SELECT SUM(subject_id * subject_id) FROM timers WHERE kind = 'REVIEW'", &reviewed)
+		scan(t, db, "SELECT SUM(subject_id * subject_id) FROM timers WHERE kind = 'GRANT_BEGINS'", &begins)
 		if wrong != 0 || due != 1 {
 			t.Errorf("%d messages have a wrong channel, and %d timers note words", wrong, due)
+		}
+		if reviewed != 1*1+3*3 || begins != 2*2 {
+			t.Errorf("other groups than the two in which something waits or is open are reviewed, or the wrong grants begin: %d, %d", reviewed, begins)
 		}
 	})
 }

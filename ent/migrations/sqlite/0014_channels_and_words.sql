@@ -19,3 +19,10 @@ INSERT INTO `timers` (`kind`, `subject_id`, `account_id`, `due_at`) SELECT 'NOTE
 
 -- A contact with nothing open that waits is sorted by since when it does, in the queue and among those that are closed.
 UPDATE `contacts` SET `waiting_since` = `last_activity_at` WHERE `assigned_user_id` IS NULL AND `box` = 4;
+
+-- What the settings in force say of contacts that wait or are open is done from now on; so is giving out what waits once somebody
+-- may serve whose grant is still to come.
+INSERT INTO `timers` (`kind`, `subject_id`, `account_id`, `due_at`)
+  SELECT DISTINCT 'REVIEW', `group_id`, `account_id`, 0 FROM `contacts` WHERE `box` < 4;
+INSERT INTO `timers` (`kind`, `subject_id`, `account_id`, `due_at`)
+  SELECT 'GRANT_BEGINS', `id`, `account_id`, 0 FROM `role_grants` WHERE `revoked_at` IS NULL AND `valid_from` > CURRENT_TIMESTAMP;
