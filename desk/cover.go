@@ -66,8 +66,10 @@ type Covered struct {
 func (s *Service) StartCover(ctx context.Context, in StartCover) (*Covered, error) {
 	in.Until = in.Until.UTC().Truncate(time.Microsecond) // as it is stored, and as timers know it
 	for attempt := 1; ; attempt++ {
-		if err := s.endOver(ctx, in.AgentID); err != nil {
-			return nil, err
+		for _, id := range []int64{in.AgentID, in.ToAgentID} {
+			if err := s.endOver(ctx, id); err != nil {
+				return nil, err
+			}
 		}
 		out, err := s.tryCover(ctx, in)
 		if !errors.Is(err, errOver) || attempt == attempts {
@@ -76,7 +78,8 @@ func (s *Service) StartCover(ctx context.Context, in StartCover) (*Covered, erro
 	}
 }
 
-// errOver rolls back a cover of somebody whose last one is over and has not been ended: that became so only just now.
+// errOver rolls back a cover of somebody, or by somebody, whose last one is over and has not been ended: that became so only
+// just now.
 var errOver = errors.New("desk: an earlier cover has to be ended first")
 
 func (s *Service) tryCover(ctx context.Context, in StartCover) (*Covered, error) {
@@ -147,21 +150,22 @@ func (j *job) checkCover(ctx context.Context, in StartCover, agent *ent.User, to
 
 // coverable refuses a second cover of the agent, and one by somebody who is covered themself.
 func (j *job) coverable(ctx context.Context, agent, to *ent.User) error {
-	last, err := j.tx.Cover.Query().Where(cover.AccountID(j.viewer.AccountID), cover.UserID(agent.ID), cover.EndedAtIsNil()).Only(authz.Trusted(ctx))
-	switch {
-	case err == nil && last.EndsAt.After(j.now):
-		return refusal.Conflict(refusal.AlreadyCovered, "This agent is covered already. End that cover first.")
-	case err == nil:
-		return errOver
-	case !ent.IsNotFound(err):
-		return err
-	}
-	present, err := j.coverOf(ctx, to.ID)
-	if err != nil {
-		return err
-	}
-	if present != nil {
-		return refusal.Conflict(refusal.AlreadyCovered, "The agent who shall cover is covered by somebody else. Name an agent who is not.")
+	for _, who := range []struct {
+		id      int64
+		covered string
+	}{
+		{agent.ID, "This agent is covered already. End that cover first."},
+		{to.ID, "The agent who shall cover is covered by somebody else. Name an agent who is not."},
+	} {
+		last, err := j.tx.Cover.Query().Where(cover.AccountID(j.viewer.AccountID), cover.UserID(who.id), cover.EndedAtIsNil()).Only(authz.Trusted(ctx))
+		switch {
+		case err == nil && last.EndsAt.After(j.now):
+			return refusal.Conflict(refusal.AlreadyCovered, "%s", who.covered)
+		case err == nil:
+			return errOver
+		case !ent.IsNotFound(err):
+			return err
+		}
 	}
 	return nil
 }

@@ -352,3 +352,21 @@ func (w *world) directory() *directory.Service {
 func available(a user.Availability) directory.UpdateViewer {
 	return directory.UpdateViewer{Availability: &a}
 }
+
+// TestWhoseOwnCoverIsOverMayCover although nobody has noticed that it is: what it passed on is theirs again before they get
+// more, and only that goes back in the end.
+func TestWhoseOwnCoverIsOverMayCover(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		anas, brunos := w.served("ana's", "ana"), w.served("bruno's", "bruno")
+		w.covers("ana", "bruno", "ana")
+		w.isServedBy(anas, "bruno")
+		w.clock.passes(49 * time.Hour)
+		w.covers("bruno", "ana", "bruno")
+		w.isServedBy(anas, "ana")
+		w.isServedBy(brunos, "ana")
+		w.runs()
+		w.goesOn(49 * time.Hour)
+		w.isServedBy(anas, "ana")
+		w.isServedBy(brunos, "bruno")
+	})
+}
