@@ -89,11 +89,14 @@ func (l *line) sort() {
 }
 
 // capacity is how much a method may give the agent: what is said of them, else of the group.
-func (l *line) capacity(c *candidate) int {
-	if c.Capacity != nil {
-		return *c.Capacity
+func (l *line) capacity(c *candidate) int { return capacityOf(c.User, l.settings) }
+
+// capacityOf is how much a method of their home group may give a user, by the settings there.
+func capacityOf(u *ent.User, home tree.Settings) int {
+	if u.Capacity != nil {
+		return *u.Capacity
 	}
-	return l.settings.Capacity.Value
+	return home.Capacity.Value
 }
 
 // loads counts what takes up room of agents: contacts with an open conversation, and offers that last.
@@ -140,23 +143,37 @@ func (l *line) judge(c *candidate, now time.Time) string {
 	}
 }
 
-// holdCandidate keeps the agent from leaving, moving and getting another contact until the transaction ends.
-func (j *job) holdCandidate(ctx context.Context, c *candidate) error {
-	if c.held {
-		return nil
+// holdCandidates keeps agents of the line from leaving, moving and getting another contact until the transaction ends. To be
+// called before they are given anything.
+func (j *job) holdCandidates(ctx context.Context, l *line, list ...*candidate) error {
+	var limited []int64
+	for _, c := range list {
+		u, err := j.holdReceiver(ctx, c.ID)
+		if err != nil {
+			return err
+		}
+		if u != nil {
+			c.User = u
+		}
+		c.held = true
+		// Whoever was being covered while this waited for them is so now, and what they got meanwhile takes up room.
+		present, err := j.coverOf(ctx, c.ID)
+		if err != nil {
+			return err
+		}
+		c.covered = present != nil
+		if l.capacity(c) != tree.Unlimited {
+			limited = append(limited, c.ID)
+		}
 	}
-	u, err := j.holdReceiver(ctx, c.ID)
+	loads, err := j.loads(ctx, limited)
 	if err != nil {
 		return err
 	}
-	if u != nil {
-		c.User = u
+	for _, c := range list {
+		c.load = loads[c.ID]
 	}
-	c.held = true
-	// Whoever was being covered while this waited for them is so now.
-	present, err := j.coverOf(ctx, c.ID)
-	c.covered = present != nil
-	return err
+	return nil
 }
 
 // next returns whose turn it is for a contact, nil for nobody, and what became of whom. It does not go back to the user from
@@ -175,8 +192,10 @@ func (j *job) next(ctx context.Context, l *line, from int64, before []int64) (*c
 		case found != nil:
 			outcome = leftOut
 		default:
-			if err := j.holdCandidate(ctx, c); err != nil {
-				return nil, nil, err
+			if !c.held {
+				if err := j.holdCandidates(ctx, l, c); err != nil {
+					return nil, nil, err
+				}
 			}
 			if outcome = l.judge(c, j.now); outcome == "" {
 				found, outcome = c, chosen
@@ -253,7 +272,7 @@ func (j *job) prepare(ctx context.Context, groupID int64, returning *ent.Contact
 	}
 	if i := slices.IndexFunc(p.line.agents, func(c *candidate) bool { return c.ID == back }); i >= 0 {
 		c := p.line.agents[i]
-		if err := j.holdCandidate(ctx, c); err != nil {
+		if err := j.holdCandidates(ctx, p.line, c); err != nil {
 			return nil, err
 		}
 		if outcome := p.line.judge(c, j.now); outcome == "" || outcome == covered { // then it goes to whoever covers them
@@ -297,7 +316,7 @@ func (p *prepared) gives(groupID int64) *candidate {
 
 // looked says whether the method of the group has looked for somebody.
 func (p *prepared) looked(groupID int64) bool {
-	return p != nil && p.line != nil && p.line.group == groupID && p.line.settings.AssignmentMode.Value != group.AssignmentModeMANUAL
+	return p != nil && p.back == 0 && p.line != nil && p.line.group == groupID && p.line.settings.AssignmentMode.Value != group.AssignmentModeMANUAL
 }
 
 // nobody is how a contact comes to wait for which somebody was looked for in vain.
@@ -433,12 +452,7 @@ func isGone(err error) bool { return errors.Is(err, &refusal.Refusal{Code: refus
 func (j *job) holdLine(ctx context.Context, l *line) error {
 	agents := slices.DeleteFunc(slices.Clone(l.agents), func(c *candidate) bool { return l.judge(c, j.now) != "" })
 	slices.SortFunc(agents, func(a, b *candidate) int { return cmp.Compare(a.ID, b.ID) })
-	for _, c := range agents {
-		if err := j.holdCandidate(ctx, c); err != nil {
-			return err
-		}
-	}
-	return nil
+	return j.holdCandidates(ctx, l, agents...)
 }
 
 // giveOut gives contacts that wait to the line, whose agents are held. All of the contacts are held before one is changed.

@@ -404,8 +404,8 @@ func (w *world) endsCover(a *account, id int64, bringBack bool) {
 	}
 }
 
-// standIn is who serves what comes back to the user: the last of those who cover each other, 0 when nothing new may come
-// to that one. The cover is that of the user, 0 for none.
+// standIn is who serves what comes back to the user: the last of those who cover each other, 0 when no method would give
+// that one anything. The cover is that of the user, 0 for none.
 func (w *world) standIn(a *account, id int64) (by, first int64) {
 	for cover, c := range a.covers {
 		if c.user == id && !c.ended && w.now.Before(c.until) {
@@ -415,7 +415,7 @@ func (w *world) standIn(a *account, id int64) (by, first int64) {
 	for next := by; next != 0; next = a.coverOf(next, w.now) {
 		by = next
 	}
-	if first != 0 && (!a.serves(by, w.now) || a.users[by].paused) {
+	if first != 0 && !a.mayTake(by, a.users[by].home, w.now) {
 		by = 0
 	}
 	return by, first
