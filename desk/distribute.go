@@ -59,29 +59,40 @@ func (j *job) line(ctx context.Context, groupID int64, s tree.Settings) (*line, 
 		return nil, fmt.Errorf("desk: loading the agents of group %d: %w", groupID, err)
 	}
 	l := &line{group: groupID, settings: s}
-	var limited []int64
 	for _, u := range users {
-		c := &candidate{User: u}
+		l.agents = append(l.agents, &candidate{User: u})
+	}
+	l.sort()
+	return l, j.markBusy(ctx, l, l.agents)
+}
+
+// markBusy notes of agents of the line how much takes up their room now, as far as that is limited, and whom somebody covers.
+func (j *job) markBusy(ctx context.Context, l *line, agents []*candidate) error {
+	if len(agents) == 0 {
+		return nil
+	}
+	ids := make([]int64, len(agents))
+	var limited []int64
+	for i, c := range agents {
+		ids[i] = c.ID
 		if l.capacity(c) != tree.Unlimited {
-			limited = append(limited, u.ID)
+			limited = append(limited, c.ID)
 		}
-		l.agents = append(l.agents, c)
 	}
 	loads, err := j.loads(ctx, limited)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	away, err := j.tx.Cover.Query().Where(cover.AccountID(j.viewer.AccountID), cover.EndedAtIsNil(), cover.EndsAtGT(j.now),
-		cover.HasUserWith(user.HomeGroupID(groupID))).All(authz.Trusted(ctx))
+	away, err := j.tx.Cover.Query().Where(cover.AccountID(j.viewer.AccountID), cover.UserIDIn(ids...), cover.EndedAtIsNil(), cover.EndsAtGT(j.now)).
+		All(authz.Trusted(ctx))
 	if err != nil {
-		return nil, fmt.Errorf("desk: finding who is covered in group %d: %w", groupID, err)
+		return fmt.Errorf("desk: finding who is covered: %w", err)
 	}
-	for _, c := range l.agents {
+	for _, c := range agents {
 		c.load = loads[c.ID]
 		c.covered = slices.ContainsFunc(away, func(a *ent.Cover) bool { return a.UserID == c.ID })
 	}
-	l.sort()
-	return l, nil
+	return nil
 }
 
 func (l *line) sort() {
@@ -143,11 +154,14 @@ func (l *line) judge(c *candidate, now time.Time) string {
 	}
 }
 
-// holdCandidates keeps agents of the line from leaving, moving and getting another contact until the transaction ends. To be
-// called before they are given anything.
-func (j *job) holdCandidates(ctx context.Context, l *line, list ...*candidate) error {
-	var limited []int64
-	for _, c := range list {
+// holdCandidates keeps agents of the line from leaving, moving, being covered and getting another contact until the
+// transaction ends, one after the other. To be called before they are given anything.
+func (j *job) holdCandidates(ctx context.Context, l *line, agents ...*candidate) error {
+	var waitedFor []*candidate
+	for _, c := range agents {
+		if c.held {
+			continue
+		}
 		u, err := j.holdReceiver(ctx, c.ID)
 		if err != nil {
 			return err
@@ -156,24 +170,9 @@ func (j *job) holdCandidates(ctx context.Context, l *line, list ...*candidate) e
 			c.User = u
 		}
 		c.held = true
-		// Whoever was being covered while this waited for them is so now, and what they got meanwhile takes up room.
-		present, err := j.coverOf(ctx, c.ID)
-		if err != nil {
-			return err
-		}
-		c.covered = present != nil
-		if l.capacity(c) != tree.Unlimited {
-			limited = append(limited, c.ID)
-		}
+		waitedFor = append(waitedFor, c)
 	}
-	loads, err := j.loads(ctx, limited)
-	if err != nil {
-		return err
-	}
-	for _, c := range list {
-		c.load = loads[c.ID]
-	}
-	return nil
+	return j.markBusy(ctx, l, waitedFor) // they may have got something meanwhile, by a cover, too
 }
 
 // next returns whose turn it is for a contact, nil for nobody, and what became of whom. It does not go back to the user from
@@ -192,10 +191,8 @@ func (j *job) next(ctx context.Context, l *line, from int64, before []int64) (*c
 		case found != nil:
 			outcome = leftOut
 		default:
-			if !c.held {
-				if err := j.holdCandidates(ctx, l, c); err != nil {
-					return nil, nil, err
-				}
+			if err := j.holdCandidates(ctx, l, c); err != nil {
+				return nil, nil, err
 			}
 			if outcome = l.judge(c, j.now); outcome == "" {
 				found, outcome = c, chosen
