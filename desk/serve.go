@@ -339,6 +339,9 @@ func (j *job) opening(ctx context.Context, h *held, opener *ent.User, p *prepare
 		news.assignment, err = j.assign(ctx, h, opener.ID, news.how)
 	default:
 		news.how = how{explanation: "A conversation began, and nobody serves the contact: it waits in its group."}
+		if covered != nil {
+			news.how.explanation = "A conversation began. The agent of the contact is covered, and whoever covers them can take nothing now: it waits in its group."
+		}
 		to, given, err = j.fallBack(ctx, h, to, p)
 	}
 	return to, news, given, err
