@@ -70,17 +70,31 @@ func (j *job) line(ctx context.Context, groupID int64, s tree.Settings) (*line, 
 	if err != nil {
 		return nil, err
 	}
-	away, err := j.tx.Cover.Query().Where(cover.AccountID(j.viewer.AccountID), cover.EndedAtIsNil(), cover.EndsAtGT(j.now),
-		cover.HasUserWith(user.HomeGroupID(groupID))).All(authz.Trusted(ctx))
-	if err != nil {
-		return nil, fmt.Errorf("desk: finding who is covered in group %d: %w", groupID, err)
-	}
 	for _, c := range l.agents {
 		c.load = loads[c.ID]
-		c.covered = slices.ContainsFunc(away, func(a *ent.Cover) bool { return a.UserID == c.ID })
 	}
 	l.sort()
-	return l, nil
+	return l, j.markCovered(ctx, l.agents)
+}
+
+// markCovered notes which of the agents somebody covers now.
+func (j *job) markCovered(ctx context.Context, agents []*candidate) error {
+	if len(agents) == 0 {
+		return nil
+	}
+	ids := make([]int64, len(agents))
+	for i, c := range agents {
+		ids[i] = c.ID
+	}
+	away, err := j.tx.Cover.Query().Where(cover.AccountID(j.viewer.AccountID), cover.UserIDIn(ids...), cover.EndedAtIsNil(), cover.EndsAtGT(j.now)).
+		All(authz.Trusted(ctx))
+	if err != nil {
+		return fmt.Errorf("desk: finding who is covered: %w", err)
+	}
+	for _, c := range agents {
+		c.covered = slices.ContainsFunc(away, func(a *ent.Cover) bool { return a.UserID == c.ID })
+	}
+	return nil
 }
 
 func (l *line) sort() {
@@ -139,23 +153,25 @@ func (l *line) judge(c *candidate, now time.Time) string {
 	}
 }
 
-// holdCandidate keeps the agent from leaving, moving and getting another contact until the transaction ends.
-func (j *job) holdCandidate(ctx context.Context, c *candidate) error {
-	if c.held {
-		return nil
+// holdCandidates keeps the agents from leaving, moving, being covered and getting another contact until the transaction
+// ends, one after the other.
+func (j *job) holdCandidates(ctx context.Context, agents ...*candidate) error {
+	var waitedFor []*candidate
+	for _, c := range agents {
+		if c.held {
+			continue
+		}
+		u, err := j.holdReceiver(ctx, c.ID)
+		if err != nil {
+			return err
+		}
+		if u != nil {
+			c.User = u
+		}
+		c.held = true
+		waitedFor = append(waitedFor, c)
 	}
-	u, err := j.holdReceiver(ctx, c.ID)
-	if err != nil {
-		return err
-	}
-	if u != nil {
-		c.User = u
-	}
-	c.held = true
-	// Whoever was being covered while this waited for them is so now.
-	present, err := j.coverOf(ctx, c.ID)
-	c.covered = present != nil
-	return err
+	return j.markCovered(ctx, waitedFor)
 }
 
 // next returns whose turn it is for a contact, nil for nobody, and what became of whom. It does not go back to the user from
@@ -174,7 +190,7 @@ func (j *job) next(ctx context.Context, l *line, from int64, before []int64) (*c
 		case found != nil:
 			outcome = leftOut
 		default:
-			if err := j.holdCandidate(ctx, c); err != nil {
+			if err := j.holdCandidates(ctx, c); err != nil {
 				return nil, nil, err
 			}
 			if outcome = l.judge(c, j.now); outcome == "" {
@@ -252,7 +268,7 @@ func (j *job) prepare(ctx context.Context, groupID int64, returning *ent.Contact
 	}
 	if i := slices.IndexFunc(p.line.agents, func(c *candidate) bool { return c.ID == back }); i >= 0 {
 		c := p.line.agents[i]
-		if err := j.holdCandidate(ctx, c); err != nil {
+		if err := j.holdCandidates(ctx, c); err != nil {
 			return nil, err
 		}
 		if outcome := p.line.judge(c, j.now); outcome == "" || outcome == covered { // then it goes to whoever covers them
@@ -421,12 +437,7 @@ func isGone(err error) bool { return errors.Is(err, &refusal.Refusal{Code: refus
 func (j *job) holdLine(ctx context.Context, l *line) error {
 	agents := slices.DeleteFunc(slices.Clone(l.agents), func(c *candidate) bool { return l.judge(c, j.now) != "" })
 	slices.SortFunc(agents, func(a, b *candidate) int { return cmp.Compare(a.ID, b.ID) })
-	for _, c := range agents {
-		if err := j.holdCandidate(ctx, c); err != nil {
-			return err
-		}
-	}
-	return nil
+	return j.holdCandidates(ctx, agents...)
 }
 
 // giveOut gives contacts that wait to the line, whose agents are held. All of the contacts are held before one is changed.

@@ -29,7 +29,7 @@ func (r *queryResolver) Contacts(ctx context.Context, under *relay.ID, search *s
 	if err != nil {
 		return nil, err
 	}
-	at, err := p.position()
+	at, err := p.position(orderOfContacts)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func (r *queryResolver) Contacts(ctx context.Context, under *relay.ID, search *s
 	if err != nil {
 		return nil, err
 	}
-	connection := contactPage(found, p)
+	connection := contactPage(found, p, orderOfContacts)
 	if p.total {
 		connection.TotalCount, err = r.Desk.ContactsCount(ctx, query)
 	}
@@ -56,7 +56,8 @@ func (r *queryResolver) Inbox(ctx context.Context, box model.InboxBox, under, ta
 	if err != nil {
 		return nil, err
 	}
-	at, err := p.position()
+	order := ordersOfBoxes[box]
+	at, err := p.position(order)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +67,7 @@ func (r *queryResolver) Inbox(ctx context.Context, box model.InboxBox, under, ta
 	if err != nil {
 		return nil, err
 	}
-	connection := contactPage(found, p)
+	connection := contactPage(found, p, order)
 	if p.total {
 		connection.TotalCount, err = r.Desk.InboxCount(ctx, query)
 	}
@@ -83,23 +84,23 @@ func (r *queryResolver) InboxCounts(ctx context.Context, under *relay.ID) (*mode
 }
 
 // position is the place after which a page of contacts begins, nil for the start.
-func (p page) position() (*desk.Position, error) {
+func (p page) position(order relay.Order) (*desk.Position, error) {
 	if p.after == nil {
 		return nil, nil
 	}
-	at, err := relay.ParseCursor(*p.after, orderOfDesk)
+	at, err := parseCursor(*p.after, order)
 	if err != nil {
-		return nil, badCursor()
+		return nil, err
 	}
 	return &desk.Position{SortKey: at.Number, ContactID: at.ID}, nil
 }
 
-func contactPage(found *desk.Page, p page) *relay.Connection[*ent.Contact] {
+func contactPage(found *desk.Page, p page, order relay.Order) *relay.Connection[*ent.Contact] {
 	contacts := make([]*ent.Contact, len(found.Entries))
 	positions := make(map[int64]relay.Position, len(found.Entries))
 	for i, e := range found.Entries {
 		contacts[i] = e.Contact
-		positions[e.Contact.ID] = relay.Position{Order: orderOfDesk, Number: e.Position.SortKey, ID: e.Position.ContactID}
+		positions[e.Contact.ID] = relay.Position{Order: order, Number: e.Position.SortKey, ID: e.Position.ContactID}
 	}
 	return relay.NewConnection(contacts, found.More, p.after != nil, func(c *ent.Contact) relay.Position { return positions[c.ID] })
 }

@@ -10,6 +10,7 @@ import (
 	ent "canopy/ent/generated"
 	"canopy/ent/rule"
 	"canopy/graph/bind"
+	"canopy/graph/model"
 	"canopy/relay"
 	"canopy/store"
 
@@ -33,13 +34,28 @@ type list[T any] struct {
 
 // The orderings, as they are named in cursors.
 const (
-	orderByName    relay.Order = 'n'
-	orderByTime    relay.Order = 't'
-	orderOfTree    relay.Order = 'p'
-	orderOfDesk    relay.Order = 'd'
-	orderOfChanges relay.Order = 'a'
-	orderOfHistory relay.Order = 'h'
+	orderByName     relay.Order = 'n'
+	orderByTime     relay.Order = 't'
+	orderOfTree     relay.Order = 'p'
+	orderOfContacts relay.Order = 'd'
+	orderOfChanges  relay.Order = 'a'
+	orderOfHistory  relay.Order = 'h'
 )
+
+// ordersOfBoxes are those of the inbox: what is a place in one box is none in another.
+var ordersOfBoxes = map[model.InboxBox]relay.Order{
+	model.InboxBoxYou: 'y', model.InboxBoxTeammates: 'm', model.InboxBoxQueue: 'q', model.InboxBoxClosed: 'c',
+}
+
+// parseCursor reads the cursor of a list in the given order.
+func parseCursor(text string, order relay.Order) (relay.Position, error) {
+	at, err := relay.ParseCursor(text, order)
+	hasText := order == orderByName || order == orderOfChanges
+	if err != nil || at.Text != "" && !hasText {
+		return relay.Position{}, badCursor()
+	}
+	return at, nil
+}
 
 // behindName and behindTime read positions of lists by name and by time.
 func behindName(_ context.Context, _ *ent.Client, p relay.Position) ([]any, error) {
@@ -63,9 +79,9 @@ func (l *list[T]) after(ctx context.Context, c *ent.Client, p page) (func(*sql.S
 	if p.after == nil {
 		return nil, nil
 	}
-	at, err := relay.ParseCursor(*p.after, l.order)
+	at, err := parseCursor(*p.after, l.order)
 	if err != nil {
-		return nil, badCursor()
+		return nil, err
 	}
 	values, err := l.behind(ctx, c, at)
 	if errors.Is(err, relay.ErrCursor) {

@@ -43,9 +43,9 @@ func changesOf(p *directory.AccessPreview, a asked) (*relay.Connection[*director
 	}
 	from := 0
 	if page.after != nil {
-		at, err := relay.ParseCursor(*page.after, orderOfChanges)
+		at, err := parseCursor(*page.after, orderOfChanges)
 		if err != nil {
-			return nil, badCursor()
+			return nil, err
 		}
 		permission, err := authz.ParsePermission(at.Text)
 		if err != nil {

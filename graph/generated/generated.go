@@ -1047,7 +1047,7 @@ enum GroupRequestStatus {
 enum HandoverMethod {
   """To the named agent."""
   TO_AGENT
-  """To the queue of the user's home group."""
+  """To the queue of the user's home group, where they wait first; a method of the group gives them to whoever has room then."""
   TO_QUEUE
   """To the user's home group, by its assignment mode."""
   BY_METHOD
@@ -1246,7 +1246,7 @@ type GroupSettings {
   """
   radarWindow: IntSetting! @authenticated
   """
-  Seconds after which a waiting contact shows in the queue above; -1 is never.
+  Seconds after which a waiting contact shows in the queue above; -1 is never. One whose conversation is closed does not.
   """
   escalateAfter: IntSetting! @authenticated
   """
@@ -1256,7 +1256,7 @@ type GroupSettings {
   reassignAfter: IntSetting! @authenticated
   """
   Seconds after which a conversation is closed in which nobody has said anything since the agent had the last word; -1 is never.
-  While it waits for an agent, or the contact for an answer, it stays open.
+  While it waits for an agent, or the contact for an answer, it stays open; time until which it was put aside does not count.
   """
   closeAfter: IntSetting! @authenticated
 }
@@ -3032,8 +3032,8 @@ type Mutation {
   ): TransferContactPayload @hasPermission(permission: CONVERSATIONS_TRANSFER, at: ["input.contactId"])
   """
   Decide who serves contacts, 200 at most, or send them to a group. Each is judged as assignContact would judge it, and all
-  before the first one is changed; one that is refused stays as it is, and the others are done. What is wrong with the
-  agent, the group or the reason refuses everything.
+  before the first one is changed; one that is refused stays as it is, and the others are done. An agent or a group that is
+  not found, and what is wrong with the reason, refuse everything.
   """
   assignContacts(
     """What and how."""
@@ -3300,7 +3300,8 @@ input UpdateGroupSettingsInput {
   """
   radarWindow: Int
   """
-  Seconds after which a waiting contact shows in the queue above, 60 to 31536000; -1 is never.
+  Seconds after which a waiting contact shows in the queue above, 60 to 31536000; -1 is never. One whose conversation is
+  closed does not.
   """
   escalateAfter: Int
   """
@@ -3309,7 +3310,8 @@ input UpdateGroupSettingsInput {
   reassignAfter: Int
   """
   Seconds after which a conversation is closed in which nobody has said anything since the agent had the last word, 60 to
-  31536000; -1 is never. While it waits for an agent, or the contact for an answer, it stays open.
+  31536000; -1 is never. While it waits for an agent, or the contact for an answer, it stays open; time until which it
+  was put aside does not count.
   """
   closeAfter: Int
 }

@@ -1341,12 +1341,14 @@ type UpdateGroupSettingsInput struct {
 	Capacity graphql.Omittable[*int] `json:"capacity,omitempty"`
 	// Seconds that an offer lasts, 5 to 86400.
 	RadarWindow graphql.Omittable[*int] `json:"radarWindow,omitempty"`
-	// Seconds after which a waiting contact shows in the queue above, 60 to 31536000; -1 is never.
+	// Seconds after which a waiting contact shows in the queue above, 60 to 31536000; -1 is never. One whose conversation is
+	// closed does not.
 	EscalateAfter graphql.Omittable[*int] `json:"escalateAfter,omitempty"`
 	// Seconds within which a returning contact goes back to its last agent, 60 to 31536000; -1 is never.
 	ReassignAfter graphql.Omittable[*int] `json:"reassignAfter,omitempty"`
 	// Seconds after which a conversation is closed in which nobody has said anything since the agent had the last word, 60 to
-	// 31536000; -1 is never. While it waits for an agent, or the contact for an answer, it stays open.
+	// 31536000; -1 is never. While it waits for an agent, or the contact for an answer, it stays open; time until which it
+	// was put aside does not count.
 	CloseAfter graphql.Omittable[*int] `json:"closeAfter,omitempty"`
 }
 
@@ -1684,7 +1686,7 @@ type HandoverMethod string
 const (
 	// To the named agent.
 	HandoverMethodToAgent HandoverMethod = "TO_AGENT"
-	// To the queue of the user's home group.
+	// To the queue of the user's home group, where they wait first; a method of the group gives them to whoever has room then.
 	HandoverMethodToQueue HandoverMethod = "TO_QUEUE"
 	// To the user's home group, by its assignment mode.
 	HandoverMethodByMethod HandoverMethod = "BY_METHOD"

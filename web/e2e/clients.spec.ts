@@ -39,7 +39,7 @@ async function logIn(server: DemoServer): Promise<string> {
 }
 
 const rename = (name: string) => `mutation { updateViewer(input: {name: "${name}"}) { viewer { user { name } } } }`
-const query = 'subscription Me { viewerChanged { change viewer { user { name } } } }'
+const query = 'subscription Me($since: String) { viewerChanged(since: $since) { change position viewer { user { name } } } }'
 
 interface Heard {
   /** The next result, or how the subscription ended. */
@@ -67,9 +67,14 @@ function collect(subscribe: (sink: { next(v: any): void; error(e: any): void; co
   }
 }
 
-type Client = (server: DemoServer, token: string, closed: (code: number) => void) => Heard
+/** Variables of a subscription: a client that comes again by itself reads the position anew. */
+interface Variables {
+  readonly since?: string
+}
 
-const overSocket: Client = (server, token, closed) => {
+type Client = (server: DemoServer, token: string, closed: (code: number) => void, variables?: Variables) => Heard
+
+const overSocket: Client = (server, token, closed, variables = {}) => {
   const client = createSocketClient({
     url: `${server.url.replace(/^http/, 'ws')}graphql`,
     webSocketImpl: WebSocket,
@@ -80,17 +85,17 @@ const overSocket: Client = (server, token, closed) => {
     retryWait: () => new Promise((resolve) => setTimeout(resolve, 50)),
     on: { closed: (event) => closed((event as CloseEvent).code) },
   })
-  return collect((sink) => client.subscribe({ query }, sink))
+  return collect((sink) => client.subscribe({ query, variables: variables as Record<string, unknown> }, sink))
 }
 
-const overEvents: Client = (server, token) => {
+const overEvents: Client = (server, token, _, variables = {}) => {
   const client = createEventClient({
     url: `${server.url}graphql`,
     headers: { authorization: `Bearer ${token}` },
     retryAttempts: 1000,
     retry: () => new Promise((resolve) => setTimeout(resolve, 50)),
   })
-  return collect((sink) => client.subscribe({ query }, sink as any))
+  return collect((sink) => client.subscribe({ query, variables: variables as Record<string, unknown> }, sink as any))
 }
 
 for (const [name, subscribe] of Object.entries({ 'graphql-ws': overSocket, 'graphql-sse': overEvents })) {
@@ -98,14 +103,23 @@ for (const [name, subscribe] of Object.entries({ 'graphql-ws': overSocket, 'grap
     test('hears what happens, and comes again when the server does', async ({ server }) => {
       const token = await logIn(server)
       const codes: number[] = []
-      const me = subscribe(server, token, (code) => codes.push(code))
-      expect((await me.next()).data.viewerChanged.change).toBe('STARTED')
+      let position: string | undefined
+      const variables = {
+        get since() {
+          return position
+        },
+      }
+      const me = subscribe(server, token, (code) => codes.push(code), variables)
+      const started = (await me.next()).data.viewerChanged
+      expect(started.change).toBe('STARTED')
       await ask(server, rename('Agatha Fern'), token)
-      const told = await me.next()
-      expect(told.data.viewerChanged).toEqual({ change: 'UPDATED', viewer: { user: { name: 'Agatha Fern' } } })
+      const told = (await me.next()).data.viewerChanged
+      expect(told).toEqual({ change: 'UPDATED', position: told.position, viewer: { user: { name: 'Agatha Fern' } } })
 
+      position = started.position // as if the change had been missed
       await server.restart()
       expect((await me.next()).data.viewerChanged.change).toBe('STARTED')
+      expect((await me.next()).data.viewerChanged.viewer.user.name).toBe('Agatha Fern')
       await ask(server, rename('Agatha Larkspur'), token)
       expect((await me.next()).data.viewerChanged.viewer.user.name).toBe('Agatha Larkspur')
       if (name === 'graphql-ws') expect(codes[0]).toBe(1001)
