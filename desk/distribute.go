@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"canopy/audit"
@@ -318,10 +317,11 @@ func (p *prepared) looked(groupID int64) bool {
 
 // nobody is how a contact comes to wait for which somebody was looked for in vain.
 func (p *prepared) nobody() how {
-	return how{considered: p.considered, explanation: "Nobody could take it: it waits in the queue." + passedOver(p.considered)}
+	return how{considered: p.considered, explanation: "Nobody could take it: it waits in the queue."}
 }
 
-// fallBack lets nobody serve the contact any more who does: it goes to whom the method gives it, is on offer, or waits.
+// fallBack lets nobody serve the contact any more who does: it goes to whom the method gives it, is on offer, or waits. Nobody
+// is asked for one whose conversation is closed.
 // What was prepared for another group is of no use. It returns where the contact stands then,
 // and what the history is to be told of it, if anything.
 func (j *job) fallBack(ctx context.Context, h *held, to stand, p *prepared) (stand, told, error) {
@@ -332,8 +332,13 @@ func (j *job) fallBack(ctx context.Context, h *held, to stand, p *prepared) (sta
 	if err := j.unassign(ctx, h); err != nil || !p.looked(to.group) {
 		return to, told{}, err
 	}
+	queued := told{kind: historyentry.KindQUEUED, group: to.group, how: p.nobody()}
+	if to.state == tree.Closed && p.line.settings.AssignmentMode.Value == group.AssignmentModeRADAR {
+		queued.how = how{explanation: "Its conversation is closed, so nobody is asked: it waits in the queue."}
+		return to, queued, nil
+	}
 	if p.agent == nil {
-		return to, told{kind: historyentry.KindQUEUED, group: to.group, how: p.nobody()}, nil
+		return to, queued, nil
 	}
 	return j.offer(ctx, h, to, p.line, p.agent, p.considered)
 }
@@ -350,7 +355,7 @@ func (s stand) waitingAnew(now time.Time, anew bool) stand {
 // giveByTurn assigns the contact to the agent whose turn it is.
 func (j *job) giveByTurn(ctx context.Context, h *held, to stand, l *line, c *candidate, list []considered) (stand, told, error) {
 	by := how{method: contactassignment.MethodROUND_ROBIN, considered: list,
-		explanation: "It was the agent's turn: of those who could take it, nobody had waited longer for a new contact." + passedOver(list)}
+		explanation: "It was the agent's turn: of those who could take it, nobody had waited longer for a new contact."}
 	a, err := j.assign(ctx, h, c.ID, by)
 	if err != nil {
 		return stand{}, told{}, err
@@ -369,23 +374,6 @@ func (j *job) tellIf(ctx context.Context, h *held, news told) error {
 		return nil
 	}
 	return j.tell(ctx, h, news)
-}
-
-// passedOver says in words why others did not get the contact; it names nobody, and counts nobody.
-func passedOver(list []considered) string {
-	var reasons []string
-	for _, r := range []struct{ outcome, words string }{
-		{unavailable, "away"}, {paused, "paused"}, {full, "full"}, {outsideHours, "outside working hours"},
-		{covered, "covered"}, {notServing, "not serving"}, {servedBefore, "serving it before"}, {asked, "asked before"},
-	} {
-		if slices.ContainsFunc(list, func(c considered) bool { return c.outcome == r.outcome }) {
-			reasons = append(reasons, r.words)
-		}
-	}
-	if len(reasons) == 0 {
-		return ""
-	}
-	return " Passed over were agents who were " + strings.Join(reasons, ", or ") + "."
 }
 
 // recordMethod writes what a method did: nobody is its author.

@@ -95,15 +95,15 @@ func TestNobodyGetsAContactWhoShallNot(t *testing.T) {
 		for name, c := range map[string]struct {
 			change func(*ent.UserUpdateOne)
 			back   func(*ent.UserUpdateOne)
-			words  string
+			told   string // what the history tells of dora when the next contact goes to somebody else
 		}{
-			"away":        {func(u *ent.UserUpdateOne) { u.SetAvailability(user.AvailabilityAWAY) }, func(u *ent.UserUpdateOne) { u.SetAvailability(user.AvailabilityAVAILABLE) }, "2 away"},
-			"paused":      {func(u *ent.UserUpdateOne) { u.SetAccessPausedAt(w.clock.Now()) }, func(u *ent.UserUpdateOne) { u.ClearAccessPausedAt() }, "paused"},
+			"away":        {func(u *ent.UserUpdateOne) { u.SetAvailability(user.AvailabilityAWAY) }, func(u *ent.UserUpdateOne) { u.SetAvailability(user.AvailabilityAVAILABLE) }, "UNAVAILABLE"},
+			"paused":      {func(u *ent.UserUpdateOne) { u.SetAccessPausedAt(w.clock.Now()) }, func(u *ent.UserUpdateOne) { u.ClearAccessPausedAt() }, "PAUSED"},
 			"deactivated": {func(u *ent.UserUpdateOne) { u.SetStatus(user.StatusDEACTIVATED) }, func(u *ent.UserUpdateOne) { u.SetStatus(user.StatusACTIVE) }, ""},
-			"full":        {func(u *ent.UserUpdateOne) { u.SetCapacity(1) }, func(u *ent.UserUpdateOne) { u.ClearCapacity() }, "full"},
+			"full":        {func(u *ent.UserUpdateOne) { u.SetCapacity(1) }, func(u *ent.UserUpdateOne) { u.ClearCapacity() }, "FULL"},
 			"night": {func(u *ent.UserUpdateOne) {
 				u.SetWorkingHours(&hours.Week{TimeZone: "UTC", Shifts: []hours.Shift{{Day: time.Monday, Start: 0, End: 60}}})
-			}, func(u *ent.UserUpdateOne) { u.ClearWorkingHours() }, "outside working hours"},
+			}, func(u *ent.UserUpdateOne) { u.ClearWorkingHours() }, "OUTSIDE_HOURS"},
 		} {
 			if name == "full" {
 				w.assigned(w.writes("fills up", "root"), "dora")
@@ -114,8 +114,8 @@ func TestNobodyGetsAContactWhoShallNot(t *testing.T) {
 			w.available("emil")
 			goes := w.writes(name+" again", "support")
 			w.isServedBy(goes, "emil")
-			if list := w.assignments(goes); c.words != "" && name != "away" && !strings.Contains(list[0].Explanation, c.words) {
-				t.Errorf("%s: it says %q", name, list[0].Explanation)
+			if told := w.during(goes); c.told != "" && !strings.Contains(told, "(dora "+c.told+")") {
+				t.Errorf("%s: it says %q", name, told)
 			}
 			w.away("emil")
 			w.changeUser("dora", c.back)
@@ -639,6 +639,55 @@ func TestAContactEscalatesToTheQueueAbove(t *testing.T) {
 		}
 		_, err = w.claims("sue", c)
 		refused(t, err, refusal.NotFoundCode, "")
+	})
+}
+
+// A contact whose conversation is closed is on offer to nobody: nobody is asked, and nobody's turn is used up.
+func TestNobodyIsAskedForAContactWhoseConversationIsClosed(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.radar()
+		turns := func() string {
+			return fmt.Sprint(w.db.Read.User.GetX(all(), w.users["dora"]).Turn, w.db.Read.User.GetX(all(), w.users["emil"]).Turn)
+		}
+		before := turns()
+		support := w.at("support")
+		for name, send := range map[string]func(c int64) error{
+			"assigned": func(c int64) error {
+				_, err := w.desk.AssignContact(w.as("olga"), desk.AssignContact{ContactID: c, GroupID: support})
+				return err
+			},
+			"transferred": func(c int64) error {
+				_, err := w.desk.TransferContact(w.as("olga"), desk.TransferContact{ContactID: c, GroupID: support})
+				return err
+			},
+			"assigned in bulk": func(c int64) error {
+				_, err := w.desk.AssignContacts(w.as("olga"), desk.AssignContacts{ContactIDs: []int64{c}, GroupID: support})
+				return err
+			},
+		} {
+			c := w.served(name, "ana")
+			w.closes(c)
+			ok(t, send(c))
+			w.after(10 * time.Minute)
+			list := w.entries(c)
+			if e := list[len(list)-1]; w.offeredTo(c) != "" || turns() != before || e.Kind != historyentry.KindQUEUED || len(e.Considered) != 0 ||
+				!strings.Contains(e.Explanation, "nobody is asked") {
+				t.Errorf("%s: it is offered to %q, the last that is told is %s: %s", name, w.offeredTo(c), e.Kind, e.Explanation)
+			}
+			w.waitsIn(c, "support")
+			w.says(name, nil)
+			first := w.offeredTo(c)
+			if first == "" {
+				t.Fatalf("%s: nobody is asked when it writes", name)
+			}
+			w.closes(c)
+			refused(t, w.desk.DeclineOffer(w.as(first), desk.DeclineOffer{ContactID: c}), refusal.NotFoundCode, "")
+			before = turns()
+			w.after(10 * time.Minute)
+			if list = w.entries(c); list[len(list)-1].Kind != historyentry.KindCLOSED || turns() != before {
+				t.Errorf("%s: what was closed on offer is told of as %s", name, list[len(list)-1].Kind)
+			}
+		}
 	})
 }
 

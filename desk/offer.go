@@ -31,7 +31,6 @@ func (j *job) offer(ctx context.Context, h *held, to stand, l *line, c *candidat
 		return stand{}, told{}, err
 	}
 	j.schedule(timers.OfferEnds, h.ID, to.offerEnds)
-	before := passedOver(list)
 	for i, one := range list {
 		if one.userID == c.ID {
 			list[i].outcome = asked
@@ -39,7 +38,7 @@ func (j *job) offer(ctx context.Context, h *held, to stand, l *line, c *candidat
 	}
 	window := inWords(time.Duration(l.settings.RadarWindow.Value) * time.Second)
 	news := told{kind: historyentry.KindOFFERED, agent: c.ID, group: to.group, how: how{considered: list,
-		explanation: "It was offered for " + window + " to the agent who had waited longest of those who could take it." + before}}
+		explanation: "It was offered for " + window + " to the agent who had waited longest of those who could take it."}}
 	return to, news, j.recordMethod(ctx, "CONTACT_OFFERED", h, to, c.ID)
 }
 
@@ -203,7 +202,6 @@ func (j *job) taking(h *held) how {
 	}
 	if len(h.Asked) > 0 { // the last of them accepts
 		by.considered[len(by.considered)-1].outcome = chosen
-		by.explanation += passedOver(by.considered)
 	}
 	return by
 }

@@ -292,27 +292,26 @@ func (j *job) open(ctx context.Context, h *held, opener *ent.User, subject strin
 	if err != nil {
 		return nil, err
 	}
-	news.agent, news.group, news.talk, given.talk = to.agent, to.group, talk{open: c.ID}, talk{open: c.ID}
-	switch given.kind {
-	case "":
-	case historyentry.KindQUEUED: // why it waits is said of the beginning
-		news.how = given.how
-		news.how.explanation = "A conversation began. " + given.how.explanation
-	default:
-		news = given
+	if given.kind == historyentry.KindQUEUED { // why it waits is said of the beginning
+		news.how, given = given.how, told{}
+		news.how.explanation = "A conversation began. " + news.how.explanation
 	}
+	news.talk, given.talk = talk{open: c.ID}, talk{open: c.ID}
 	if err := j.tell(ctx, h, news); err != nil {
+		return nil, err
+	}
+	if err := j.tellIf(ctx, h, given); err != nil {
 		return nil, err
 	}
 	return c, j.settle(ctx, h, to)
 }
 
 // opening gives a contact to whom it goes when a conversation with it is opened. It returns where it stands then, what the
-// history is to be told of the beginning, and what of the group's method, if that decided.
+// history is to be told of the beginning, and what of the cover or the group's method, if one of them decided.
 func (j *job) opening(ctx context.Context, h *held, opener *ent.User, p *prepared) (to stand, news, given told, err error) {
 	to = h.stand()
 	to.state, to.activity = tree.Open, j.now
-	news.kind = historyentry.KindOPENED
+	news = told{kind: historyentry.KindOPENED, agent: h.agent(), group: to.group}
 	stays, err := j.staysWithAgent(ctx, h, opener, p)
 	if err != nil {
 		return to, news, given, err
@@ -330,19 +329,27 @@ func (j *job) opening(ctx context.Context, h *held, opener *ent.User, p *prepare
 		news.how = how{explanation: "A conversation began, and went to the agent who serves the contact already."}
 	case covering != nil:
 		to.group, to.agent = covering.HomeGroupID, covering.ID
-		news.kind, news.how = historyentry.KindCOVERED, how{method: contactassignment.MethodCOVERED, cover: covered.ID,
-			explanation: "The contact came back to an agent who is covered for a time: whoever covers them serves it."}
-		news.assignment, err = j.assign(ctx, h, covering.ID, news.how)
+		news.how = how{explanation: "A conversation began with a contact whose agent is covered for a time."}
+		given = told{kind: historyentry.KindCOVERED, agent: to.agent, group: to.group, how: how{method: contactassignment.MethodCOVERED, cover: covered.ID,
+			explanation: "The contact came back to an agent who is covered for a time: whoever covers them serves it."}}
+		given.assignment, err = j.assign(ctx, h, covering.ID, given.how)
 	case opener != nil && j.viewer.Permissions().Has(authz.ConversationsReply):
 		to.group, to.agent = opener.HomeGroupID, opener.ID
+		news.group, news.agent = to.group, to.agent
 		news.how = how{method: contactassignment.MethodOPENED, explanation: "The agent opened a conversation with the contact, which nobody served."}
 		news.assignment, err = j.assign(ctx, h, opener.ID, news.how)
 	default:
-		news.how = how{explanation: "A conversation began, and nobody serves the contact: it waits in its group."}
-		if covered != nil {
-			news.how.explanation = "A conversation began. The agent of the contact is covered, and whoever covers them can take nothing now: it waits in its group."
+		if to, given, err = j.fallBack(ctx, h, to, p); err != nil {
+			return to, news, given, err
 		}
-		to, given, err = j.fallBack(ctx, h, to, p)
+		begins, goesOn := "A conversation began, and nobody serves the contact: ", "it waits in its group."
+		if covered != nil {
+			begins = "A conversation began. The agent of the contact is covered, and whoever covers them can take nothing now: "
+		}
+		if given.kind != "" {
+			goesOn = "the method of its group decides to whom it goes."
+		}
+		news.agent, news.how = 0, how{explanation: begins + goesOn}
 	}
 	return to, news, given, err
 }

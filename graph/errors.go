@@ -46,6 +46,9 @@ func (r *resolver) present(ctx context.Context, err error) *gqlerror.Error {
 		refused = refusal.NotFound("thing")
 	case of != nil && aboutDocument(of):
 		shown.Message, shown.Extensions = of.Message, of.Extensions
+		if shown.Message == "operation  not found" { // gqlgen says so of the empty name
+			shown.Message = "Name one operation of the document by operationName, or send a document with exactly one."
+		}
 		return shown
 	case store.Unavailable(err), ctx.Err() != nil:
 		refused = refusal.Unavailable()

@@ -28,6 +28,7 @@ func TestRefusalsCarryWhatAClientNeeds(t *testing.T) {
 		`{ users { nodes { x } } }`:           `"extensions":{"code":"GRAPHQL_VALIDATION_FAILED"}`,
 		`{ inbox(box: MINE) { totalCount } }`: `"extensions":{"code":"GRAPHQL_VALIDATION_FAILED"}`,
 		`{ users `:                            `"extensions":{"code":"GRAPHQL_PARSE_FAILED"}`,
+		`query A { viewer { modules } } query B { viewer { modules } }`: `"message":"Name one operation of the document by operationName`,
 	} {
 		answer := w.run(w.as("olga"), query, nil)
 		if !strings.Contains(answer, want) || strings.Count(answer, `"message"`) != 1 {

@@ -30,6 +30,18 @@ func (r *contactAssignmentResolver) Origin(ctx context.Context, a *ent.ContactAs
 	return take[*ent.HistoryEntry](ctx, r.resolver, a)
 }
 
+func (r *contactAssignmentResolver) Explanation(_ context.Context, a *ent.ContactAssignment) (string, error) {
+	switch a.Method {
+	case contactassignment.MethodROUND_ROBIN, contactassignment.MethodRADAR: // nobody gave a reason, which is shown as it is
+		return desk.WithoutOthers(a.Explanation), nil
+	}
+	return a.Explanation, nil
+}
+
+func (r *historyEntryResolver) Explanation(_ context.Context, e *ent.HistoryEntry) (string, error) {
+	return desk.WithoutOthers(e.Explanation), nil
+}
+
 func (r *historyEntryResolver) Sentence(ctx context.Context, e *ent.HistoryEntry) (string, error) {
 	return take[string](ctx, r.resolver, e)
 }
@@ -135,7 +147,8 @@ func (r *resolver) considered(ctx context.Context, entries []*ent.HistoryEntry, 
 		shown[e.ID] = []*bind.Considered{}
 		for _, c := range all[e.ID] {
 			if card := cards[c.UserID]; card != nil {
-				shown[e.ID] = append(shown[e.ID], &bind.Considered{Agent: card, Outcome: bind.ConsideredOutcome(c.Outcome)})
+				shown[e.ID] = append(shown[e.ID], &bind.Considered{Agent: card, Outcome: bind.ConsideredOutcome(c.Outcome),
+					Earlier: e.ToAgentID == nil || *e.ToAgentID != c.UserID})
 			}
 		}
 	}
@@ -210,10 +223,16 @@ func (t telling) sentence(e *ent.HistoryEntry) string {
 		if e.DoneByID == nil {
 			doer = "The contact"
 		}
+		if e.ToAgentID == nil {
+			return doer + " began a conversation, which nobody served yet."
+		}
 		return fmt.Sprintf("%s began a conversation, which went to %s.", doer, to)
 	case historyentry.KindASSIGNED:
 		return fmt.Sprintf("%s assigned the contact to %s.", doer, to)
 	case historyentry.KindTRANSFERRED:
+		if e.FromAgentID == nil {
+			return fmt.Sprintf("%s passed the contact on to %s.", doer, to)
+		}
 		return fmt.Sprintf("%s passed the contact on from %s to %s.", doer, from, to)
 	case historyentry.KindDISTRIBUTED:
 		return fmt.Sprintf("Canopy gave the contact to %s.", to)
@@ -232,6 +251,9 @@ func (t telling) sentence(e *ent.HistoryEntry) string {
 	case historyentry.KindHANDED_OVER:
 		return fmt.Sprintf("%s deactivated %s, and the contact was handed over to %s.", doer, from, to)
 	case historyentry.KindCOVERED:
+		if to == "you" {
+			return "The contact went to you, because you cover for its agent."
+		}
 		return fmt.Sprintf("The contact went to %s, who covers for its agent.", to)
 	case historyentry.KindBROUGHT_BACK:
 		return fmt.Sprintf("The cover is over, and the contact went back from %s to %s.", from, to)

@@ -3,6 +3,7 @@ package graph_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -10,7 +11,9 @@ import (
 
 	"canopy/authz"
 	ent "canopy/ent/generated"
+	"canopy/ent/generated/group"
 	"canopy/ent/generated/historyentry"
+	"canopy/ent/generated/user"
 	"canopy/internal/testdb"
 	"canopy/relay"
 	"canopy/store"
@@ -101,6 +104,12 @@ func TestCovers(t *testing.T) {
 		if got := w.refused(w.as("ana"), start, nil); got["reason"] != "ALREADY_COVERED" {
 			t.Errorf("starting again hears %v", got)
 		}
+		sentences := `{ contact(id: "%s") { history { nodes { sentence } } } }`
+		for who, reads := range map[string]string{"bruno": "went to you, because you cover for its agent.", "sue": "went to an agent, who covers for its agent."} {
+			if got := w.ask(who, sentences, w.id(relay.KindContact, "Kim")); !strings.Contains(got, reads) {
+				t.Errorf("%s reads %s", who, got)
+			}
+		}
 		cover := fmt.Sprintf(`{ agent(id: "%s") { cover { to { name } } } }`, w.id(relay.KindAgent, "ana"))
 		same(t, w.ask("bruno", "%s", cover), `{"agent":{"cover":{"to":{"name":"bruno"}}}}`)
 		same(t, w.ask("sue", "%s", cover), `{"agent":{"cover":{"to":{"name":"bruno"}}}}`)
@@ -177,3 +186,92 @@ func (w *world) countsOn() {
 }
 
 func trusted() context.Context { return authz.Trusted(context.Background()) }
+
+// TestWordsSayNothingOfWhomOneDoesNotSee plays the same in two worlds, of which one has another agent whose access is
+// paused, and whom carla does not see: she reads the same in both, also of what earlier versions wrote.
+func TestWordsSayNothingOfWhomOneDoesNotSee(t *testing.T) {
+	for name, open := range map[string]func(testing.TB) *store.DB{"sqlite": testdb.SQLite, "postgres": testdb.Postgres} {
+		t.Run(name, func(t *testing.T) {
+			without, with := playDistribution(t, open(t), false), playDistribution(t, open(t), true)
+			same(t, with("carla"), without("carla"))
+			for reader, reads := range map[string][]string{
+				"carla": {"It was the agent's turn", "It was offered for 2 minutes", "Nobody could take it", "Hers. Passed over were agents who were rude."},
+				"olga":  {`"was asked"`, `"had been asked before"`, "could not work: their access was paused", "Hers. Passed over were agents who were rude."},
+			} {
+				for _, words := range reads {
+					if !strings.Contains(with(reader), words) {
+						t.Errorf("%s does not read %q: %s", reader, words, with(reader))
+					}
+				}
+			}
+			if strings.Contains(with("carla"), "paused") {
+				t.Errorf("carla reads of somebody whom she does not see: %s", with("carla"))
+			}
+		})
+	}
+}
+
+// playDistribution has the methods of support give or offer contacts, which then come to carla. It returns what people
+// read of them.
+func playDistribution(t *testing.T, db *store.DB, hidden bool) (reads func(who string) string) {
+	w := company(t, db, served)
+	w.countsOn()
+	change := func(who string, change func(*ent.UserUpdateOne)) {
+		w.write(func(ctx context.Context, tx *ent.Tx) error {
+			u := tx.User.UpdateOneID(w.ids[who])
+			change(u)
+			return u.Exec(ctx)
+		})
+	}
+	if hidden {
+		w.user("hidden", "support", authz.RoleAgent)
+		change("hidden", func(u *ent.UserUpdateOne) { u.SetAvailability(user.AvailabilityAVAILABLE).SetAccessPausedAt(now) })
+	}
+	var contacts []string
+	for i, c := range []struct {
+		mode  group.AssignmentMode
+		state user.Availability
+		then  string // what dora does
+	}{
+		{group.AssignmentModeROUND_ROBIN, user.AvailabilityAVAILABLE, ""},
+		{group.AssignmentModeRADAR, user.AvailabilityAVAILABLE, "claimContact"},
+		{group.AssignmentModeRADAR, user.AvailabilityAVAILABLE, "declineOffer"},
+		{group.AssignmentModeRADAR, user.AvailabilityAWAY, ""},
+	} {
+		w.set("support", func(u *ent.GroupUpdateOne) { u.SetAssignmentMode(c.mode) })
+		change("dora", func(u *ent.UserUpdateOne) { u.SetAvailability(c.state) })
+		answer := w.ask("olga", `mutation { receiveMessage(input: {channel: "test", address: "%d", externalId: "%d", text: "Hello", groupId: "%s"}) {
+			message { conversation { contact { id } } } } }`, i, i, w.id(relay.KindGroup, "support"))
+		var got struct {
+			ReceiveMessage struct {
+				Message struct {
+					Conversation struct{ Contact struct{ ID string } }
+				}
+			}
+		}
+		if err := json.Unmarshal([]byte(answer), &got); err != nil {
+			t.Fatal(err)
+		}
+		id := got.ReceiveMessage.Message.Conversation.Contact.ID
+		contacts = append(contacts, id)
+		if c.then != "" {
+			w.ask("dora", `mutation { %s(input: {contactId: "%s"}) { __typename } }`, c.then, id)
+		}
+		w.ask("olga", `mutation { assignContact(input: {contactId: "%s", agentId: "%s", reason: "Hers. Passed over were agents who were rude."}) { contact { id } } }`,
+			id, w.id(relay.KindAgent, "carla"))
+	}
+	w.write(func(ctx context.Context, tx *ent.Tx) error { // so earlier versions ended
+		reason := map[bool]string{false: "full", true: "full, or paused"}[hidden]
+		ending := " SET explanation = explanation || ' Passed over were agents who were " + reason + ".' WHERE "
+		_, entries := tx.ExecContext(ctx, "UPDATE history_entries"+ending+"considered IS NOT NULL")
+		_, assignments := tx.ExecContext(ctx, "UPDATE contact_assignments"+ending+"method IN ('ROUND_ROBIN', 'RADAR')")
+		return errors.Join(entries, assignments)
+	})
+	return func(who string) (all string) {
+		for _, id := range contacts {
+			all += w.ask(who, `{ contact(id: "%s") { history { totalCount nodes { kind sentence reason explanation considered { agent { name } outcome words } } }
+				assignments { nodes { method explanation origin { explanation considered { words } } } } } }`, id)
+		}
+		return all
+	}
+}

@@ -120,6 +120,7 @@ type ConsideredOutcome string
 type Considered struct {
 	Agent   *Agent
 	Outcome ConsideredOutcome
+	Earlier bool // what happened to them happened before the entry: the contact does not go to them by it
 }
 
 // Words say what became of it, continuing the agent's name.
@@ -128,6 +129,9 @@ func (c *Considered) Words() string {
 	case "CHOSEN":
 		return "got the contact"
 	case "ASKED":
+		if c.Earlier {
+			return "had been asked before"
+		}
 		return "was asked"
 	case "UNAVAILABLE":
 		return "was not available"

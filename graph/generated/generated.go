@@ -154,6 +154,8 @@ type ContactAssignmentResolver interface {
 	Agent(ctx context.Context, obj *generated.ContactAssignment) (*bind.Agent, error)
 	AssignedBy(ctx context.Context, obj *generated.ContactAssignment) (*bind.Agent, error)
 
+	Explanation(ctx context.Context, obj *generated.ContactAssignment) (string, error)
+
 	Origin(ctx context.Context, obj *generated.ContactAssignment) (*generated.HistoryEntry, error)
 }
 type ConversationResolver interface {
@@ -204,6 +206,7 @@ type GroupRequestResolver interface {
 }
 type HistoryEntryResolver interface {
 	Sentence(ctx context.Context, obj *generated.HistoryEntry) (string, error)
+	Explanation(ctx context.Context, obj *generated.HistoryEntry) (string, error)
 
 	DoneBy(ctx context.Context, obj *generated.HistoryEntry) (*bind.Agent, error)
 	FromAgent(ctx context.Context, obj *generated.HistoryEntry) (*bind.Agent, error)
@@ -920,7 +923,7 @@ enum HistoryKind {
   ESCALATED
   """The settings of its group became others, by which the queue above does not show it."""
   TAKEN_BACK
-  """Nobody could take it: it waits in the queue."""
+  """It waits in the queue: nobody could take it, or nobody is asked because its conversation is closed."""
   QUEUED
   """Its agent was deactivated."""
   HANDED_OVER
@@ -936,7 +939,7 @@ enum HistoryKind {
 enum ConsideredOutcome {
   """Got the contact."""
   CHOSEN
-  """Was asked whether they take it."""
+  """Was asked whether they take it, by this offer or by an earlier one."""
   ASKED
   """Served it until it was passed on, and does not get it back."""
   SERVED_BEFORE
@@ -1971,7 +1974,7 @@ type ContactAssignment implements Node {
   assignedBy: Agent @authenticated
   """How it came about."""
   method: AssignmentMethod! @authenticated
-  """Why it went there, in words."""
+  """Why it went there, in words; what became of others who came into question tells ` + "`" + `origin` + "`" + `."""
   explanation: String! @authenticated
   """Since when."""
   startedAt: Time! @authenticated
@@ -1997,7 +2000,7 @@ type HistoryEntry implements Node {
   kind: HistoryKind! @authenticated
   """What happened, by whom, from whom and to whom, in words that name nobody: "another agent" is one whose card the viewer may not see."""
   sentence: String! @authenticated
-  """Why, in words."""
+  """Why, in words; what became of others who came into question tells ` + "`" + `considered` + "`" + `."""
   explanation: String! @authenticated
   """The reason that somebody gave; empty when nobody did."""
   reason: String! @authenticated
@@ -15460,7 +15463,7 @@ func (ec *executionContext) _ContactAssignment_explanation(ctx context.Context, 
 			return ec.fieldContext_ContactAssignment_explanation(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Explanation, nil
+			return ec.Resolvers.ContactAssignment().Explanation(ctx, obj)
 		},
 		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
 			directive0 := next
@@ -15484,7 +15487,7 @@ func (ec *executionContext) _ContactAssignment_explanation(ctx context.Context, 
 	)
 }
 func (ec *executionContext) fieldContext_ContactAssignment_explanation(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("ContactAssignment", field, false, false, errors.New("field of type String does not have child fields"))
+	return graphql.NewScalarFieldContext("ContactAssignment", field, true, true, errors.New("field of type String does not have child fields"))
 }
 
 func (ec *executionContext) _ContactAssignment_startedAt(ctx context.Context, field graphql.CollectedField, obj *generated.ContactAssignment) (ret graphql.Marshaler) {
@@ -22191,7 +22194,7 @@ func (ec *executionContext) _HistoryEntry_explanation(ctx context.Context, field
 			return ec.fieldContext_HistoryEntry_explanation(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Explanation, nil
+			return ec.Resolvers.HistoryEntry().Explanation(ctx, obj)
 		},
 		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
 			directive0 := next
@@ -22215,7 +22218,7 @@ func (ec *executionContext) _HistoryEntry_explanation(ctx context.Context, field
 	)
 }
 func (ec *executionContext) fieldContext_HistoryEntry_explanation(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("HistoryEntry", field, false, false, errors.New("field of type String does not have child fields"))
+	return graphql.NewScalarFieldContext("HistoryEntry", field, true, true, errors.New("field of type String does not have child fields"))
 }
 
 func (ec *executionContext) _HistoryEntry_reason(ctx context.Context, field graphql.CollectedField, obj *generated.HistoryEntry) (ret graphql.Marshaler) {
@@ -44545,10 +44548,43 @@ func (ec *executionContext) _ContactAssignment(ctx context.Context, sel ast.Sele
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "explanation":
-			out.Values[i] = ec._ContactAssignment_explanation(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				atomic.AddUint32(&out.Invalids, 1)
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._ContactAssignment_explanation(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
 			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "startedAt":
 			out.Values[i] = ec._ContactAssignment_startedAt(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -47934,10 +47970,43 @@ func (ec *executionContext) _HistoryEntry(ctx context.Context, sel ast.Selection
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "explanation":
-			out.Values[i] = ec._HistoryEntry_explanation(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				atomic.AddUint32(&out.Invalids, 1)
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._HistoryEntry_explanation(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
 			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "reason":
 			out.Values[i] = ec._HistoryEntry_reason(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
