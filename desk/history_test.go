@@ -234,6 +234,7 @@ func TestAHistoryTellsOfEachBeginning(t *testing.T) {
 
 		lee := w.served("lee", "ana")
 		w.closes(lee)
+		w.available("bruno")
 		w.covers("ana", "bruno", "ana")
 		w.says("lee", nil)
 		_, err := w.desk.EndCover(w.as("ana"), desk.EndCover{AgentID: w.users["ana"]})
