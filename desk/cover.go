@@ -446,8 +446,8 @@ func (j *job) coverOf(ctx context.Context, userID int64) (*ent.Cover, error) {
 	return c, err
 }
 
-// standIn returns who serves what comes to a user who is covered: the last of those who cover each other, nil when
-// nothing new may come to that one. The cover is that of the user, nil when they are not covered.
+// standIn returns who serves what comes to a user who is covered: the last of those who cover each other, nil when a method
+// would pass that one over. The cover is that of the user, nil when they are not covered.
 func (j *job) standIn(ctx context.Context, userID int64) (*ent.User, *ent.Cover, error) {
 	first, err := j.coverOf(ctx, userID)
 	if err != nil || first == nil {
@@ -459,11 +459,28 @@ func (j *job) standIn(ctx context.Context, userID int64) (*ent.User, *ent.Cover,
 			return nil, nil, err
 		}
 		if next == nil {
-			u, err := j.fit(ctx, last.ToID)
+			u, err := j.takesNew(ctx, last.ToID)
 			return u, first, err
 		}
 		last = next
 	}
+}
+
+// takesNew is fit, and nil also for somebody who is away, outside their hours, or full: what comes by a cover is new to them.
+func (j *job) takesNew(ctx context.Context, userID int64) (*ent.User, error) {
+	u, err := j.fit(ctx, userID)
+	if err != nil || u == nil {
+		return nil, err
+	}
+	home, err := j.settingsNow(ctx, u.HomeGroupID)
+	if err != nil {
+		return nil, err
+	}
+	loads, err := j.loads(ctx, []int64{u.ID})
+	if err != nil || StateOf(u, Busy{Load: loads[u.ID]}, capacityOf(u, home), j.now) != StateAvailable {
+		return nil, err
+	}
+	return u, nil
 }
 
 // fit returns and holds a user to whom new contacts may come: who serves, and whose access is not paused. It is nil for

@@ -10,10 +10,14 @@ import (
 	"canopy/desk"
 	"canopy/directory"
 	ent "canopy/ent/generated"
+	"canopy/ent/generated/contact"
 	"canopy/ent/generated/contactassignment"
 	"canopy/ent/generated/cover"
+	"canopy/ent/generated/group"
 	"canopy/ent/generated/user"
+	"canopy/internal/hours"
 	"canopy/refusal"
+	"canopy/tree"
 )
 
 // until is a moment within what a cover may last.
@@ -103,6 +107,7 @@ func TestWhoComesBackGoesToWhoeverCovers(t *testing.T) {
 		for _, c := range []int64{back, outbound, own} {
 			w.closes(c)
 		}
+		w.available("carla")
 		w.covers("ana", "carla", "sue")
 		w.says("back", nil)
 		w.isServedBy(back, "carla")
@@ -129,14 +134,62 @@ func TestWhoComesBackGoesToWhoeverCovers(t *testing.T) {
 	})
 }
 
+// TestNobodyWhoCannotTakeAContactStandsIn lets contacts come back to ana. What waits then is for the method of her group.
 func TestNobodyWhoCannotTakeAContactStandsIn(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		c := w.served("Kim", "ana")
-		w.closes(c)
+		cases := []struct {
+			name     string
+			can      bool
+			until    func(*ent.UserUpdateOne) // how bruno is meanwhile
+			capacity int                      // of his group
+		}{
+			{"away", false, func(u *ent.UserUpdateOne) { u.SetAvailability(user.AvailabilityAWAY) }, tree.Unlimited},
+			{"paused", false, func(u *ent.UserUpdateOne) { u.SetAccessPausedAt(w.clock.Now()) }, tree.Unlimited},
+			{"at night", false, func(u *ent.UserUpdateOne) {
+				u.SetWorkingHours(&hours.Week{TimeZone: "UTC", Shifts: []hours.Shift{{Day: time.Monday, Start: 0, End: 60}}})
+			}, tree.Unlimited},
+			{"full", false, func(u *ent.UserUpdateOne) { u.SetCapacity(1) }, tree.Unlimited},
+			{"full by his group", false, func(*ent.UserUpdateOne) {}, 1},
+			{"able", true, func(u *ent.UserUpdateOne) { u.SetCapacity(2) }, 1},
+		}
+		for _, c := range cases {
+			w.closes(w.served(c.name, "ana"))
+		}
+		saysWhy := func(c int64) {
+			if list := w.entries(c); !strings.Contains(list[len(list)-1].Explanation, "whoever covers them can take nothing") {
+				t.Errorf("%s: it says %q", w.row(c).Name, list[len(list)-1].Explanation)
+			}
+		}
+		w.served("bruno's own", "bruno")
 		w.covers("ana", "bruno", "ana")
-		w.changeUser("bruno", func(u *ent.UserUpdateOne) { u.SetAccessPausedAt(w.clock.Now()) })
-		w.says("Kim", nil)
-		w.waitsIn(c, "north")
+		for _, c := range cases {
+			w.available("bruno")
+			w.changeUser("bruno", func(u *ent.UserUpdateOne) { u.ClearAccessPausedAt().ClearWorkingHours().ClearCapacity() })
+			w.changeUser("bruno", c.until)
+			w.set("north", func(u *ent.GroupUpdateOne) { u.SetCapacity(c.capacity) })
+			w.says(c.name, nil)
+			k := w.db.Read.Contact.Query().Where(contact.Address(c.name)).OnlyIDX(all())
+			if c.can {
+				w.isServedBy(k, "bruno")
+				continue
+			}
+			w.waitsIn(k, "north")
+			saysWhy(k)
+		}
+		w.user("fred", "north", authz.RoleAgent)
+		w.available("fred")
+		w.set("north", func(u *ent.GroupUpdateOne) {
+			u.SetAssignmentMode(group.AssignmentModeROUND_ROBIN).SetReassignAfter(3600).SetCapacity(tree.Unlimited)
+		})
+		w.away("bruno")
+		late := w.served("late", "carla")
+		w.assigned(late, "ana")
+		w.closes(late)
+		w.says("late", nil)
+		w.waitsIn(late, "north")
+		saysWhy(late)
+		w.goesOn(0)
+		w.isServedBy(late, "fred")
 	})
 }
 
@@ -147,6 +200,7 @@ func TestWhoeverCoversMayBeCovered(t *testing.T) {
 		w.covers("ana", "bruno", "ana")
 		w.covers("bruno", "carla", "sue")
 		w.isServedBy(c, "carla")
+		w.available("carla")
 		w.says("late", nil)
 		w.isServedBy(late, "carla")
 		_, err := w.cover("carla", "ana", "sue")

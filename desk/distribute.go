@@ -58,33 +58,29 @@ func (j *job) line(ctx context.Context, groupID int64, s tree.Settings) (*line, 
 		return nil, fmt.Errorf("desk: loading the agents of group %d: %w", groupID, err)
 	}
 	l := &line{group: groupID, settings: s}
-	var limited []int64
 	for _, u := range users {
-		c := &candidate{User: u}
-		if l.capacity(c) != tree.Unlimited {
-			limited = append(limited, u.ID)
-		}
-		l.agents = append(l.agents, c)
-	}
-	loads, err := j.loads(ctx, limited)
-	if err != nil {
-		return nil, err
-	}
-	for _, c := range l.agents {
-		c.load = loads[c.ID]
+		l.agents = append(l.agents, &candidate{User: u})
 	}
 	l.sort()
-	return l, j.markCovered(ctx, l.agents)
+	return l, j.markBusy(ctx, l, l.agents)
 }
 
-// markCovered notes which of the agents somebody covers now.
-func (j *job) markCovered(ctx context.Context, agents []*candidate) error {
+// markBusy notes of agents of the line how much takes up their room now, as far as that is limited, and whom somebody covers.
+func (j *job) markBusy(ctx context.Context, l *line, agents []*candidate) error {
 	if len(agents) == 0 {
 		return nil
 	}
 	ids := make([]int64, len(agents))
+	var limited []int64
 	for i, c := range agents {
 		ids[i] = c.ID
+		if l.capacity(c) != tree.Unlimited {
+			limited = append(limited, c.ID)
+		}
+	}
+	loads, err := j.loads(ctx, limited)
+	if err != nil {
+		return err
 	}
 	away, err := j.tx.Cover.Query().Where(cover.AccountID(j.viewer.AccountID), cover.UserIDIn(ids...), cover.EndedAtIsNil(), cover.EndsAtGT(j.now)).
 		All(authz.Trusted(ctx))
@@ -92,6 +88,7 @@ func (j *job) markCovered(ctx context.Context, agents []*candidate) error {
 		return fmt.Errorf("desk: finding who is covered: %w", err)
 	}
 	for _, c := range agents {
+		c.load = loads[c.ID]
 		c.covered = slices.ContainsFunc(away, func(a *ent.Cover) bool { return a.UserID == c.ID })
 	}
 	return nil
@@ -102,11 +99,14 @@ func (l *line) sort() {
 }
 
 // capacity is how much a method may give the agent: what is said of them, else of the group.
-func (l *line) capacity(c *candidate) int {
-	if c.Capacity != nil {
-		return *c.Capacity
+func (l *line) capacity(c *candidate) int { return capacityOf(c.User, l.settings) }
+
+// capacityOf is how much a method of their home group may give a user, by the settings there.
+func capacityOf(u *ent.User, home tree.Settings) int {
+	if u.Capacity != nil {
+		return *u.Capacity
 	}
-	return l.settings.Capacity.Value
+	return home.Capacity.Value
 }
 
 // loads counts what takes up room of agents: contacts with an open conversation, and offers that last.
@@ -153,9 +153,9 @@ func (l *line) judge(c *candidate, now time.Time) string {
 	}
 }
 
-// holdCandidates keeps the agents from leaving, moving, being covered and getting another contact until the transaction
-// ends, one after the other.
-func (j *job) holdCandidates(ctx context.Context, agents ...*candidate) error {
+// holdCandidates keeps agents of the line from leaving, moving, being covered and getting another contact until the
+// transaction ends, one after the other. To be called before they are given anything.
+func (j *job) holdCandidates(ctx context.Context, l *line, agents ...*candidate) error {
 	var waitedFor []*candidate
 	for _, c := range agents {
 		if c.held {
@@ -171,7 +171,7 @@ func (j *job) holdCandidates(ctx context.Context, agents ...*candidate) error {
 		c.held = true
 		waitedFor = append(waitedFor, c)
 	}
-	return j.markCovered(ctx, waitedFor)
+	return j.markBusy(ctx, l, waitedFor) // they may have got something meanwhile, by a cover, too
 }
 
 // next returns whose turn it is for a contact, nil for nobody, and what became of whom. It does not go back to the user from
@@ -190,7 +190,7 @@ func (j *job) next(ctx context.Context, l *line, from int64, before []int64) (*c
 		case found != nil:
 			outcome = leftOut
 		default:
-			if err := j.holdCandidates(ctx, c); err != nil {
+			if err := j.holdCandidates(ctx, l, c); err != nil {
 				return nil, nil, err
 			}
 			if outcome = l.judge(c, j.now); outcome == "" {
@@ -268,7 +268,7 @@ func (j *job) prepare(ctx context.Context, groupID int64, returning *ent.Contact
 	}
 	if i := slices.IndexFunc(p.line.agents, func(c *candidate) bool { return c.ID == back }); i >= 0 {
 		c := p.line.agents[i]
-		if err := j.holdCandidates(ctx, c); err != nil {
+		if err := j.holdCandidates(ctx, p.line, c); err != nil {
 			return nil, err
 		}
 		if outcome := p.line.judge(c, j.now); outcome == "" || outcome == covered { // then it goes to whoever covers them
@@ -312,7 +312,7 @@ func (p *prepared) gives(groupID int64) *candidate {
 
 // looked says whether the method of the group has looked for somebody.
 func (p *prepared) looked(groupID int64) bool {
-	return p != nil && p.line != nil && p.line.group == groupID && p.line.settings.AssignmentMode.Value != group.AssignmentModeMANUAL
+	return p != nil && p.back == 0 && p.line != nil && p.line.group == groupID && p.line.settings.AssignmentMode.Value != group.AssignmentModeMANUAL
 }
 
 // nobody is how a contact comes to wait for which somebody was looked for in vain.
@@ -437,7 +437,7 @@ func isGone(err error) bool { return errors.Is(err, &refusal.Refusal{Code: refus
 func (j *job) holdLine(ctx context.Context, l *line) error {
 	agents := slices.DeleteFunc(slices.Clone(l.agents), func(c *candidate) bool { return l.judge(c, j.now) != "" })
 	slices.SortFunc(agents, func(a, b *candidate) int { return cmp.Compare(a.ID, b.ID) })
-	return j.holdCandidates(ctx, agents...)
+	return j.holdCandidates(ctx, l, agents...)
 }
 
 // giveOut gives contacts that wait to the line, whose agents are held. All of the contacts are held before one is changed.

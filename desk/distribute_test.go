@@ -492,6 +492,88 @@ func TestAnOfferIsAcceptedByClaimingOrByAnswering(t *testing.T) {
 	})
 }
 
+// TestAnOfferToSomebodyWhoIsShutOutIsPassedOn at once, and whatever ends an offer, the history says the truth.
+func TestAnOfferToSomebodyWhoIsShutOutIsPassedOn(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.radar()
+		w.away("dora", "emil")
+		w.set("support", func(u *ent.GroupUpdateOne) { u.SetRadarWindow(86400) })
+		people, olga := w.directory(), w.as("olga")
+		for _, c := range []struct {
+			name  string
+			do    func(id int64) error
+			after time.Duration
+			words string
+		}{
+			{"paused", func(id int64) error {
+				_, err := people.UpdateAgentSettings(olga, directory.UpdateAgentSettings{AgentID: id, AccessPaused: ptr(true)})
+				return err
+			}, 0, "The access of the agent who was asked is paused."},
+			{"deactivated", func(id int64) error {
+				_, err := people.DeactivateUser(olga, directory.DeactivateUser{UserID: id, Handover: directory.HandoverToQueue})
+				return err
+			}, 0, "The agent who was asked does not serve any more."},
+			{"revoked", func(id int64) error {
+				_, err := people.RevokeRole(olga, directory.RevokeRole{GrantID: w.db.Read.RoleGrant.Query().Where(rolegrant.UserID(id)).OnlyIDX(all())})
+				return err
+			}, 24 * time.Hour, "The agent who was asked does not serve any more."},
+			{"moved", func(id int64) error {
+				_, err := people.MoveUser(olga, directory.MoveUser{UserID: id, HomeGroupID: w.groups["north"]})
+				return err
+			}, 24 * time.Hour, "The agent who was asked did not answer in time."},
+		} {
+			w.group(c.name, "support")
+			first, second := c.name+" first", c.name+" second"
+			w.user(first, c.name, authz.RoleAgent)
+			w.user(second, c.name, authz.RoleAgent)
+			w.available(first, second)
+			kim := w.writes("kim "+c.name, c.name)
+			if asked := w.offeredTo(kim); asked != first {
+				t.Fatalf("%q is asked", asked)
+			}
+			events := w.events("CONTACT_OFFERED")
+			ok(t, c.do(w.users[first]))
+			if c.after != 0 {
+				w.after(time.Hour)
+				if w.offeredTo(kim) != first {
+					t.Errorf("%s: the offer ended early", c.name)
+				}
+			}
+			w.after(c.after)
+			if asked := w.offeredTo(kim); asked != second || w.events("CONTACT_OFFERED") != events+1 {
+				t.Errorf("%s: then %q is asked", c.name, asked)
+			}
+			list := w.entries(kim)
+			if e := list[len(list)-2]; e.Kind != historyentry.KindOFFER_ENDED || e.Explanation != c.words {
+				t.Errorf("%s: the history says %s, %q", c.name, e.Kind, e.Explanation)
+			}
+			w.after(0) // nobody comes back
+			if w.offeredTo(kim) != second {
+				t.Errorf("%s: it is passed on once more", c.name)
+			}
+		}
+	})
+}
+
+// TestEscalationDoesNotWaitForAnOfferThatEndedEarly although it had put itself off until the end of the offer.
+func TestEscalationDoesNotWaitForAnOfferThatEndedEarly(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.radar()
+		w.away("emil")
+		w.set("support", func(u *ent.GroupUpdateOne) { u.SetRadarWindow(86400).SetEscalateAfter(600) })
+		c := w.writes("kim", "support")
+		w.after(time.Hour)
+		if w.offeredTo(c) != "dora" || w.row(c).EscalatedToID != nil {
+			t.Errorf("the contact is %v", w.row(c))
+		}
+		ok(t, w.desk.DeclineOffer(w.as("dora"), desk.DeclineOffer{ContactID: c}))
+		w.after(0)
+		if w.row(c).EscalatedToID == nil {
+			t.Error("it does not escalate")
+		}
+	})
+}
+
 func TestAnOfferThatIsOverReachesNothingBeforeItsTimerRuns(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.radar()

@@ -26,7 +26,7 @@ type Told = func(contactID, agentID, groupID int64)
 // HandOver takes the contacts with an open conversation from a user who is leaving, within the transaction of their
 // leaving, and tells of each where it went, in the order of their ids: to the agent, into the queue of the leaver's home
 // group, or to whom the method of that group gives it. Contacts without an open conversation stay with the leaver until they return
-// (ruling 10).
+// (ruling 10). What is on offer to the leaver is passed on right after.
 //
 // The caller has checked that the viewer in the context may do it, and has written the leaver's new status: that
 // keeps contacts from coming to the leaver meanwhile.
@@ -42,19 +42,17 @@ func (s *Service) HandOver(ctx context.Context, tx *ent.Tx, leaver *ent.User, me
 	}
 	// Who deactivates users need not see what those serve.
 	trusted := authz.Trusted(ctx)
-	var line *line
-	switch method {
-	case HandOverByMethod:
-		line, err = j.lineFor(trusted, leaver.HomeGroupID)
-	case HandOverToQueue:
-		j.queueOnly = true
-	}
-	if err != nil {
-		return err
-	}
-	// Who leaves is neither covered nor covers any more; what they serve for somebody else is handed over with the rest.
+	j.queueOnly = method == HandOverToQueue
+	// Who leaves is neither covered nor covers any more; what they serve for somebody else is handed over with the rest. Whom
+	// they covered is in line again.
 	if err := j.endCovers(trusted, false, cover.Or(cover.UserID(leaver.ID), cover.ToID(leaver.ID))); err != nil {
 		return err
+	}
+	var line *line
+	if method == HandOverByMethod {
+		if line, err = j.lineFor(trusted, leaver.HomeGroupID); err != nil {
+			return err
+		}
 	}
 	contacts, err := j.openWith(trusted, leaver, to.group)
 	if err != nil {
@@ -72,6 +70,9 @@ func (s *Service) HandOver(ctx context.Context, tx *ent.Tx, leaver *ent.User, me
 		if err := j.handOver(trusted, c.ID, to, tell); err != nil {
 			return err
 		}
+	}
+	if err := j.withdrawOffers(trusted, leaver.ID); err != nil {
+		return err
 	}
 	return j.finish(ctx)
 }

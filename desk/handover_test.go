@@ -6,6 +6,7 @@ import (
 
 	"canopy/authz"
 	"canopy/desk"
+	"canopy/directory"
 	ent "canopy/ent/generated"
 	"canopy/ent/generated/contactassignment"
 	"canopy/ent/generated/user"
@@ -87,5 +88,26 @@ func TestAHandoverThatIsRefusedLeavesTheUserActive(t *testing.T) {
 		if u, err := w.db.Read.User.Get(all(), w.users["ana"]); err != nil || u.Status != user.StatusACTIVE {
 			t.Errorf("ana is %v, %v", u, err)
 		}
+	})
+}
+
+// TestWhomTheLeaverCoveredIsInLineAgain for what is handed over by the same deactivation, and so says its preview.
+func TestWhomTheLeaverCoveredIsInLineAgain(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		c := w.served("kim", "dora")
+		w.covers("emil", "dora", "emil")
+		w.available("emil") // past directory, which would end the cover
+		leaves := directory.DeactivateUser{UserID: w.users["dora"], Handover: directory.HandoverByMethod}
+		shown, err := w.directory().PreviewDeactivateUser(w.as("olga"), leaves)
+		ok(t, err)
+		if len(shown.Contacts) != 1 || shown.Contacts[0].AgentID != w.users["emil"] {
+			t.Errorf("the preview shows %d contacts, the first one as %+v", len(shown.Contacts), shown.Contacts)
+		}
+		leaves.PreviewToken = &shown.Token
+		_, err = w.directory().DeactivateUser(w.as("olga"), leaves)
+		ok(t, err)
+		w.isServedBy(c, "emil")
+		w.runs()
+		w.isServedBy(c, "emil")
 	})
 }

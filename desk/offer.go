@@ -2,6 +2,7 @@ package desk
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -77,7 +78,19 @@ func notOffered() error {
 	return refusal.NotFound("contact").At("input.contactId")
 }
 
-// offerEnds passes on a contact whose offer was not accepted in time.
+// withdrawOffers lets what is on offer to a user who is shut out, and whose row is written or locked, be passed on at once.
+func (j *job) withdrawOffers(ctx context.Context, userID int64) error {
+	ids, err := j.tx.Contact.Query().Where(contact.AccountID(j.viewer.AccountID), contact.OfferedToID(userID)).IDs(ctx)
+	if err != nil {
+		return fmt.Errorf("desk: finding what is on offer to user %d: %w", userID, err)
+	}
+	for _, id := range ids {
+		j.schedule(timers.OfferEnds, id, j.now)
+	}
+	return nil
+}
+
+// offerEnds passes on a contact whose offer was not accepted in time, or is to somebody who is shut out.
 func offerEnds(ctx context.Context, j *job, contactID int64) error {
 	c, err := j.tx.Contact.Query().Where(contact.ID(contactID), contact.AccountID(j.viewer.AccountID)).Only(ctx)
 	if ent.IsNotFound(err) {
@@ -90,19 +103,47 @@ func offerEnds(ctx context.Context, j *job, contactID int64) error {
 	if err != nil {
 		return err
 	}
-	h, err := j.lockIfThere(ctx, contactID)
-	if err != nil || h == nil || h.OfferedToID == nil {
+	words, err := j.shutOut(ctx, *c.OfferedToID)
+	if err != nil {
 		return err
 	}
-	if h.offered(j.now) != 0 {
+	h, err := j.lockIfThere(ctx, contactID)
+	switch {
+	case err != nil || h == nil || h.OfferedToID == nil:
+		return err
+	case *h.OfferedToID != *c.OfferedToID:
+		return errOvertaken
+	case words != "":
+	case h.offered(j.now) != 0:
 		j.schedule(timers.OfferEnds, h.ID, *h.OfferEndsAt)
 		return nil
+	default:
+		words = "The agent who was asked did not answer in time."
 	}
-	news := told{kind: historyentry.KindOFFER_ENDED, agent: *h.OfferedToID, group: h.GroupID, how: how{explanation: "The agent who was asked did not answer in time."}}
+	news := told{kind: historyentry.KindOFFER_ENDED, agent: *h.OfferedToID, group: h.GroupID, how: how{explanation: words}}
 	if err := j.tell(ctx, h, news); err != nil {
 		return err
 	}
 	return j.askNext(ctx, h, p)
+}
+
+// shutOut says in words why a user cannot answer an offer any more, "" when they can. It stays so until the transaction
+// ends; to be called before contacts are locked.
+func (j *job) shutOut(ctx context.Context, userID int64) (string, error) {
+	u, err := j.holdUser(ctx, userID)
+	if err != nil {
+		return "", err
+	}
+	serves, err := j.serves(ctx, userID)
+	switch {
+	case err != nil:
+		return "", err
+	case u == nil || !serves:
+		return "The agent who was asked does not serve any more.", nil
+	case u.AccessPausedAt != nil:
+		return "The access of the agent who was asked is paused.", nil
+	}
+	return "", nil
 }
 
 // nextAfter prepares who is asked after whoever the contact is offered to.

@@ -163,6 +163,23 @@ func TestNoMethodGivesAnythingToWhoIsBeingCovered(t *testing.T) {
 	})
 }
 
+func TestAMethodAndACoverGiveNobodyMoreThanThereIsRoomFor(t *testing.T) {
+	sideBySide(t, func(t *testing.T, w *world) {
+		w.available("emil")
+		w.set("support", func(u *ent.GroupUpdateOne) { u.SetCapacity(1) })
+		lee := w.served("lee", "ana")
+		w.closes(lee)
+		w.covers("ana", "emil", "olga")
+		olga := w.as("olga")
+		w.overlaps(func() error {
+			_, err := w.desk.OpenConversation(olga, desk.OpenConversation{ContactID: lee})
+			return err
+		}, w.message("kim", w.at("support")))
+		w.isServedBy(lee, "emil")
+		w.waitsIn(w.named("kim"), "support")
+	})
+}
+
 func TestWhatIsSentToAGroupDoesNotComeBackToWhoHasJustGotIt(t *testing.T) {
 	sideBySide(t, func(t *testing.T, w *world) {
 		w.available("dora", "emil")

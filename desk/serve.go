@@ -343,8 +343,11 @@ func (j *job) opening(ctx context.Context, h *held, opener *ent.User, p *prepare
 			return to, news, given, err
 		}
 		news.agent, news.how = 0, how{explanation: "A conversation began, and nobody serves the contact: it waits in its group."}
-		if given.kind != "" {
+		switch {
+		case given.kind != "":
 			news.how.explanation = "A conversation began, and the method of the contact's group decides to whom it goes."
+		case covered != nil:
+			news.how.explanation = "A conversation began. The agent of the contact is covered, and whoever covers them can take nothing now: it waits in its group."
 		}
 	}
 	return to, news, given, err

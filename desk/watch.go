@@ -63,8 +63,10 @@ func period(s tree.Setting[int]) (after time.Duration, set bool) {
 func (j *job) watch(ctx context.Context, h *held, to stand) error {
 	elsewhere := h.arriving || h.GroupID != to.group
 	opens := to.state == tree.Open && (elsewhere || h.state() != tree.Open)
-	waits := to.agent == 0 && to.state != tree.Closed && (elsewhere || h.agent() != 0 || h.state() == tree.Closed)
-	if opens || waits {
+	queued := to.agent == 0 && to.state != tree.Closed
+	waits := queued && (elsewhere || h.agent() != 0 || h.state() == tree.Closed)
+	freed := queued && h.OfferedToID != nil && to.offeredTo == 0 && to.escalatedTo == 0 // escalating may have waited for the offer
+	if opens || waits || freed {
 		s, err := j.settings(ctx, to.group)
 		if err != nil {
 			return err
@@ -72,7 +74,7 @@ func (j *job) watch(ctx context.Context, h *held, to stand) error {
 		if after, set := period(s.CloseAfter); set && opens {
 			j.schedule(timers.CloseSilent, h.ID, to.activity.Add(after))
 		}
-		if after, set := period(s.EscalateAfter); set && waits {
+		if after, set := period(s.EscalateAfter); set && (waits || freed) {
 			j.schedule(timers.Escalate, h.ID, to.waiting.Add(after))
 		}
 		// Somebody may have got room while this was decided.

@@ -30,7 +30,7 @@ type UpdateAgentSettings struct {
 }
 
 // UpdateAgentSettings changes how a user works who is an agent and nothing else. Paused access keeps the sessions and
-// the contacts, and everything is refused to the user until it is resumed.
+// the contacts, and everything is refused to the user until it is resumed; what is on offer to them is passed on.
 func (s *Service) UpdateAgentSettings(ctx context.Context, in UpdateAgentSettings) (*ent.User, error) {
 	var changed *ent.User
 	err := s.change(ctx, tree.LockExclusive, func(ctx context.Context, d *doing) error {
@@ -59,7 +59,10 @@ func (s *Service) UpdateAgentSettings(ctx context.Context, in UpdateAgentSetting
 		if err != nil {
 			return err
 		}
-		return d.worksFrom(ctx, changed)
+		if err := d.worksFrom(ctx, changed); err != nil || changed.AccessPausedAt == nil {
+			return err
+		}
+		return d.withdrawOffers(ctx, changed) // a kind of timer that comes after the others
 	})
 	if err != nil {
 		return nil, err

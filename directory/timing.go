@@ -7,6 +7,7 @@ import (
 
 	"canopy/authz"
 	ent "canopy/ent/generated"
+	"canopy/ent/generated/contact"
 	"canopy/ent/generated/group"
 	"canopy/internal/hours"
 	"canopy/internal/optional"
@@ -20,6 +21,19 @@ import (
 // givesOut lets what waits where the user is at home be given out: they may have got room.
 func givesOut(ctx context.Context, tx *ent.Tx, u *ent.User, at time.Time) error {
 	return timers.Set(ctx, tx, timers.Timer{Kind: timers.Distribute, SubjectID: u.HomeGroupID, AccountID: u.AccountID, Due: at})
+}
+
+// withdrawOffers lets what is on offer to a user who was just shut out be passed on at once.
+func (d *doing) withdrawOffers(ctx context.Context, u *ent.User) error {
+	ids, err := d.tx.Contact.Query().Where(contact.AccountID(d.account.ID), contact.OfferedToID(u.ID)).IDs(authz.Trusted(ctx))
+	if err != nil {
+		return fmt.Errorf("directory: finding what is on offer to user %d: %w", u.ID, err)
+	}
+	due := make([]timers.Timer, len(ids))
+	for i, id := range ids {
+		due[i] = timers.Timer{Kind: timers.OfferEnds, SubjectID: id, AccountID: d.account.ID, Due: d.at}
+	}
+	return timers.Set(ctx, d.tx, due...)
 }
 
 // givesOutTo lets what waits be given out where those are at home who hold the grants, once these are in force: they may serve then.

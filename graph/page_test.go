@@ -210,7 +210,7 @@ func TestCursorsAreOfTheirList(t *testing.T) {
 		if own := w.page("olga", list, "first: 1"); len(own.Edges) > 0 {
 			cursor := own.Edges[0].Cursor
 			maps.DeleteFunc(others, func(from, c string) bool {
-				return c != "" && c[0] == cursor[0] && !(slices.Contains(contacts, from) && from != name)
+				return c != "" && c[0] == cursor[0] && (!slices.Contains(contacts, from) || from == name)
 			})
 			if raw, err := base64.RawURLEncoding.DecodeString(cursor); err != nil || raw[0] != 'n' { // a name may go on
 				others["its own and more"] = base64.RawURLEncoding.EncodeToString(append(raw, 'x'))

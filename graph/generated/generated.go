@@ -917,7 +917,7 @@ enum HistoryKind {
   OFFERED
   """The agent did not want it."""
   OFFER_DECLINED
-  """The agent did not answer in time."""
+  """The agent did not answer in time, or was shut out meanwhile."""
   OFFER_ENDED
   """It had waited so long that the queue above shows it too."""
   ESCALATED
@@ -2935,8 +2935,9 @@ type Mutation {
   ): UpdateAgentSettingsPayload @hasPermission(permission: AGENT_SETTINGS_EDIT, at: ["input.agentId"])
   """
   Let another agent serve, for a time, what comes to an agent: contacts with an open conversation are passed on at once, and
-  those that come back meanwhile are too; methods pass the agent over. For oneself it needs CONVERSATIONS_TRANSFER at each of those
-  contacts; for somebody else AGENT_SETTINGS_EDIT at them, and CONVERSATIONS_ASSIGN at their home group and each of the contacts.
+  those that come back meanwhile are too, while whoever covers could get them by a method; methods pass the agent over. For oneself it
+  needs CONVERSATIONS_TRANSFER at each of those contacts; for somebody else AGENT_SETTINGS_EDIT at them, and CONVERSATIONS_ASSIGN at
+  their home group and each of the contacts.
   """
   startCover(
     """What and how."""

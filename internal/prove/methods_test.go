@@ -164,21 +164,22 @@ func (w *world) runTimers() {
 }
 
 // mayBecome says whether timers may make of a contact what it is: give it to somebody by the method of its group, offer it
-// to the next when an offer is over, show it in the queue above, or take it out of that.
+// to the next when an offer is over or who is asked is shut out, show it in the queue above, or take it out of that.
 func (w *world) mayBecome(a *account, id int64, was, is contact) bool {
+	asks := was.offered != 0 && w.now.Before(was.until) && a.serves(was.offered, w.now) && !a.users[was.offered].paused
 	switch {
 	case reflect.DeepEqual(was, is):
 		return true
 	case was.agent != 0, is.group != was.group, is.open != was.open, is.had != was.had, is.agent == 0 && is.from != was.from:
 		return false
 	case is.agent != 0: // by turn, and never what is on somebody's offer
-		return a.mode(was.group) == "ROUND_ROBIN" && a.mayTake(is.agent, was.group, w.now) && !w.now.Before(was.until) && reflect.DeepEqual(is, a.served(was, is.agent))
+		return a.mode(was.group) == "ROUND_ROBIN" && a.mayTake(is.agent, was.group, w.now) && !asks && reflect.DeepEqual(is, a.served(was, is.agent))
 	}
 	if is.offered != was.offered || !is.until.Equal(was.until) {
 		next := is.offered != 0 && a.mode(was.group) == "RADAR" && a.mayTake(is.offered, was.group, w.now) &&
 			is.offered != was.from && !slices.Contains(was.asked, is.offered) && slices.Equal(is.asked, append(slices.Clone(was.asked), is.offered)) && is.until.Equal(w.now.Add(radarWindow))
 		over := is.offered == 0 && slices.Equal(is.asked, was.asked)
-		if !was.waits() || w.now.Before(was.until) || !next && !over {
+		if !was.waits() || asks || !next && !over {
 			return false
 		}
 	} else if !slices.Equal(is.asked, was.asked) {
@@ -192,7 +193,7 @@ func (w *world) mayBecome(a *account, id int64, was, is contact) bool {
 	case 0:
 		return !long
 	}
-	return was.escalated == 0 && was.waits() && long && !w.now.Before(was.until) && is.escalated == a.groups[was.group].parent
+	return was.escalated == 0 && was.waits() && long && !asks && is.escalated == a.groups[was.group].parent
 }
 
 // askedFor is what somebody does about an offer to them, or one that is over; nil when there is none.
@@ -403,8 +404,8 @@ func (w *world) endsCover(a *account, id int64, bringBack bool) {
 	}
 }
 
-// standIn is who serves what comes back to the user: the last of those who cover each other, 0 when nothing new may come
-// to that one. The cover is that of the user, 0 for none.
+// standIn is who serves what comes back to the user: the last of those who cover each other, 0 when no method would give
+// that one anything. The cover is that of the user, 0 for none.
 func (w *world) standIn(a *account, id int64) (by, first int64) {
 	for cover, c := range a.covers {
 		if c.user == id && !c.ended && w.now.Before(c.until) {
@@ -414,7 +415,7 @@ func (w *world) standIn(a *account, id int64) (by, first int64) {
 	for next := by; next != 0; next = a.coverOf(next, w.now) {
 		by = next
 	}
-	if first != 0 && (!a.serves(by, w.now) || a.users[by].paused) {
+	if first != 0 && !a.mayTake(by, a.users[by].home, w.now) {
 		by = 0
 	}
 	return by, first
