@@ -232,6 +232,7 @@ func TestAHistoryTellsOfEachBeginning(t *testing.T) {
 			"OPENED by -: dora in support to - in support",
 			"DISTRIBUTED by -: dora in support to emil in support")
 
+		w.available("ana", "bruno")
 		lee := w.served("lee", "ana")
 		w.closes(lee)
 		w.available("bruno")

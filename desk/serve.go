@@ -342,14 +342,13 @@ func (j *job) opening(ctx context.Context, h *held, opener *ent.User, p *prepare
 		if to, given, err = j.fallBack(ctx, h, to, p); err != nil {
 			return to, news, given, err
 		}
-		begins, goesOn := "A conversation began, and nobody serves the contact: ", "it waits in its group."
-		if covered != nil {
-			begins = "A conversation began. The agent of the contact is covered, and whoever covers them can take nothing now: "
+		news.agent, news.how = 0, how{explanation: "A conversation began, and nobody serves the contact: it waits in its group."}
+		switch {
+		case given.kind != "":
+			news.how.explanation = "A conversation began, and the method of the contact's group decides to whom it goes."
+		case covered != nil:
+			news.how.explanation = "A conversation began. The agent of the contact is covered, and whoever covers them can take nothing now: it waits in its group."
 		}
-		if given.kind != "" {
-			goesOn = "the method of its group decides to whom it goes."
-		}
-		news.agent, news.how = 0, how{explanation: begins + goesOn}
 	}
 	return to, news, given, err
 }
