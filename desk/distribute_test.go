@@ -508,15 +508,15 @@ func TestAnOfferToSomebodyWhoIsShutOutIsPassedOn(t *testing.T) {
 			{"paused", func(id int64) error {
 				_, err := people.UpdateAgentSettings(olga, directory.UpdateAgentSettings{AgentID: id, AccessPaused: ptr(true)})
 				return err
-			}, 0, "The access of the agent who was asked is paused."},
+			}, 0, "The agent who was asked can take nothing now."},
 			{"deactivated", func(id int64) error {
 				_, err := people.DeactivateUser(olga, directory.DeactivateUser{UserID: id, Handover: directory.HandoverToQueue})
 				return err
-			}, 0, "The agent who was asked does not serve any more."},
+			}, 0, "The agent who was asked can take nothing now."},
 			{"revoked", func(id int64) error {
 				_, err := people.RevokeRole(olga, directory.RevokeRole{GrantID: w.db.Read.RoleGrant.Query().Where(rolegrant.UserID(id)).OnlyIDX(all())})
 				return err
-			}, 24 * time.Hour, "The agent who was asked does not serve any more."},
+			}, 24 * time.Hour, "The agent who was asked can take nothing now."},
 			{"moved", func(id int64) error {
 				_, err := people.MoveUser(olga, directory.MoveUser{UserID: id, HomeGroupID: w.groups["north"]})
 				return err

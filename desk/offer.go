@@ -103,7 +103,7 @@ func offerEnds(ctx context.Context, j *job, contactID int64) error {
 	if err != nil {
 		return err
 	}
-	words, err := j.shutOut(ctx, *c.OfferedToID)
+	out, err := j.shutOut(ctx, *c.OfferedToID)
 	if err != nil {
 		return err
 	}
@@ -113,12 +113,13 @@ func offerEnds(ctx context.Context, j *job, contactID int64) error {
 		return err
 	case *h.OfferedToID != *c.OfferedToID:
 		return errOvertaken
-	case words != "":
-	case h.offered(j.now) != 0:
+	case !out && h.offered(j.now) != 0:
 		j.schedule(timers.OfferEnds, h.ID, *h.OfferEndsAt)
 		return nil
-	default:
-		words = "The agent who was asked did not answer in time."
+	}
+	words := "The agent who was asked did not answer in time."
+	if out { // why is nobody's business who does not see the agent
+		words = "The agent who was asked can take nothing now."
 	}
 	news := told{kind: historyentry.KindOFFER_ENDED, agent: *h.OfferedToID, group: h.GroupID, how: how{explanation: words}}
 	if err := j.tell(ctx, h, news); err != nil {
@@ -127,23 +128,15 @@ func offerEnds(ctx context.Context, j *job, contactID int64) error {
 	return j.askNext(ctx, h, p)
 }
 
-// shutOut says in words why a user cannot answer an offer any more, "" when they can. It stays so until the transaction
-// ends; to be called before contacts are locked.
-func (j *job) shutOut(ctx context.Context, userID int64) (string, error) {
+// shutOut says whether a user cannot answer an offer any more, because they are paused or do not serve. It stays so until
+// the transaction ends; to be called before contacts are locked.
+func (j *job) shutOut(ctx context.Context, userID int64) (bool, error) {
 	u, err := j.holdUser(ctx, userID)
 	if err != nil {
-		return "", err
+		return false, err
 	}
 	serves, err := j.serves(ctx, userID)
-	switch {
-	case err != nil:
-		return "", err
-	case u == nil || !serves:
-		return "The agent who was asked does not serve any more.", nil
-	case u.AccessPausedAt != nil:
-		return "The access of the agent who was asked is paused.", nil
-	}
-	return "", nil
+	return u == nil || u.AccessPausedAt != nil || !serves, err
 }
 
 // nextAfter prepares who is asked after whoever the contact is offered to.
