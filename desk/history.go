@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	"canopy/authz"
 	ent "canopy/ent/generated"
@@ -31,16 +30,6 @@ type told struct {
 type talk struct {
 	open  int64 // the one that is open afterwards, or that was closed and has no successor
 	ended int64 // the one that ended because the agent changed
-}
-
-// passedOver begins a sentence with which explanations ended in earlier versions: why others did not get the contact,
-// whoever reads it. Candidates tell it each reader of those whom they see.
-const passedOver = " Passed over were agents who were "
-
-// WithoutOthers returns an explanation as it is shown: without what it says of agents whom its reader may not see.
-func WithoutOthers(explanation string) string {
-	shown, _, _ := strings.Cut(explanation, passedOver)
-	return shown
 }
 
 // kinds are what the history calls a change of agent, by its method.

@@ -30,18 +30,6 @@ func (r *contactAssignmentResolver) Origin(ctx context.Context, a *ent.ContactAs
 	return take[*ent.HistoryEntry](ctx, r.resolver, a)
 }
 
-func (r *contactAssignmentResolver) Explanation(_ context.Context, a *ent.ContactAssignment) (string, error) {
-	switch a.Method {
-	case contactassignment.MethodROUND_ROBIN, contactassignment.MethodRADAR: // nobody gave a reason, which is shown as it is
-		return desk.WithoutOthers(a.Explanation), nil
-	}
-	return a.Explanation, nil
-}
-
-func (r *historyEntryResolver) Explanation(_ context.Context, e *ent.HistoryEntry) (string, error) {
-	return desk.WithoutOthers(e.Explanation), nil
-}
-
 func (r *historyEntryResolver) Sentence(ctx context.Context, e *ent.HistoryEntry) (string, error) {
 	return take[string](ctx, r.resolver, e)
 }

@@ -218,7 +218,7 @@ func differences(want, got string) string {
 // the list of loaders computes its answer from the object alone.
 func TestEveryResolverHasALoader(t *testing.T) {
 	computed := []string{
-		"Agent.workingHours", "Conversation.open", "Conversation.snoozedUntil", "ContactAssignment.explanation", "Group.viewerPermissions", "GroupMove.progress", "HistoryEntry.explanation", "HistoryEntry.method", "Role.builtIn", "Role.pairs", "RoleGrant.followsHomeGroup",
+		"Agent.workingHours", "Conversation.open", "Conversation.snoozedUntil", "Group.viewerPermissions", "GroupMove.progress", "HistoryEntry.method", "Role.builtIn", "Role.pairs", "RoleGrant.followsHomeGroup",
 		"RoleGrant.inForce", "Session.current",
 	}
 	loaders := (&resolver{}).allLoaders()

@@ -154,8 +154,6 @@ type ContactAssignmentResolver interface {
 	Agent(ctx context.Context, obj *generated.ContactAssignment) (*bind.Agent, error)
 	AssignedBy(ctx context.Context, obj *generated.ContactAssignment) (*bind.Agent, error)
 
-	Explanation(ctx context.Context, obj *generated.ContactAssignment) (string, error)
-
 	Origin(ctx context.Context, obj *generated.ContactAssignment) (*generated.HistoryEntry, error)
 }
 type ConversationResolver interface {
@@ -206,7 +204,6 @@ type GroupRequestResolver interface {
 }
 type HistoryEntryResolver interface {
 	Sentence(ctx context.Context, obj *generated.HistoryEntry) (string, error)
-	Explanation(ctx context.Context, obj *generated.HistoryEntry) (string, error)
 
 	DoneBy(ctx context.Context, obj *generated.HistoryEntry) (*bind.Agent, error)
 	FromAgent(ctx context.Context, obj *generated.HistoryEntry) (*bind.Agent, error)
@@ -15463,7 +15460,7 @@ func (ec *executionContext) _ContactAssignment_explanation(ctx context.Context, 
 			return ec.fieldContext_ContactAssignment_explanation(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return ec.Resolvers.ContactAssignment().Explanation(ctx, obj)
+			return obj.Explanation, nil
 		},
 		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
 			directive0 := next
@@ -15487,7 +15484,7 @@ func (ec *executionContext) _ContactAssignment_explanation(ctx context.Context, 
 	)
 }
 func (ec *executionContext) fieldContext_ContactAssignment_explanation(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("ContactAssignment", field, true, true, errors.New("field of type String does not have child fields"))
+	return graphql.NewScalarFieldContext("ContactAssignment", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
 func (ec *executionContext) _ContactAssignment_startedAt(ctx context.Context, field graphql.CollectedField, obj *generated.ContactAssignment) (ret graphql.Marshaler) {
@@ -22194,7 +22191,7 @@ func (ec *executionContext) _HistoryEntry_explanation(ctx context.Context, field
 			return ec.fieldContext_HistoryEntry_explanation(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return ec.Resolvers.HistoryEntry().Explanation(ctx, obj)
+			return obj.Explanation, nil
 		},
 		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
 			directive0 := next
@@ -22218,7 +22215,7 @@ func (ec *executionContext) _HistoryEntry_explanation(ctx context.Context, field
 	)
 }
 func (ec *executionContext) fieldContext_HistoryEntry_explanation(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("HistoryEntry", field, true, true, errors.New("field of type String does not have child fields"))
+	return graphql.NewScalarFieldContext("HistoryEntry", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
 func (ec *executionContext) _HistoryEntry_reason(ctx context.Context, field graphql.CollectedField, obj *generated.HistoryEntry) (ret graphql.Marshaler) {
@@ -44548,43 +44545,10 @@ func (ec *executionContext) _ContactAssignment(ctx context.Context, sel ast.Sele
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "explanation":
-			field := field
-
-			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
-				defer func() {
-					if r := recover(); r != nil {
-						ec.Error(ctx, ec.Recover(ctx, r))
-					}
-				}()
-				res = ec._ContactAssignment_explanation(ctx, field, obj)
-				if res == graphql.Null {
-					atomic.AddUint32(&fs.Invalids, 1)
-				}
-				return res
+			out.Values[i] = ec._ContactAssignment_explanation(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
 			}
-
-			if field.IsDeferred() {
-				deferredFieldSet.AddField(field)
-				fieldIndex := len(deferredFieldSet.Values) - 1
-				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
-					return innerFunc(ctx, deferredFieldSet)
-				})
-
-				for _, deferrable := range field.Deferrables {
-					view, ok := deferLabelToView[deferrable.Label]
-					if !ok {
-						view = deferredFieldSet.NewView()
-						deferLabelToView[deferrable.Label] = view
-					}
-					view.AddIndices(fieldIndex)
-				}
-
-				// don't run the out.Concurrently() call below
-				out.Values[i] = graphql.Null
-				continue
-			}
-
-			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "startedAt":
 			out.Values[i] = ec._ContactAssignment_startedAt(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -47970,43 +47934,10 @@ func (ec *executionContext) _HistoryEntry(ctx context.Context, sel ast.Selection
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "explanation":
-			field := field
-
-			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
-				defer func() {
-					if r := recover(); r != nil {
-						ec.Error(ctx, ec.Recover(ctx, r))
-					}
-				}()
-				res = ec._HistoryEntry_explanation(ctx, field, obj)
-				if res == graphql.Null {
-					atomic.AddUint32(&fs.Invalids, 1)
-				}
-				return res
+			out.Values[i] = ec._HistoryEntry_explanation(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
 			}
-
-			if field.IsDeferred() {
-				deferredFieldSet.AddField(field)
-				fieldIndex := len(deferredFieldSet.Values) - 1
-				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
-					return innerFunc(ctx, deferredFieldSet)
-				})
-
-				for _, deferrable := range field.Deferrables {
-					view, ok := deferLabelToView[deferrable.Label]
-					if !ok {
-						view = deferredFieldSet.NewView()
-						deferLabelToView[deferrable.Label] = view
-					}
-					view.AddIndices(fieldIndex)
-				}
-
-				// don't run the out.Concurrently() call below
-				out.Values[i] = graphql.Null
-				continue
-			}
-
-			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "reason":
 			out.Values[i] = ec._HistoryEntry_reason(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
